@@ -1,0 +1,171 @@
+/**
+ * What the main thread may ask of the relay and what the relay tells it. The media path itself is in native/core; nothing
+ * here is called once a packet. Channels, conferences and members are named by the caller's numbers (u32, never reused).
+ */
+import type { Address, ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
+import type { Result } from '../base/result.js';
+import type { Secret } from '../base/secret.js';
+
+/** The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. */
+export const DROP_NAMES = [
+  'unknown_protocol',
+  'malformed',
+  'no_multiplex_word',
+  'not_ready',
+  'unknown_spi',
+  'no_key',
+  'replayed',
+  'too_old',
+  'auth_failed',
+  'ssrc_owned',
+  'bad_position',
+  'set_not_installed',
+  'below_level',
+  'no_payload_type',
+  'stream_limit',
+  'queue_full',
+  'unknown_source',
+] as const;
+export type DropName = (typeof DROP_NAMES)[number];
+
+/** Same names as security/levels; repeated as a type because `relay` may not import `security`. */
+export type RelayLevel = 'unknown' | 'none' | 'hop-by-hop' | 'end-to-end';
+
+export interface RelayOptions {
+  readonly threads: number;
+  /** Literal address that media sockets bind to. */
+  readonly bindAddress: string;
+  readonly portMin: number;
+  readonly portMax: number;
+}
+
+export interface OpenChannel {
+  readonly channel: ChannelId;
+  readonly conference: ConferenceId;
+  readonly member: MemberId;
+  readonly media: Media;
+  /** `plain`: RTP in the clear to and from `peer`, the address of the SDP; only in a conference whose required level is `none`. */
+  readonly transport: 'dtls' | 'plain';
+  readonly peer?: Address;
+}
+
+/** What negotiation has fixed for a channel; may be sent again when it changes. */
+export interface ChannelParameters {
+  /** TIP is in force: every RTP packet must carry the multiplex word. */
+  readonly tip: boolean;
+  /** 1 << position of every place this endpoint may send from (MUXCTRL transmit mask). */
+  readonly transmitMask: number;
+  /** ACTIVITY_METRIC (audio) or REFRESH_FLAG (video) is in force towards the switch (WIRE.md 7). */
+  readonly trailingByte: boolean;
+  readonly level: RelayLevel;
+  /** All m-lines of the endpoint are proven at the conference's level: media may flow (else `not_ready`). */
+  readonly ready: boolean;
+  /** RTP payload type ↔ codec number of the conference (any u8 the caller chose); egress is renumbered through it. */
+  readonly payloadTypes: readonly { readonly payloadType: number; readonly codec: number }[];
+}
+
+/** A group parameter set (WIRE.md 1). */
+export interface GroupParameterSet {
+  /** 16 bits, lowest bit 1. */
+  readonly spiWord: number;
+  /** SRTP suite and EKT cipher of WIRE.md 4.3. */
+  readonly suite: number;
+  readonly cipher: number;
+  readonly kek: Secret;
+  /** 14 bytes. */
+  readonly masterSalt: Secret;
+}
+
+/** One edge of the route plan: what `source` sends from `position` is shown at `receiver`'s place `sink`. */
+export interface Edge {
+  readonly source: ChannelId;
+  readonly position: number;
+  readonly receiver: ChannelId;
+  readonly sink: number;
+}
+
+export type RelayEvent =
+  /** A datagram of the DTLS range (RFC 7983) on a channel's port. */
+  | { readonly type: 'dtls'; readonly channel: ChannelId; readonly from: Address; readonly bytes: Uint8Array }
+  /** A verified, decrypted compound (control RTCP, or feedback of a media SSRC); `tipAllowed` only for an SSRC with low byte 00. */
+  | { readonly type: 'control'; readonly channel: ChannelId; readonly rtcp: Uint8Array; readonly tipAllowed: boolean }
+  | { readonly type: 'bound'; readonly channel: ChannelId; readonly ssrc: number; readonly position: number }
+  /** Loudness of a source over the last ACTIVITY_INTERVAL_MS: highest energy (0-100; -1 when no energy byte) and packets. */
+  | {
+      readonly type: 'activity';
+      readonly channel: ChannelId;
+      readonly position: number;
+      readonly energy: number;
+      readonly packets: number;
+    }
+  /** A verified refresh point (trailing byte 1 or 2) of a video source; at most one event a frame. */
+  | { readonly type: 'refresh'; readonly channel: ChannelId; readonly position: number }
+  /** A receiver's sink changed over to its planned source. */
+  | {
+      readonly type: 'switched';
+      readonly receiver: ChannelId;
+      readonly sink: number;
+      readonly source: ChannelId;
+      readonly position: number;
+    }
+  /** Summaries, at most one a second and channel, of refusals that deserve an operator's eye. */
+  | {
+      readonly type: 'refusals';
+      readonly channel: ChannelId;
+      readonly drop: 'auth_failed' | 'ssrc_owned' | 'bad_position';
+      readonly count: number;
+      readonly ssrc: number;
+    };
+
+export interface RelayCounters {
+  /** Datagrams read from media sockets. */
+  readonly ingress: number;
+  /** Verified media packets (RTP and media RTCP). */
+  readonly verified: number;
+  /** Datagrams handed to the kernel for receivers. */
+  readonly egress: number;
+  /** Tags computed for egress. */
+  readonly variants: number;
+  readonly drops: Readonly<Record<DropName, number>>;
+}
+
+export interface ChannelCounters {
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly drops: Readonly<Record<DropName, number>>;
+}
+
+export interface Relay {
+  /** Binds a UDP socket from the range. */
+  openChannel(options: OpenChannel): Result<{ readonly port: number }, 'no-port' | 'channel-limit' | 'socket'>;
+  closeChannel(channel: ChannelId): void;
+  /** DTLS only: media never leaves through here. */
+  sendDatagram(channel: ChannelId, to: Address, bytes: Uint8Array): void;
+  /** The DTLS peer at this address has proven itself: the socket is connected to it, everything else is a stranger's. */
+  provePeer(channel: ChannelId, peer: Address): void;
+  /** Master key ‖ salt of each direction; copied into the relay, the caller wipes its own. */
+  setChannelKeys(channel: ChannelId, keys: { profile: number; local: Secret; remote: Secret }): void;
+  setParameters(channel: ChannelId, parameters: ChannelParameters): void;
+  /** A plain RTCP compound to protect with the channel keys (or send as it is on a plain channel). */
+  sendControl(channel: ChannelId, rtcp: Uint8Array): void;
+  /** `below_level`: no stream of this conference goes to a channel below `requiredLevel`, whatever the routes say. */
+  setConference(conference: ConferenceId, options: { requiredLevel: Exclude<RelayLevel, 'unknown'> }): void;
+  closeConference(conference: ConferenceId): void;
+  installSet(conference: ConferenceId, set: GroupParameterSet): void;
+  dropSet(conference: ConferenceId, spiWord: number): void;
+  /** The channel's receiver has installed the set (SPIMAP ACK): streams under it may go there, and it may send under it. */
+  setAcked(channel: ChannelId, spiWord: number): void;
+  /**
+   * The whole plan of one media kind of a conference. A video sink that changes its source keeps the old one until the new
+   * source's next refresh point (S3), unless that source has no refresh flag; audio changes at once.
+   */
+  setRoutes(conference: ConferenceId, media: Media, edges: readonly Edge[]): void;
+  counters(): RelayCounters;
+  channelCounters(channel: ChannelId): ChannelCounters | undefined;
+  /** CPU time of each relay thread since its start, nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
+  threadCpuNs(): readonly bigint[];
+  /** Stops and joins the threads, wipes all keys, closes all sockets. */
+  close(): void;
+}
