@@ -1,0 +1,153 @@
+/**
+ * The configuration: one schema from which the file's check, the flags, the environment names and the help come.
+ * Order of precedence: flags over environment (`CLAVIGER_SIP_PORT`) over the file (TOML) over the defaults here.
+ */
+import { z } from 'zod';
+
+const port = z.int().min(0).max(65_535);
+const address = z.union([z.ipv4(), z.ipv6()]);
+
+export const configSchema = z.strictObject({
+  data: z
+    .strictObject({
+      dir: z.string().min(1).default('data').describe('folder for certificates and keys; made on first run'),
+    })
+    .prefault({}),
+  sip: z
+    .strictObject({
+      address: address.default('0.0.0.0').describe('address to listen on for SIP over TLS'),
+      port: port.default(5061).describe('TCP port for SIP over TLS (0: any free one)'),
+      name: z.string().min(1).default('claviger').describe('name of the switch in its certificate and RTCP CNAME'),
+    })
+    .prefault({}),
+  tls: z
+    .strictObject({
+      certificate: z.string().optional().describe('PEM file, certificate chain; default: issued by the CA in data.dir'),
+      key: z.string().optional().describe('PEM file, private key of tls.certificate'),
+      clientCa: z.string().optional().describe('PEM file; when set, callers must present a certificate of this CA'),
+    })
+    .prefault({}),
+  media: z
+    .strictObject({
+      address: address.default('0.0.0.0').describe('address that media sockets bind to'),
+      advertise: address.optional().describe('address in our SDP; default: the one the caller reached us at'),
+      portMin: z.int().min(1_024).max(65_535).default(16_384).describe('first UDP port for media'),
+      portMax: z.int().min(1_024).max(65_535).default(32_767).describe('last UDP port for media'),
+      threads: z.int().min(0).max(64).default(0).describe('relay threads (0: one a core)'),
+    })
+    .prefault({}),
+  dtls: z
+    .strictObject({
+      engine: z.enum(['werift']).default('werift').describe('DTLS engine'),
+      threads: z.int().min(0).max(64).default(0).describe('negotiation threads (0: one a core)'),
+    })
+    .prefault({}),
+  conferences: z
+    .strictObject({
+      adHoc: z.boolean().default(true).describe('make a conference when somebody dials one that does not exist'),
+      policy: z.enum(['secure', 'non-secure']).default('secure').describe('policy of ad-hoc conferences'),
+      requiredLevel: z
+        .enum(['end-to-end'])
+        .default('end-to-end')
+        .describe('level that a secure conference requires of every endpoint'),
+      max: z.int().min(1).max(1_000).default(1_000).describe('conferences at once; more are refused with 503'),
+      maxMembers: z
+        .int()
+        .min(2)
+        .max(1_000)
+        .default(100)
+        .describe('members of one conference; more are refused with 503'),
+      fixed: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'name must be 1 to 64 of A-Z a-z 0-9 . _ -'),
+            policy: z.enum(['secure', 'non-secure']).default('secure'),
+          }),
+        )
+        .max(1_000)
+        .default([])
+        .describe('conferences that always exist, each {name, policy}; in the file only'),
+    })
+    .prefault({}),
+  admin: z
+    .strictObject({
+      address: address.default('127.0.0.1').describe('address of health and metrics (HTTP)'),
+      port: port.default(8061).describe('TCP port of health and metrics (0: any free one)'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+        .default('info')
+        .describe('lowest level that is logged'),
+    })
+    .prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** One scalar setting: its path in the file, its flag, its environment variable, and what it takes. */
+export interface Setting {
+  readonly path: readonly [string, string];
+  readonly flag: string;
+  readonly env: string;
+  readonly kind: 'string' | 'number' | 'boolean';
+  readonly help: string;
+  readonly default: string;
+}
+
+function unwrap(type: z.core.$ZodType): { type: z.core.$ZodType; default?: unknown } {
+  if (type instanceof z.ZodDefault || type instanceof z.ZodPrefault) {
+    const inner = unwrap(type.unwrap() as z.core.$ZodType);
+    return { type: inner.type, default: type.def.defaultValue };
+  }
+  if (type instanceof z.ZodOptional) return unwrap(type.unwrap() as z.core.$ZodType);
+  return { type };
+}
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+
+/** Every scalar of the schema, in its order. Lists (`conferences.fixed`) can be set in the file only. */
+export const SETTINGS: readonly Setting[] = Object.entries(configSchema.shape).flatMap(([section, sectionType]) => {
+  const object = unwrap(sectionType).type;
+  if (!(object instanceof z.ZodObject)) return [];
+  return Object.entries(object.shape as Record<string, z.ZodType>).flatMap(([name, type]): Setting[] => {
+    const leaf = unwrap(type);
+    if (leaf.type instanceof z.ZodArray) return [];
+    const kind = leaf.type instanceof z.ZodNumber ? 'number' : leaf.type instanceof z.ZodBoolean ? 'boolean' : 'string';
+    const flag = `${kebab(section)}-${kebab(name)}`;
+    return [
+      {
+        path: [section, name],
+        flag,
+        env: `CLAVIGER_${flag.toUpperCase().replaceAll('-', '_')}`,
+        kind,
+        help: type.description ?? '',
+        default: leaf.default === undefined ? '' : String(leaf.default),
+      },
+    ];
+  });
+});
+
+/** What the schema allows at `path`, for an error message. */
+export function allowedAt(path: readonly PropertyKey[]): string {
+  let type: z.core.$ZodType = configSchema;
+  for (const key of path) {
+    const { type: inner } = unwrap(type);
+    if (inner instanceof z.ZodObject) {
+      const next = (inner.shape as Record<string, z.ZodType>)[String(key)];
+      if (next === undefined) break;
+      type = next;
+    } else if (inner instanceof z.ZodArray) type = inner.element as z.core.$ZodType;
+    else break;
+  }
+  const { type: inner } = unwrap(type);
+  if (inner instanceof z.ZodObject) return `one of the keys ${Object.keys(inner.shape).join(', ')}`;
+  if (inner instanceof z.ZodEnum) return `one of ${inner.options.map((o) => JSON.stringify(o)).join(', ')}`;
+  if (inner instanceof z.ZodNumber) return `a whole number from ${inner.minValue} to ${inner.maxValue}`;
+  if (inner instanceof z.ZodBoolean) return 'true or false';
+  if (inner instanceof z.ZodArray) return 'a list';
+  if (inner instanceof z.ZodUnion) return 'a literal IPv4 or IPv6 address';
+  return 'a non-empty text';
+}

@@ -1,0 +1,99 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parse as parseToml, TomlError } from 'smol-toml';
+import { ok, type Result, refuse } from '../base/result.js';
+import { allowedAt, type Config, configSchema, SETTINGS, type Setting } from './config.js';
+
+/** Values from outside, before they are checked. */
+export interface ConfigSources {
+  /** TOML file; must exist when it is named. */
+  readonly file?: string | undefined;
+  /** Flag name without dashes (`sip-port`) to text. */
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+type Plain = Record<string, unknown>;
+
+function convert(setting: Setting, text: string): unknown {
+  if (setting.kind === 'number' && /^-?\d+$/.test(text)) return Number(text);
+  if (setting.kind === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}
+
+function isPlain(value: unknown): value is Plain {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The checked configuration, or the list of what is wrong: each line names its source (file, flag or variable), the path
+ * and what is allowed there. Nothing is taken from a configuration that has an error.
+ */
+export function loadConfig(sources: ConfigSources): Result<Config, 'config'> {
+  const problems: string[] = [];
+  let merged: Plain = {};
+  const origin = new Map<string, string>();
+  if (sources.file !== undefined) {
+    if (!existsSync(sources.file))
+      return refuse('config', `${sources.file}: no such file; name one that exists with --config`);
+    try {
+      merged = parseToml(readFileSync(sources.file, 'utf8'));
+    } catch (error) {
+      if (error instanceof TomlError) {
+        return refuse(
+          'config',
+          `${sources.file}:${error.line}:${error.column}: not TOML: ${error.message.split('\n')[0]}`,
+        );
+      }
+      return refuse(
+        'config',
+        `${sources.file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+  for (const name of Object.keys(sources.env)) {
+    if (name.startsWith('CLAVIGER_') && !SETTINGS.some((s) => s.env === name)) {
+      problems.push(`environment: unknown variable ${name}; allowed: ${SETTINGS.map((s) => s.env).join(', ')}`);
+    }
+  }
+  for (const setting of SETTINGS) {
+    const [section, name] = setting.path;
+    const fromFlag = sources.flags[setting.flag];
+    const text = fromFlag === undefined ? sources.env[setting.env] : String(fromFlag);
+    if (text === undefined) continue;
+    const target = merged[section] ?? {};
+    if (!isPlain(target)) continue; // the schema reports what stands there
+    merged[section] = { ...target, [name]: convert(setting, text) };
+    origin.set(`${section}.${name}`, fromFlag === undefined ? setting.env : `--${setting.flag}`);
+  }
+  const parsed = configSchema.safeParse(merged);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const path = issue.path.map(String).join('.');
+      const where = origin.get(path) ?? sources.file ?? 'configuration';
+      if (issue.code === 'unrecognized_keys') {
+        for (const key of issue.keys) {
+          problems.push(
+            `${where}: ${path === '' ? key : `${path}.${key}`}: unknown; allowed: ${allowedAt(issue.path)}`,
+          );
+        }
+      } else problems.push(`${where}: ${path}: not allowed here; allowed: ${allowedAt(issue.path)}`);
+    }
+  } else problems.push(...contradictions(parsed.data, sources.file ?? 'configuration'));
+  return problems.length === 0 && parsed.success ? ok(parsed.data) : refuse('config', problems.join('\n'));
+}
+
+/** What no single value shows. */
+function contradictions(config: Config, where: string): string[] {
+  const problems: string[] = [];
+  if (config.media.portMin > config.media.portMax) {
+    problems.push(`${where}: media.portMin: ${config.media.portMin} is above media.portMax ${config.media.portMax}`);
+  }
+  if ((config.tls.certificate === undefined) !== (config.tls.key === undefined)) {
+    problems.push(`${where}: tls: certificate and key go together: set both or neither`);
+  }
+  const names = config.conferences.fixed.map((c) => c.name);
+  for (const name of names.filter((n, i) => names.indexOf(n) !== i)) {
+    problems.push(`${where}: conferences.fixed: ${name} stands there twice`);
+  }
+  return problems;
+}
