@@ -19,6 +19,8 @@ export const TIP_RETRANSMIT_INTERVAL_MS = 250;
 export const TIP_RETRANSMIT_LIMIT = 40;
 export const TIP_NEGOTIATION_TIMEOUT_MS = 10_000;
 export const SPIMAP_TIMEOUT_MS = 10_000;
+/** Packets of one type that wait on a channel behind an unacknowledged one of that type. */
+export const TIP_MAX_QUEUED_PER_TYPE = 64;
 
 // --- group parameter sets (WIRE.md 10) ---
 export const MIN_SET_INTERVAL_MS = 15_000;
