@@ -1,0 +1,125 @@
+/**
+ * What goes into the SIP user agent and what comes out of it. It owns no socket: connections and calls are numbers, a
+ * connection's numbers are the caller's and are never used twice.
+ */
+import type { Tick } from '../base/engine.js';
+import type { Address } from '../base/ids.js';
+import type { SipAnswerable, SipHeader, SipMessage, SipRefusalReason } from '../wire/sip-types.js';
+
+export type ConnectionNumber = number;
+export type CallNumber = number;
+
+export interface Connected {
+  readonly type: 'connected';
+  readonly connection: ConnectionNumber;
+  readonly remote: Address;
+  readonly local: Address;
+  /** TLS. */
+  readonly secure: boolean;
+  /** Verified certificate subject of the peer, where mutual TLS gave one: says which connections belong to one peer. */
+  readonly identity?: string;
+}
+
+export type SipCommand =
+  /** Calls out on an open connection. `call` comes from `newCall()`; `target` and `from` are sip: or sips: URIs. */
+  | {
+      readonly type: 'invite';
+      readonly call: CallNumber;
+      readonly connection: ConnectionNumber;
+      readonly target: string;
+      readonly from: string;
+      readonly sdp: string;
+      readonly headers?: readonly SipHeader[];
+    }
+  /** Answers the pending INVITE or re-INVITE of the call with 200 and this SDP; ignored when none is pending any more. */
+  | { readonly type: 'accept'; readonly call: CallNumber; readonly sdp: string }
+  /** Refuses the pending INVITE (the call is over) or re-INVITE (it goes on). `status` 300-699. */
+  | {
+      readonly type: 'reject';
+      readonly call: CallNumber;
+      readonly status: number;
+      readonly reasonPhrase?: string;
+      readonly headers?: readonly SipHeader[];
+    }
+  /** Offers again in a confirmed call; waits while another INVITE is under way, the newest SDP wins. */
+  | { readonly type: 'reinvite'; readonly call: CallNumber; readonly sdp: string }
+  /** BYE, CANCEL or 480, whichever fits. `reason` is a whole Reason header value (RFC 3326). */
+  | { readonly type: 'hangup'; readonly call: CallNumber; readonly reason?: string }
+  /** From now on new INVITEs and OPTIONS get 503 with Retry-After; calls go on. */
+  | { readonly type: 'stop'; readonly retryAfterSeconds: number };
+
+export type UserAgentInput =
+  | Connected
+  | { readonly type: 'message'; readonly connection: ConnectionNumber; readonly message: SipMessage }
+  /** A well-framed message that the parser refused; answered 400 or 505 where a response is possible. */
+  | {
+      readonly type: 'refused';
+      readonly connection: ConnectionNumber;
+      readonly reason: SipRefusalReason;
+      readonly detail?: string;
+      readonly answerable?: SipAnswerable;
+    }
+  | { readonly type: 'disconnected'; readonly connection: ConnectionNumber }
+  | SipCommand
+  | Tick;
+
+export type UserAgentOutput =
+  | { readonly type: 'send'; readonly connection: ConnectionNumber; readonly bytes: Uint8Array }
+  /** An INVITE waits for `accept`, `reject` or `hangup`. `offer` undefined: the peer wants ours in the 200 (RFC 3261 §13.2.1). */
+  | {
+      readonly type: 'incoming';
+      readonly call: CallNumber;
+      readonly connection: ConnectionNumber;
+      /** User part of the Request-URI, unescaped; empty when it has none. */
+      readonly user: string;
+      /** URIs as written. */
+      readonly from: string;
+      readonly to: string;
+      readonly offer: string | undefined;
+    }
+  /** A re-INVITE waits for `accept` or `reject`. */
+  | { readonly type: 'offer-again'; readonly call: CallNumber; readonly offer: string | undefined }
+  /** The peer cancelled its re-INVITE (answered 487); the call goes on as before. */
+  | { readonly type: 'offer-withdrawn'; readonly call: CallNumber }
+  /** A provisional response to our first INVITE. */
+  | { readonly type: 'progress'; readonly call: CallNumber; readonly status: number }
+  /** 2xx to our INVITE or re-INVITE (ACK is sent already). `sdp` is empty where the peer sent none. */
+  | { readonly type: 'answered'; readonly call: CallNumber; readonly sdp: string }
+  /** ACK to our 2xx arrived; `sdp` is the answer where the INVITE carried no offer. */
+  | { readonly type: 'confirmed'; readonly call: CallNumber; readonly sdp?: string }
+  /** Our first INVITE was refused; the call is over. `reason` and `warning`: header values, or what went wrong here. */
+  | {
+      readonly type: 'failed';
+      readonly call: CallNumber;
+      readonly status: number;
+      readonly reason: string;
+      readonly warning: string;
+    }
+  /** Our re-INVITE was refused or timed out (408); the call goes on as before. */
+  | {
+      readonly type: 'offer-refused';
+      readonly call: CallNumber;
+      readonly status: number;
+      readonly reason: string;
+      readonly warning: string;
+    }
+  /** The call is over. `cause`: the peer's Reason header value, or what happened. */
+  | {
+      readonly type: 'ended';
+      readonly call: CallNumber;
+      readonly by: 'peer' | 'local' | 'timeout' | 'connection';
+      readonly cause?: string;
+    }
+  /** The connection should be closed. */
+  | { readonly type: 'close'; readonly connection: ConnectionNumber; readonly why: string };
+
+export interface UserAgentOptions {
+  /** A fresh token (letters and digits, at least 64 bits of entropy) a call: tags, branches, Call-IDs. */
+  readonly random: () => string;
+  /** Host name or literal for Contact and Via instead of the connection's local address. */
+  readonly host?: string;
+  /** Port of our listener for Contact instead of the connection's local port. */
+  readonly contactPort?: number;
+  /** Value of Server and User-Agent; none by default. */
+  readonly product?: string;
+}

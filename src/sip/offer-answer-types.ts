@@ -1,0 +1,106 @@
+/** What offer/answer (RFC 3264, WIRE.md 2) reads and is told. */
+import type { Address } from '../base/ids.js';
+import type { Sdp, SdpCodec, SdpDirection, SdpFingerprint, SdpSetup } from '../wire/sdp-types.js';
+
+/** `dtls`: UDP/TLS/RTP/SAVP(F); `plain`: RTP/AVP(F); `sdes`: RTP/SAVP(F) with keys in SDP. */
+export type MediaSecurity = 'dtls' | 'plain' | 'sdes' | 'unsupported';
+
+/** One m-line of a peer's offer or answer. */
+export interface RemoteMedia {
+  readonly index: number;
+  readonly media: 'audio' | 'video' | 'other';
+  /** 0: disabled by its sender. */
+  readonly port: number;
+  /** Where it wants media; a hint only on a DTLS channel, whose address is learnt from the proven peer. */
+  readonly address?: Address;
+  readonly protocol: string;
+  readonly security: MediaSecurity;
+  readonly fingerprints: readonly SdpFingerprint[];
+  readonly setup?: SdpSetup;
+  readonly rtcpMux: boolean;
+  /** Only those that this switch can carry (see acceptable codecs in offer-answer). */
+  readonly codecs: readonly SdpCodec[];
+  /** As the peer wrote it, from its own point of view. */
+  readonly direction: SdpDirection;
+  readonly content?: string;
+  readonly mid?: string;
+  readonly tlsId?: string;
+  /** Why the m-line cannot be accepted, for Warning and Reason; undefined when it can. */
+  readonly problem?: MediaProblem;
+}
+
+export interface MediaProblem {
+  /** Warn-code of RFC 3261 §20.43: 302 transport protocol, 304 media type, 305 media format, 306 attribute, 399 other. */
+  readonly warnCode: 302 | 304 | 305 | 306 | 399;
+  readonly text: string;
+}
+
+export interface Offer {
+  readonly sdp: Sdp;
+  readonly media: readonly RemoteMedia[];
+}
+
+/** What both a local offer and a local answer need. */
+export interface LocalSession {
+  /** Digits, fixed for the dialog (`o=`). */
+  readonly sessionId: string;
+  /** Rises by one with each changed SDP of the dialog. */
+  readonly sessionVersion: number;
+  /** Literal address for `o=` and `c=`. */
+  readonly address: string;
+  /** SHA-256 of our DTLS certificate; required when an m-line is DTLS. */
+  readonly fingerprint?: SdpFingerprint;
+}
+
+/** What the caller decides for one m-line that it accepts; `undefined` in its place refuses the m-line (port 0). */
+export interface LocalMediaAnswer {
+  readonly port: number;
+  /** Where it differs from the session's. */
+  readonly address?: string;
+  /** What we would do at most; the answer is narrowed by the offer's direction. Default sendrecv. */
+  readonly direction?: SdpDirection;
+  /** Answer `active` to an offer of `passive`; default: such an m-line is refused (WIRE.md 2: the switch is passive). */
+  readonly allowActive?: boolean;
+}
+
+export interface LocalAnswer extends LocalSession {
+  /** One entry an m-line of the offer, in its order. */
+  readonly media: readonly (LocalMediaAnswer | undefined)[];
+}
+
+export interface AnsweredMedia {
+  readonly index: number;
+  readonly accepted: boolean;
+  /** Our DTLS role on this m-line; undefined on plain or refused m-lines. */
+  readonly role?: 'client' | 'server';
+  readonly codecs: readonly SdpCodec[];
+  /** Our direction. */
+  readonly direction: SdpDirection;
+}
+
+export interface LocalCodec {
+  readonly name: 'opus' | 'H264' | 'PCMU' | 'PCMA' | 'G722';
+  readonly payloadType: number;
+  /** H264: profile-level-id, 6 hex digits. */
+  readonly profileLevelId?: string;
+}
+
+export interface LocalMediaOffer {
+  readonly media: 'audio' | 'video';
+  readonly port: number;
+  readonly address?: string;
+  readonly security: 'dtls' | 'plain';
+  readonly codecs: readonly LocalCodec[];
+  readonly direction?: SdpDirection;
+  readonly content?: string;
+}
+
+export interface LocalOffer extends LocalSession {
+  readonly media: readonly LocalMediaOffer[];
+}
+
+/** The peer's answer to our offer, checked against it; refused m-lines have port 0. */
+export interface Answer {
+  readonly sdp: Sdp;
+  readonly media: readonly (RemoteMedia & { readonly accepted: boolean; readonly role?: 'client' | 'server' })[];
+}
