@@ -67,3 +67,19 @@ export const MAX_CONFERENCES = 1_000;
 export const MAX_MEMBERS_PER_CONFERENCE = 1_000;
 export const MAX_CHANNELS = 8_192;
 export const STOP_TIMEOUT_MS = 5_000;
+
+// --- the endpoint's media ---
+export const RTP_DEFAULT_MAX_PAYLOAD_BYTES = 1_200;
+export const MAX_ACCESS_UNIT_BYTES = 1_048_576;
+export const MAX_NALS_PER_ACCESS_UNIT = 512;
+export const MAX_PARAMETER_SETS_KEPT = 16;
+export const MAX_PARAMETER_SET_BYTES = 1_024;
+export const REORDER_MAX_PACKETS = 64;
+export const REORDER_MAX_WAIT_MS = 60;
+export const REORDER_MAX_MISORDER_PACKETS = 100;
+export const MAX_MEDIA_FILE_BYTES = 268_435_456;
+export const MAX_OGG_PACKET_BYTES = 65_536;
+export const MAX_OPUS_TAGS = 64;
+export const MAX_RECORDED_STREAMS = 256;
+export const RECORDER_MAX_GAP_MS = 10_000;
+export const BRIDGE_MAX_SKIPPED_PACKETS = 100;
