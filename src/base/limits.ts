@@ -8,6 +8,7 @@
 export const MAX_DATAGRAM_BYTES = 1500;
 export const MAX_STREAMS_PER_CHANNEL = 16;
 export const MAX_RECEIVE_CONTEXTS = 256;
+export const SENDER_REPORT_INTERVAL_MS = 2_000;
 export const MAX_RTCP_PACKETS_PER_COMPOUND = 16;
 export const MAX_TIP_PACKET_BYTES = 512;
 export const REPLAY_WINDOW_PACKETS = 1024;

@@ -1,0 +1,336 @@
+/**
+ * One channel of the reference endpoint: DTLS as client, TIP, the group parameter sets, and media under the endpoint's own
+ * sender keys (WIRE.md 2 to 8). A pull machine without socket or clock; `call.ts` drives it.
+ */
+
+import { readU32, toHex } from '../base/bytes.js';
+import type { Engine } from '../base/engine.js';
+import { ENDPOINT_OLD_SET_LIFETIME_MS, MAX_TIP_PACKET_BYTES, SENDER_REPORT_INTERVAL_MS } from '../base/limits.js';
+import { Secret } from '../base/secret.js';
+import type { Association } from '../dtls/association.js';
+import { ChannelCrypto } from '../srtp/channel-crypto.js';
+import { EktReceiver } from '../srtp/ekt-receiver.js';
+import type { GroupSet } from '../srtp/group-set.js';
+import { endpointOptions, TipMachine, type TipOutput } from '../tip/index.js';
+import { parseMultiplexWord } from '../wire/csrc.js';
+import { classify } from '../wire/demux.js';
+import { parseRtcpPacket, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
+import { buildControlCompound } from '../wire/rtcp-write.js';
+import { isControlSsrc, parseRtp } from '../wire/rtp.js';
+import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia } from './channel-types.js';
+import { OutgoingStreamSender } from './stream-sender.js';
+
+const RTCP_APP = 204;
+
+export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
+  readonly #options: ChannelOptions;
+  readonly #outputs: ChannelOutput[] = [];
+  readonly #association: Association | undefined;
+  readonly #receiver = new EktReceiver();
+  readonly #senders: readonly OutgoingStreamSender[];
+  /** Installed sets with the time at which each leaves; the newest has none. */
+  readonly #sets = new Map<number, { readonly set: GroupSet; expires: number | undefined }>();
+  #crypto: ChannelCrypto | undefined;
+  #tip: TipMachine | undefined;
+  #trailingByte = false;
+  #nextReport: number | undefined;
+  #closed = false;
+
+  constructor(options: ChannelOptions) {
+    this.#options = options;
+    this.#association = options.dtls?.factory(options.dtls.options);
+    this.#senders = options.streams.map((stream) => new OutgoingStreamSender(stream, options));
+  }
+
+  /** True once media may be sent: the first set is installed (or the channel is plain). */
+  get canSend(): boolean {
+    return !this.#closed && (this.#association === undefined || this.#sets.size > 0);
+  }
+
+  receive(input: ChannelInput, now: number): void {
+    if (this.#closed) return;
+    switch (input.type) {
+      case 'start':
+        if (this.#association === undefined) this.#startTip(false, now);
+        else this.#association.receive({ type: 'start' }, now);
+        break;
+      case 'datagram':
+        this.#datagram(input.bytes, now);
+        break;
+      case 'media':
+        this.#send(input, now);
+        break;
+      case 'activate-set':
+        this.#activate(input.spiWord);
+        break;
+      case 'want-refresh':
+        this.#tip?.receive({ type: 'refresh', targetCsrc: input.csrc, flags: 0 }, now);
+        break;
+      case 'close':
+        this.#close(now);
+        return;
+      case 'tick':
+        this.#association?.receive({ type: 'tick' }, now);
+        this.#tip?.receive({ type: 'tick' }, now);
+        this.#tick(now);
+        break;
+    }
+    this.#drain(now);
+  }
+
+  poll(): ChannelOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  deadline(): number | undefined {
+    const times = [this.#association?.deadline(), this.#tip?.deadline(), this.#nextReport];
+    for (const { expires } of this.#sets.values()) times.push(expires);
+    const due = times.filter((t) => t !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  #datagram(bytes: Uint8Array, now: number): void {
+    switch (classify(bytes)) {
+      case 'dtls':
+        this.#association?.receive({ type: 'datagram', bytes }, now);
+        break;
+      case 'rtcp':
+        this.#rtcp(bytes, now);
+        break;
+      case 'rtp':
+        this.#rtp(bytes, now);
+        break;
+      case 'other':
+        this.#outputs.push({ type: 'dropped', name: 'unknown_protocol' });
+    }
+  }
+
+  #rtp(bytes: Uint8Array, now: number): void {
+    const { media } = this.#options;
+    if (this.#association === undefined) {
+      const plain = parseRtp(bytes);
+      if (!plain.ok) return this.#drop('malformed');
+      const { header, payload } = plain.value;
+      const word = parseMultiplexWord(header.csrcs[0] ?? 0);
+      const { ssrc, sequence, payloadType, marker, timestamp, csrcs } = header;
+      const fields = { ssrc, sequence, index: sequence, payloadType, marker, timestamp, csrcs, header, payload };
+      this.#outputs.push({ type: 'received', rtp: { ...fields, media, source: word.source, sink: word.sink } });
+      return;
+    }
+    const received = this.#receiver.receiveRtp(bytes, now);
+    if (!received.ok) return this.#drop(received.reason);
+    const first = received.value.csrcs[0];
+    if (first === undefined) return this.#drop('no_multiplex_word');
+    const { source, sink } = parseMultiplexWord(first);
+    this.#outputs.push({ type: 'received', rtp: { ...received.value, media, source, sink } });
+  }
+
+  #rtcp(bytes: Uint8Array, now: number): void {
+    if (bytes.length < 8) return this.#drop('malformed');
+    if (!isControlSsrc(readU32(bytes, 4))) {
+      // Media RTCP of another sender: it brings keys and ROC early, and says nothing else that we need (WIRE.md 3).
+      if (this.#association === undefined) return;
+      const received = this.#receiver.receiveRtcp(bytes, now);
+      if (!received.ok) this.#drop(received.reason);
+      return;
+    }
+    if (this.#association !== undefined && this.#crypto === undefined) return this.#drop('not_ready');
+    const plain = this.#crypto === undefined ? { ok: true as const, value: bytes } : this.#crypto.unprotectRtcp(bytes);
+    if (!plain.ok) return this.#drop(plain.reason);
+    const packets = splitCompound(plain.value);
+    if (!packets.ok) return this.#drop('malformed');
+    for (const packet of packets.value) {
+      if (packet[1] === RTCP_APP) {
+        if (packet.length <= MAX_TIP_PACKET_BYTES) this.#tip?.receive({ type: 'packet', bytes: packet }, now);
+        continue;
+      }
+      const parsed = parseRtcpPacket(packet);
+      if (parsed.ok) this.#feedback(parsed.value);
+    }
+  }
+
+  /** PLI and FIR (RFC 4585 §6.3.1, RFC 5104 §4.3.1) from a switch that asks without TIP. */
+  #feedback(packet: RtcpPacket): void {
+    const wanted =
+      packet.type === 'pli' ? [packet.media] : packet.type === 'fir' ? packet.requests.map((r) => r.ssrc) : [];
+    for (const { position, ssrc } of this.#options.streams) {
+      if (wanted.includes(ssrc)) this.#outputs.push({ type: 'refresh-requested', position });
+    }
+  }
+
+  #drain(now: number): void {
+    for (let again = true; again; ) {
+      again = false;
+      for (let out = this.#association?.poll(); out !== undefined; out = this.#association?.poll()) {
+        again = true;
+        if (out.type === 'datagram') this.#outputs.push({ type: 'send', bytes: out.bytes });
+        else if (out.type === 'keys') {
+          if (this.#options.logKeys) {
+            const [local, remote] = [out.local, out.remote].map((s) => s.use(toHex)) as [string, string];
+            this.#outputs.push({
+              type: 'key-log',
+              entry: { kind: 'channel-keys', profile: out.profile, local, remote },
+            });
+          }
+          this.#crypto = new ChannelCrypto(out);
+          out.local.wipe();
+          out.remote.wipe();
+          this.#outputs.push({ type: 'keyed', profile: out.profile, peerFingerprint: out.peerFingerprint });
+          this.#startTip(true, now);
+        } else if (out.type === 'failed') this.#fail(out.reason, out.detail);
+      }
+      for (let out = this.#tip?.poll(); out !== undefined; out = this.#tip?.poll()) {
+        again = true;
+        this.#onTip(out, now);
+      }
+    }
+  }
+
+  #startTip(secure: boolean, now: number): void {
+    const { media, controlSsrc, tipVersion, conferenceId, streams, receiveMask } = this.#options;
+    // Plain RTP has no tag before which a trailing byte could stand (WIRE.md 7), so it is not offered there.
+    const none = { transmit: [], receive: [] };
+    this.#tip = new TipMachine({
+      role: 'endpoint',
+      media,
+      ssrc: controlSsrc,
+      version: tipVersion,
+      secure,
+      feedback: false,
+      conferenceId,
+      numXmit: streams.length,
+      numRcv: popCount(receiveMask),
+      transmitMask: streams.reduce((mask, s) => mask | (1 << s.position), 0),
+      receiveMask,
+      options: secure ? endpointOptions(media, true) : none,
+    });
+    this.#tip.receive({ type: 'start' }, now);
+  }
+
+  #onTip(out: TipOutput, now: number): void {
+    const { media, controlSsrc, cname } = this.#options;
+    switch (out.type) {
+      case 'send': {
+        const compound = buildControlCompound({ ssrc: controlSsrc, cname }, [out.packet]);
+        this.#outputs.push({ type: 'send', bytes: this.#crypto?.protectRtcp(compound) ?? compound });
+        break;
+      }
+      case 'negotiated':
+      case 'renegotiated':
+        this.#trailingByte = media === 'audio' ? out.inForce.transmit.activityMetric : out.inForce.transmit.refreshFlag;
+        this.#outputs.push({ type: 'negotiated', peer: out.peer });
+        break;
+      case 'set':
+        this.#install(out.set, now);
+        break;
+      case 'notified':
+        this.#outputs.push({ type: 'notified', secure: out.secure });
+        break;
+      case 'refresh-requested':
+        this.#outputs.push({ type: 'refresh-requested', position: parseMultiplexWord(out.targetCsrc).source });
+        break;
+      case 'flow-requested':
+        if (out.direction === 'transmit' && out.opcode !== 2) {
+          const { source } = parseMultiplexWord(out.targetCsrc);
+          for (const s of this.#senders) if (s.position === source) s.stopped = out.opcode === 1;
+        }
+        break;
+      case 'failed':
+        this.#fail(out.reason, 'no TIP answer from the switch');
+        break;
+    }
+  }
+
+  #install(set: GroupSet, now: number): void {
+    const added = this.#receiver.addSet(set);
+    if (!added.ok) return this.#fail('set-refused', added.reason);
+    for (const entry of this.#sets.values()) entry.expires ??= now + ENDPOINT_OLD_SET_LIFETIME_MS;
+    const first = this.#sets.size === 0;
+    this.#sets.set(set.spiWord, { set, expires: undefined });
+    if (this.#options.logKeys) {
+      const [kek, masterSalt] = [set.kek, set.masterSalt].map((s) => s.use(toHex)) as [string, string];
+      this.#outputs.push({
+        type: 'key-log',
+        entry: { kind: 'group-parameter-set', spiWord: set.spiWord, kek, masterSalt },
+      });
+    }
+    if (first) {
+      this.#activate(set.spiWord);
+      this.#nextReport = now;
+    }
+    this.#tip?.receive({ type: 'set-installed', spiWord: set.spiWord }, now);
+    this.#outputs.push({ type: 'set-installed', spiWord: set.spiWord });
+  }
+
+  #activate(spiWord: number): void {
+    const entry = this.#sets.get(spiWord);
+    if (entry === undefined) return;
+    for (const sender of this.#senders) {
+      const key = new Secret(this.#options.random(16));
+      if (this.#options.logKeys) {
+        this.#outputs.push({
+          type: 'key-log',
+          entry: { kind: 'sender-key', ssrc: sender.ssrc, spiWord, key: key.use(toHex) },
+        });
+      }
+      sender.useKey(entry.set, key);
+    }
+  }
+
+  #send(media: OutgoingMedia, now: number): void {
+    if (!this.canSend) return;
+    const sender = this.#senders.find((s) => s.position === media.position);
+    const packet = sender?.protect(media, this.#trailingByte, now);
+    if (sender === undefined || packet === undefined) return;
+    const { ssrc, position } = sender;
+    this.#outputs.push({ type: 'send', bytes: packet.bytes });
+    this.#outputs.push({ type: 'sent', ssrc, position, sequence: packet.sequence, payload: media.payload });
+  }
+
+  #tick(now: number): void {
+    for (const [spiWord, { set, expires }] of this.#sets) {
+      if (expires === undefined || expires > now) continue;
+      this.#sets.delete(spiWord);
+      this.#receiver.dropSet(spiWord);
+      wipeSet(set);
+    }
+    if (this.#nextReport === undefined || this.#nextReport > now) return;
+    this.#nextReport = now + SENDER_REPORT_INTERVAL_MS;
+    for (const sender of this.#senders) {
+      const report = sender.report(now);
+      if (report !== undefined) this.#outputs.push({ type: 'send', bytes: report });
+    }
+  }
+
+  #drop(name: Extract<ChannelOutput, { type: 'dropped' }>['name']): void {
+    this.#outputs.push({ type: 'dropped', name });
+  }
+
+  #fail(reason: Extract<ChannelOutput, { type: 'failed' }>['reason'], detail: string): void {
+    this.#outputs.push({ type: 'failed', reason, detail });
+  }
+
+  #close(now: number): void {
+    this.#association?.receive({ type: 'close' }, now);
+    this.#tip?.receive({ type: 'stop' }, now);
+    this.#drain(now);
+    this.#closed = true;
+    this.#nextReport = undefined;
+    this.#crypto?.wipe();
+    this.#receiver.wipe();
+    for (const sender of this.#senders) sender.wipe();
+    for (const { set } of this.#sets.values()) wipeSet(set);
+    this.#sets.clear();
+  }
+}
+
+function wipeSet(set: GroupSet): void {
+  set.kek.wipe();
+  set.masterSalt.wipe();
+}
+
+function popCount(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
