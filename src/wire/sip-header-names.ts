@@ -1,0 +1,74 @@
+/** Header names: compact forms (RFC 3261 §7.3.3 and the RFCs that added one) and the spelling we write. */
+
+const COMPACT: Readonly<Record<string, string>> = {
+  a: 'accept-contact',
+  b: 'referred-by',
+  c: 'content-type',
+  d: 'request-disposition',
+  e: 'content-encoding',
+  f: 'from',
+  i: 'call-id',
+  j: 'reject-contact',
+  k: 'supported',
+  l: 'content-length',
+  m: 'contact',
+  n: 'identity-info',
+  o: 'event',
+  r: 'refer-to',
+  s: 'subject',
+  t: 'to',
+  u: 'allow-events',
+  v: 'via',
+  x: 'session-expires',
+  y: 'identity',
+};
+
+/** Headers that may appear once only (RFC 3261 §7.3.1: those that are not comma-separated lists). */
+export const SINGLE_VALUED: ReadonlySet<string> = new Set([
+  'call-id',
+  'content-disposition',
+  'content-length',
+  'content-type',
+  'cseq',
+  'date',
+  'expires',
+  'from',
+  'max-forwards',
+  'mime-version',
+  'min-expires',
+  'min-se',
+  'organization',
+  'priority',
+  'reply-to',
+  'retry-after',
+  'server',
+  'session-expires',
+  'subject',
+  'timestamp',
+  'to',
+  'user-agent',
+]);
+
+const SPELLING: Readonly<Record<string, string>> = {
+  'call-id': 'Call-ID',
+  cseq: 'CSeq',
+  'mime-version': 'MIME-Version',
+  'min-se': 'Min-SE',
+  'www-authenticate': 'WWW-Authenticate',
+};
+
+/** Lower case, compact forms expanded. */
+export function canonicalName(name: string): string {
+  const lower = name.toLowerCase();
+  return lower.length === 1 ? (Object.hasOwn(COMPACT, lower) ? COMPACT[lower]! : lower) : lower;
+}
+
+/** As headers are written on the wire: Call-ID, CSeq, Record-Route, ... */
+export function wireName(name: string): string {
+  const lower = name.toLowerCase();
+  if (Object.hasOwn(SPELLING, lower)) return SPELLING[lower]!;
+  return lower
+    .split('-')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('-');
+}
