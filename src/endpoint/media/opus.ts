@@ -18,21 +18,52 @@ export function opusFrameSamples(toc: number): number {
 
 export type OpusRefusal = 'empty' | 'malformed' | 'too_long';
 
-/** Samples that a packet lasts, with the packet's own consistency checked (RFC 6716 §3.4, R1 to R7). */
+const MAX_FRAME_BYTES = 1_275;
+
+/** Samples that a packet lasts, once its framing has proven consistent (RFC 6716 §3.4, R1 to R7). */
 export function opusPacketSamples(packet: Uint8Array): Result<number, OpusRefusal> {
-  if (packet.length === 0) return refuse('empty');
+  if (packet.length === 0) return refuse('empty'); // R1
   const frame = opusFrameSamples(packet[0]!);
   const code = packet[0]! & 3;
-  if (code === 0) return packet.length > 1276 ? refuse('malformed') : ok(frame);
-  if (code === 1) return packet.length % 2 === 0 || packet.length > 2551 ? refuse('malformed') : ok(2 * frame);
-  if (code === 2) {
-    const first = opusFrameLength(packet, 1);
-    return first === undefined || first.end + first.length > packet.length ? refuse('malformed') : ok(2 * frame);
-  }
+  if (code === 3) return manyFrames(packet, frame);
+  const bytes = packet.length - 1;
+  if (code === 0) return bytes > MAX_FRAME_BYTES ? refuse('malformed') : ok(frame); // R2
+  if (code === 1) return bytes % 2 !== 0 || bytes / 2 > MAX_FRAME_BYTES ? refuse('malformed') : ok(2 * frame); // R3
+  const first = opusFrameLength(packet, 1);
+  const rest = first === undefined ? -1 : packet.length - first.end - first.length;
+  return rest < 0 || rest > MAX_FRAME_BYTES ? refuse('malformed') : ok(2 * frame); // R4
+}
+
+/** Code 3 (RFC 6716 §3.2.5): a count of frames, optional padding, lengths of all frames but the last if they differ. */
+function manyFrames(packet: Uint8Array, frame: number): Result<number, OpusRefusal> {
   if (packet.length < 2) return refuse('malformed');
   const count = packet[1]! & 0x3f;
   if (count === 0) return refuse('malformed');
-  return count * frame > MAX_OPUS_PACKET_SAMPLES ? refuse('too_long') : ok(count * frame);
+  if (count * frame > MAX_OPUS_PACKET_SAMPLES) return refuse('too_long'); // R5
+  let at = 2;
+  let end = packet.length;
+  if ((packet[1]! & 0x40) !== 0) {
+    for (let more = true; more; ) {
+      const byte = packet[at++];
+      if (byte === undefined) return refuse('malformed');
+      more = byte === 255;
+      end -= more ? 254 : byte;
+    }
+  }
+  if ((packet[1]! & 0x80) === 0) {
+    const bytes = end - at;
+    const fits = bytes >= 0 && bytes % count === 0 && bytes / count <= MAX_FRAME_BYTES;
+    return fits ? ok(count * frame) : refuse('malformed'); // R6
+  }
+  let total = 0;
+  for (let i = 0; i + 1 < count; i++) {
+    const length = opusFrameLength(packet, at);
+    if (length === undefined) return refuse('malformed');
+    total += length.length;
+    at = length.end;
+  }
+  const last = end - at - total;
+  return last < 0 || last > MAX_FRAME_BYTES ? refuse('malformed') : ok(count * frame); // R7
 }
 
 /** RFC 6716 §3.2.1: one or two bytes. */
