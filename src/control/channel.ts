@@ -1,0 +1,337 @@
+/** One m-line of one call on the switch's side: its DTLS candidates, its TIP machine, what the relay is told of it. */
+import type { Address, ChannelId, Media } from '../base/ids.js';
+import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES } from '../base/limits.js';
+import type { Relay } from '../relay/contract.js';
+import type { Level } from '../security/levels.js';
+import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
+import type { InForce } from '../tip/options.js';
+import { parseRtcpPacket, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
+import { buildControlCompound } from '../wire/rtcp-write.js';
+import type { SdpFingerprint } from '../wire/sdp-types.js';
+import type { AssociationNumber, AssociationReport, ControlOutput } from './contract.js';
+
+/** TLS record type handshake (RFC 5246 §6.2.1): only a hello may make us spend an association on an address. */
+const DTLS_HANDSHAKE_RECORD = 22;
+
+export interface ChannelSetup {
+  readonly id: ChannelId;
+  readonly media: Media;
+  readonly transport: 'dtls' | 'plain';
+  /** Address of the SDP: a hint for DTLS, the peer of a plain channel. */
+  readonly peer: Address | undefined;
+  readonly fingerprints: readonly SdpFingerprint[];
+  readonly payloadTypes: readonly { readonly payloadType: number; readonly codec: number }[];
+  readonly conferenceId: bigint;
+  readonly cname: string;
+}
+
+/** What a channel has to tell its conference. */
+export type ChannelNews =
+  | { readonly type: 'keyed'; readonly fingerprint: string }
+  | {
+      readonly type: 'negotiated';
+      readonly peer: TipPeer;
+      readonly inForce: InForce;
+      readonly capable: boolean;
+      readonly reason: string | undefined;
+    }
+  | { readonly type: 'set-acked'; readonly spiWord: number }
+  | {
+      readonly type: 'failed';
+      readonly reason: 'dtls-failed' | 'fingerprint-mismatch' | 'media-timeout' | 'spimap-timeout';
+      readonly detail: string;
+    }
+  /** A certificate other than the promised one, from an address that is not the signalled one: an alarm, not an end (C10). */
+  | { readonly type: 'foreign-certificate'; readonly detail: string }
+  | { readonly type: 'refresh-wanted'; readonly sink: number }
+  | { readonly type: 'picture-lost'; readonly ssrc: number };
+
+export interface ChannelHost {
+  readonly relay: Relay;
+  newAssociation(channel: SwitchChannel): AssociationNumber;
+  endAssociation(association: AssociationNumber): void;
+  output(output: ControlOutput): void;
+}
+
+interface Candidate {
+  readonly association: AssociationNumber;
+  readonly address: Address;
+  /** The engine's messages came back empty-handed: kept so that a stranger cannot have a new one at once. */
+  failed: boolean;
+}
+
+const keyOf = (address: Address): string => `${address.address} ${address.port}`;
+
+export class SwitchChannel {
+  readonly setup: ChannelSetup;
+  readonly #host: ChannelHost;
+  readonly #candidates = new Map<string, Candidate>();
+  readonly #news: ChannelNews[] = [];
+  #proven: Candidate | undefined;
+  #tip: TipMachine | undefined;
+  #dtlsDeadline: number | undefined;
+  #transmitMask = 0;
+  #tipDone = false;
+  #trailingByte = false;
+  #closed = false;
+
+  constructor(setup: ChannelSetup, host: ChannelHost, now: number) {
+    this.setup = setup;
+    this.#host = host;
+    if (setup.transport === 'dtls') this.#dtlsDeadline = now + DTLS_HANDSHAKE_TIMEOUT_MS;
+  }
+
+  takeNews(): ChannelNews | undefined {
+    return this.#news.shift();
+  }
+
+  deadline(): number | undefined {
+    const tip = this.#tip?.deadline();
+    if (this.#dtlsDeadline === undefined) return tip;
+    return tip === undefined ? this.#dtlsDeadline : Math.min(tip, this.#dtlsDeadline);
+  }
+
+  tick(now: number): void {
+    if (this.#dtlsDeadline !== undefined && this.#dtlsDeadline <= now) {
+      this.#dtlsDeadline = undefined;
+      const seconds = DTLS_HANDSHAKE_TIMEOUT_MS / 1000;
+      this.#news.push({ type: 'failed', reason: 'dtls-failed', detail: `no proven DTLS peer within ${seconds} s` });
+    }
+    if (this.#tip !== undefined) this.#toTip({ type: 'tick' }, now);
+  }
+
+  /** A DTLS datagram that reached the channel's port. Handshakes from several addresses run side by side, bounded (WIRE.md 2). */
+  dtls(from: Address, bytes: Uint8Array): void {
+    if (this.#closed || this.setup.transport !== 'dtls') return;
+    const key = keyOf(from);
+    if (this.#proven !== undefined) {
+      if (keyOf(this.#proven.address) !== key) return;
+      this.#host.output({ type: 'association-data', association: this.#proven.association, bytes });
+      return;
+    }
+    let candidate = this.#candidates.get(key);
+    if (candidate === undefined) {
+      if (bytes[0] !== DTLS_HANDSHAKE_RECORD || !this.#makeRoom(key)) return;
+      candidate = { association: this.#host.newAssociation(this), address: from, failed: false };
+      this.#candidates.set(key, candidate);
+      const { fingerprints } = this.setup;
+      this.#host.output({ type: 'association-open', association: candidate.association, fingerprints });
+    }
+    if (!candidate.failed) this.#host.output({ type: 'association-data', association: candidate.association, bytes });
+  }
+
+  association(number: AssociationNumber, report: AssociationReport, now: number): void {
+    const entry = [...this.#candidates].find(([, c]) => c.association === number);
+    if (entry === undefined || this.#closed) {
+      if (report.type === 'keys') wipe(report);
+      return;
+    }
+    const [key, candidate] = entry;
+    switch (report.type) {
+      case 'datagram':
+        this.#host.relay.sendDatagram(this.setup.id, candidate.address, report.bytes);
+        break;
+      case 'keys':
+        if (this.#proven === undefined) this.#keyed(candidate, report, now);
+        wipe(report);
+        break;
+      case 'failed':
+        this.#failed(key, candidate, report);
+        break;
+      case 'closed':
+        break;
+    }
+  }
+
+  /** A verified control compound, or feedback (WIRE.md 3). */
+  control(rtcp: Uint8Array, tipAllowed: boolean, now: number): void {
+    const packets = splitCompound(rtcp, { reducedSize: true });
+    if (this.#closed || !packets.ok) return;
+    for (const packet of packets.value) {
+      if (packet[1] === RTCP_APP) {
+        if (!tipAllowed) continue;
+        // On a plain channel TIP is the caller's choice; its first packet starts ours.
+        if (this.#tip === undefined && this.setup.transport === 'plain') this.#startTip(false, now);
+        if (this.#tip !== undefined) this.#toTip({ type: 'packet', bytes: packet }, now);
+        continue;
+      }
+      const parsed = parseRtcpPacket(packet);
+      if (parsed.ok) this.#feedback(parsed.value);
+    }
+  }
+
+  sendSet(set: Extract<Parameters<TipMachine['receive']>[0], { type: 'spimap' }>['set'], now: number): void {
+    if (this.#tip !== undefined) this.#toTip({ type: 'spimap', set }, now);
+  }
+
+  notify(secure: boolean, now: number): void {
+    if (this.#tip !== undefined) this.#toTip({ type: 'notify', secure }, now);
+  }
+
+  /** Asks the source for a refresh point: TIP REFRESH; where there is no TIP there is no trailing byte to wait for either. */
+  requestRefresh(position: number, now: number): void {
+    const targetCsrc = (position << 4) | position;
+    if (this.#tip !== undefined && this.#tipDone) this.#toTip({ type: 'refresh', targetCsrc, flags: 0 }, now);
+  }
+
+  setLevel(level: Level, ready: boolean): void {
+    const { id, payloadTypes } = this.setup;
+    this.#host.relay.setParameters(id, {
+      tip: this.#tipDone,
+      transmitMask: this.#transmitMask,
+      trailingByte: this.#trailingByte,
+      level,
+      ready,
+      payloadTypes,
+    });
+  }
+
+  close(now: number): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#dtlsDeadline = undefined;
+    this.#tip?.receive({ type: 'stop' }, now);
+    this.#tip = undefined;
+    for (const { association } of this.#candidates.values()) this.#endAssociation(association);
+    this.#candidates.clear();
+    this.#host.relay.closeChannel(this.setup.id);
+  }
+
+  /** Failed candidates give way first; the address that signalling named gives way to nobody and takes anybody's place. */
+  #makeRoom(key: string): boolean {
+    if (this.#candidates.size < DTLS_MAX_PARALLEL_ADDRESSES) return true;
+    const signalled = this.setup.peer === undefined ? undefined : keyOf(this.setup.peer);
+    const others = [...this.#candidates].filter(([k]) => k !== signalled);
+    const victim = others.find(([, c]) => c.failed) ?? (key === signalled ? others[0] : undefined);
+    if (victim === undefined) return false;
+    this.#endAssociation(victim[1].association);
+    this.#candidates.delete(victim[0]);
+    return true;
+  }
+
+  #keyed(winner: Candidate, report: Extract<AssociationReport, { type: 'keys' }>, now: number): void {
+    const { id } = this.setup;
+    this.#proven = winner;
+    this.#dtlsDeadline = undefined;
+    for (const [key, candidate] of this.#candidates) {
+      if (candidate === winner) continue;
+      this.#endAssociation(candidate.association);
+      this.#candidates.delete(key);
+    }
+    this.#host.relay.provePeer(id, winner.address);
+    this.#host.relay.setChannelKeys(id, { profile: report.profile, local: report.local, remote: report.remote });
+    this.#news.push({ type: 'keyed', fingerprint: report.peerFingerprint });
+    this.#startTip(true, now);
+  }
+
+  #failed(key: string, candidate: Candidate, report: Extract<AssociationReport, { type: 'failed' }>): void {
+    if (this.#proven === candidate) return; // the keys are out; what the association does now changes nothing
+    candidate.failed = true;
+    const signalled = this.setup.peer !== undefined && keyOf(this.setup.peer) === key;
+    const mismatch = report.reason === 'fingerprint-mismatch';
+    const detail = `${report.reason}: ${report.detail}${report.alert === undefined ? '' : ` (alert ${report.alert})`}`;
+    if (report.reason === 'engine-lost') {
+      // Ours, not the peer's: its next flight finds a fresh association.
+      this.#endAssociation(candidate.association);
+      this.#candidates.delete(key);
+    } else if (signalled) {
+      this.#dtlsDeadline = undefined;
+      this.#news.push({ type: 'failed', reason: mismatch ? 'fingerprint-mismatch' : 'dtls-failed', detail });
+    } else if (mismatch) this.#news.push({ type: 'foreign-certificate', detail });
+  }
+
+  #endAssociation(association: AssociationNumber): void {
+    this.#host.endAssociation(association);
+    this.#host.output({ type: 'association-close', association });
+  }
+
+  #startTip(secure: boolean, now: number): void {
+    const { media, id, conferenceId } = this.setup;
+    const everyPlace = media === 'audio' ? 0b11110 : 0b1110;
+    const places = media === 'audio' ? 4 : 3;
+    this.#tip = new TipMachine({
+      role: 'switch',
+      media,
+      ssrc: (id << 8) >>> 0,
+      version: 8,
+      secure,
+      feedback: false,
+      conferenceId,
+      numXmit: places,
+      numRcv: places,
+      transmitMask: everyPlace,
+      receiveMask: everyPlace,
+      options: secure ? switchOptions(media, true) : { transmit: [], receive: [] },
+    });
+    this.#toTip({ type: 'start' }, now);
+  }
+
+  #toTip(input: Parameters<TipMachine['receive']>[0], now: number): void {
+    const tip = this.#tip;
+    if (tip === undefined) return;
+    tip.receive(input, now);
+    for (let out = tip.poll(); out !== undefined; out = tip.poll()) this.#onTip(out);
+  }
+
+  #onTip(out: TipOutput): void {
+    const { id, cname, media, transport } = this.setup;
+    switch (out.type) {
+      case 'send':
+        this.#host.relay.sendControl(id, buildControlCompound({ ssrc: (id << 8) >>> 0, cname }, [out.packet]));
+        break;
+      case 'negotiated':
+      case 'renegotiated': {
+        this.#tipDone = true;
+        this.#transmitMask = out.peer.transmitMask;
+        this.#trailingByte = media === 'audio' ? out.inForce.receive.activityMetric : out.inForce.receive.refreshFlag;
+        const capability = endToEndCapable(out.peer, out.inForce);
+        const reason = capability.capable ? undefined : capability.reason;
+        this.#news.push({
+          type: 'negotiated',
+          peer: out.peer,
+          inForce: out.inForce,
+          capable: capability.capable,
+          reason,
+        });
+        break;
+      }
+      case 'spimap-acked':
+        this.#host.relay.setAcked(id, out.spiWord);
+        this.#news.push({ type: 'set-acked', spiWord: out.spiWord });
+        break;
+      case 'refresh-requested':
+        this.#news.push({ type: 'refresh-wanted', sink: out.targetCsrc & 0xf });
+        break;
+      case 'failed':
+        // A plain caller that stops talking TIP loses nothing by it: it never was more than `none`.
+        if (transport === 'plain') break;
+        this.#news.push({
+          type: 'failed',
+          reason: out.reason === 'spimap-timeout' ? 'spimap-timeout' : 'media-timeout',
+          detail: out.reason === 'notify-timeout' ? 'NOTIFY not acknowledged' : `no answer on the ${media} channel`,
+        });
+        break;
+      case 'dropped':
+      case 'refused':
+      case 'not-capable':
+      case 'unanswered':
+        this.#host.output({
+          type: 'log',
+          level: 'debug',
+          message: `TIP ${out.type}`,
+          fields: { channel: id, ...('reason' in out ? { reason: String(out.reason) } : {}) },
+        });
+        break;
+    }
+  }
+
+  #feedback(packet: RtcpPacket): void {
+    if (packet.type === 'pli') this.#news.push({ type: 'picture-lost', ssrc: packet.media });
+    if (packet.type === 'fir') for (const { ssrc } of packet.requests) this.#news.push({ type: 'picture-lost', ssrc });
+  }
+}
+
+function wipe(report: Extract<AssociationReport, { type: 'keys' }>): void {
+  report.local.wipe();
+  report.remote.wipe();
+}

@@ -1,0 +1,282 @@
+/** One conference as control runs it: the pure state, the secrets of its sets, its channels, and its effects carried out. */
+import type { ChannelId, ConferenceId, MemberId } from '../base/ids.js';
+import { Secret } from '../base/secret.js';
+import type { ConferenceEvent, Effect, JoinChannel, State, TipFacts } from '../conference/contract.js';
+import { createConference, deadline, reduce } from '../conference/reduce.js';
+import type { GroupParameterSet } from '../relay/contract.js';
+import { makeEvent, type SecurityEventCode } from '../security/events.js';
+import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
+import type { ConferenceSettings } from './contract.js';
+import { reasonHeader } from './refusal.js';
+
+/** What a conference may do to the calls of its members. */
+export interface CallHost extends ChannelHost {
+  random(bytes: number): Uint8Array;
+  admit(member: MemberId): void;
+  refuse(effect: Extract<Effect, { type: 'refuse' }>): void;
+  /** BYE with this Reason header value. */
+  endCall(member: MemberId, reason: string): void;
+  empty(conference: ConferenceRuntime): void;
+}
+
+const KEK_BYTES = 16;
+const MASTER_SALT_BYTES = 14;
+
+export class ConferenceRuntime {
+  readonly id: ConferenceId;
+  readonly name: string;
+  readonly #host: CallHost;
+  readonly #channels = new Map<ChannelId, SwitchChannel>();
+  readonly #memberOf = new Map<ChannelId, MemberId>();
+  readonly #names = new Map<MemberId, string>();
+  readonly #sets = new Map<number, GroupParameterSet>();
+  /** From the relay: which source an SSRC is, for PLI and FIR. */
+  readonly #sources = new Map<number, { readonly channel: ChannelId; readonly position: number }>();
+  readonly #codecs = new Map<string, number>();
+  #state: State;
+
+  constructor(id: ConferenceId, name: string, settings: ConferenceSettings, host: CallHost) {
+    this.id = id;
+    this.name = name;
+    this.#host = host;
+    this.#state = createConference({ id, name, ...settings });
+    host.relay.setConference(id, { requiredLevel: settings.requiredLevel });
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** The number under which the relay knows a codec here (u8); undefined when there are 256 already. */
+  codecNumber(name: string, clockRateHz: number, channels: number): number | undefined {
+    const key = `${name.toLowerCase()}/${clockRateHz}/${channels}`;
+    const known = this.#codecs.get(key);
+    if (known !== undefined) return known;
+    if (this.#codecs.size > 255) return undefined;
+    this.#codecs.set(key, this.#codecs.size);
+    return this.#codecs.size - 1;
+  }
+
+  deadline(): number | undefined {
+    let earliest = deadline(this.#state);
+    for (const channel of this.#channels.values()) {
+      const at = channel.deadline();
+      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at;
+    }
+    return earliest;
+  }
+
+  tick(now: number): void {
+    const own = deadline(this.#state);
+    if (own !== undefined && own <= now) this.apply({ type: 'tick' }, now);
+    for (const channel of [...this.#channels.values()]) {
+      const at = channel.deadline();
+      if (at === undefined || at > now) continue;
+      channel.tick(now);
+      this.news(channel, now);
+    }
+  }
+
+  join(
+    member: MemberId,
+    name: string,
+    channels: readonly JoinChannel[],
+    runtimes: readonly SwitchChannel[],
+    now: number,
+  ): void {
+    this.#names.set(member, name);
+    for (const channel of runtimes) {
+      this.#channels.set(channel.setup.id, channel);
+      this.#memberOf.set(channel.setup.id, member);
+    }
+    this.apply({ type: 'join', member, name, channels }, now);
+    if (!this.#state.members.has(member)) this.#forget(member, now);
+  }
+
+  apply(event: ConferenceEvent, now: number): void {
+    const { state, effects } = reduce(this.#state, event, now);
+    this.#state = state;
+    for (const effect of effects) this.#carryOut(effect, now);
+    if (event.type === 'leave') this.#forget(event.member, now);
+  }
+
+  /** Carries what a channel has found out to the conference. */
+  news(channel: SwitchChannel, now: number): void {
+    for (let news = channel.takeNews(); news !== undefined; news = channel.takeNews())
+      this.#onNews(channel.setup.id, news, now);
+  }
+
+  bound(channel: ChannelId, ssrc: number, position: number): void {
+    this.#sources.set(ssrc, { channel, position });
+  }
+
+  securityEvent(code: SecurityEventCode, cause: string, member?: MemberId, channel?: ChannelId): void {
+    const endpoint = member === undefined ? undefined : this.#names.get(member);
+    this.#host.output({
+      type: 'security-event',
+      event: makeEvent(code, {
+        conference: this.name,
+        cause,
+        ...(endpoint === undefined ? {} : { endpoint }),
+        ...(channel === undefined ? {} : { channel }),
+      }),
+    });
+  }
+
+  memberOf(channel: ChannelId): MemberId | undefined {
+    return this.#memberOf.get(channel);
+  }
+
+  /** Wipes every secret; the relay forgets the conference. */
+  close(now: number): void {
+    for (const member of new Set(this.#memberOf.values())) this.#forget(member, now);
+    for (const set of this.#sets.values()) wipeSet(set);
+    this.#sets.clear();
+    this.#host.relay.closeConference(this.id);
+  }
+
+  #onNews(channel: ChannelId, news: ChannelNews, now: number): void {
+    switch (news.type) {
+      case 'keyed':
+        this.apply({ type: 'channel-keyed', channel, fingerprint: news.fingerprint }, now);
+        break;
+      case 'negotiated': {
+        const { peer, inForce, capable, reason } = news;
+        const tip: TipFacts = {
+          version: peer.version,
+          secure: peer.secure,
+          ektTx: inForce.transmit.ekt,
+          ektRx: inForce.receive.ekt,
+          capable,
+          ...(reason === undefined ? {} : { reason }),
+          transmitMask: peer.transmitMask,
+          receiveMask: peer.receiveMask,
+          trailingByte: inForce.receive.activityMetric || inForce.receive.refreshFlag,
+        };
+        this.apply({ type: 'channel-negotiated', channel, tip }, now);
+        break;
+      }
+      case 'set-acked':
+        this.apply({ type: 'set-acked', channel, spiWord: news.spiWord }, now);
+        break;
+      case 'failed':
+        this.apply({ type: 'channel-failed', channel, reason: news.reason, detail: news.detail }, now);
+        break;
+      case 'foreign-certificate':
+        this.securityEvent('fingerprint-mismatch', news.detail, this.#memberOf.get(channel), channel);
+        break;
+      case 'refresh-wanted':
+        this.apply({ type: 'refresh-wanted', receiver: channel, sink: news.sink }, now);
+        break;
+      case 'picture-lost': {
+        const source = this.#sources.get(news.ssrc);
+        const edge = this.#state.routes.video.find(
+          (e) => e.receiver === channel && e.source === source?.channel && e.position === source.position,
+        );
+        if (edge !== undefined) this.apply({ type: 'refresh-wanted', receiver: channel, sink: edge.sink }, now);
+        break;
+      }
+    }
+  }
+
+  #carryOut(effect: Effect, now: number): void {
+    const { relay } = this.#host;
+    switch (effect.type) {
+      case 'admit':
+        this.#host.admit(effect.member);
+        break;
+      case 'refuse':
+        this.#host.refuse(effect);
+        break;
+      case 'make-set':
+        this.#makeSet(effect.spiWord);
+        break;
+      case 'send-set': {
+        const set = this.#sets.get(effect.spiWord);
+        const channel = this.#channels.get(effect.channel);
+        if (set === undefined || channel === undefined) break;
+        channel.sendSet(set, now);
+        this.news(channel, now);
+        break;
+      }
+      case 'drop-set': {
+        const set = this.#sets.get(effect.spiWord);
+        if (set !== undefined) wipeSet(set);
+        this.#sets.delete(effect.spiWord);
+        relay.dropSet(this.id, effect.spiWord);
+        break;
+      }
+      case 'channel-parameters':
+        this.#channels.get(effect.channel)?.setLevel(effect.level, effect.ready);
+        break;
+      case 'routes':
+        relay.setRoutes(this.id, effect.media, effect.edges);
+        break;
+      case 'request-refresh':
+        this.#channels.get(effect.channel)?.requestRefresh(effect.position, now);
+        break;
+      case 'notify':
+        this.#channels.get(effect.channel)?.notify(effect.secure, now);
+        break;
+      case 'end-call':
+        this.#host.endCall(effect.member, reasonHeader(effect.status, effect.reasonText));
+        this.#forget(effect.member, now);
+        break;
+      case 'speaker':
+        this.#host.output({
+          type: 'speaker',
+          conference: this.name,
+          member: effect.member === undefined ? undefined : this.#names.get(effect.member),
+        });
+        break;
+      case 'level':
+        this.#log('info', `conference level is ${effect.level}`, {});
+        break;
+      case 'security-event':
+        this.securityEvent(effect.code, effect.cause, effect.member, effect.channel);
+        break;
+      case 'empty':
+        this.#host.empty(this);
+        break;
+      case 'illegal':
+        this.#log('debug', `conference event ${effect.event} ignored: ${effect.why}`, {});
+        break;
+      case 'admit-channels':
+      case 'refuse-channels':
+        // Answers to add-channels, which control does not send yet: a re-INVITE that adds m-lines is refused before.
+        throw new Error(`${effect.type} without add-channels`);
+    }
+  }
+
+  #makeSet(spiWord: number): void {
+    const set: GroupParameterSet = {
+      spiWord,
+      suite: this.#state.suite,
+      cipher: this.#state.cipher,
+      kek: new Secret(this.#host.random(KEK_BYTES)),
+      masterSalt: new Secret(this.#host.random(MASTER_SALT_BYTES)),
+    };
+    this.#sets.set(spiWord, set);
+    this.#host.relay.installSet(this.id, set);
+  }
+
+  #forget(member: MemberId, now: number): void {
+    for (const [id, owner] of [...this.#memberOf]) {
+      if (owner !== member) continue;
+      this.#memberOf.delete(id);
+      this.#channels.get(id)?.close(now);
+      this.#channels.delete(id);
+      for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
+    }
+    this.#names.delete(member);
+  }
+
+  #log(level: 'debug' | 'info', message: string, fields: Readonly<Record<string, string | number>>): void {
+    this.#host.output({ type: 'log', level, message, fields: { conference: this.name, ...fields } });
+  }
+}
+
+function wipeSet(set: GroupParameterSet): void {
+  set.kek.wipe();
+  set.masterSalt.wipe();
+}

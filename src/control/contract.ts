@@ -1,0 +1,89 @@
+/**
+ * What the control room is told and what it wants done. It translates: SIP, TIP and DTLS outcomes become conference
+ * events, the conference's effects become SIP, TIP and relay commands. No socket, clock or chance of its own.
+ */
+import type { Tick } from '../base/engine.js';
+import type { Address, ChannelId } from '../base/ids.js';
+import type { Secret } from '../base/secret.js';
+import type { Relay, RelayEvent } from '../relay/contract.js';
+import type { SecurityEvent } from '../security/events.js';
+import type { ProvenLevel } from '../security/levels.js';
+import type { AvailablePolicy } from '../security/policy.js';
+import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
+import type { SdpFingerprint } from '../wire/sdp-types.js';
+
+/** Numbers of DTLS associations: control's own, never used twice. */
+export type AssociationNumber = number;
+
+/** What a DTLS engine reports, in the words of the association contract; control may not import that room. */
+export type AssociationReport =
+  | { readonly type: 'datagram'; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'keys';
+      readonly profile: number;
+      readonly local: Secret;
+      readonly remote: Secret;
+      readonly peerFingerprint: string;
+    }
+  | { readonly type: 'failed'; readonly reason: string; readonly detail: string; readonly alert?: number }
+  | { readonly type: 'closed' };
+
+export type ControlInput =
+  | { readonly type: 'sip'; readonly input: UserAgentInput }
+  | { readonly type: 'relay'; readonly events: readonly RelayEvent[] }
+  | { readonly type: 'association'; readonly association: AssociationNumber; readonly report: AssociationReport }
+  /** No new calls (503 with Retry-After), BYE to everybody; `stopped` follows when the last call is over. */
+  | { readonly type: 'stop'; readonly retryAfterSeconds: number }
+  | Tick;
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export type ControlOutput =
+  | { readonly type: 'sip'; readonly output: Extract<UserAgentOutput, { type: 'send' | 'close' }> }
+  /** Open an association as server whose peer must present one of these certificates. */
+  | {
+      readonly type: 'association-open';
+      readonly association: AssociationNumber;
+      readonly fingerprints: readonly SdpFingerprint[];
+    }
+  | { readonly type: 'association-data'; readonly association: AssociationNumber; readonly bytes: Uint8Array }
+  | { readonly type: 'association-close'; readonly association: AssociationNumber }
+  | { readonly type: 'security-event'; readonly event: SecurityEvent }
+  | { readonly type: 'call-refused'; readonly status: number }
+  | { readonly type: 'speaker'; readonly conference: string; readonly member: string | undefined }
+  | {
+      readonly type: 'log';
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number | boolean | undefined>>;
+    }
+  | { readonly type: 'stopped' };
+
+export interface ConferenceSettings {
+  readonly policy: AvailablePolicy;
+  readonly requiredLevel: ProvenLevel;
+}
+
+export interface ControlOptions {
+  readonly relay: Relay;
+  readonly random: (bytes: number) => Uint8Array;
+  /** SHA-256 of the certificate that the DTLS engine shows. */
+  readonly fingerprint: SdpFingerprint;
+  /** RTCP CNAME of the switch and warn-agent of its Warning headers. */
+  readonly name: string;
+  /** Value of the Server header. */
+  readonly product?: string;
+  /** Address for SDP; undefined: the one that the caller reached us at. */
+  readonly advertise?: string;
+  readonly adHoc: ConferenceSettings | undefined;
+  readonly fixed: ReadonlyMap<string, ConferenceSettings>;
+  readonly maxConferences: number;
+  readonly maxMembers: number;
+}
+
+/** What control needs of a channel when it is opened. */
+export interface ChannelPlan {
+  readonly channel: ChannelId;
+  readonly index: number;
+  readonly peer: Address | undefined;
+}

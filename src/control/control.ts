@@ -1,0 +1,433 @@
+/** The machine between signalling and conferences; see contract.ts. */
+import type { Engine } from '../base/engine.js';
+import type { ChannelId, Media, MemberId } from '../base/ids.js';
+import type { Effect, JoinChannel } from '../conference/contract.js';
+import type { RelayEvent } from '../relay/contract.js';
+import type { Level } from '../security/levels.js';
+import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
+import { answer, readOffer } from '../sip/offer-answer.js';
+import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
+import { UserAgent } from '../sip/user-agent.js';
+import { SwitchChannel } from './channel.js';
+import { type CallHost, ConferenceRuntime } from './conference.js';
+import type {
+  AssociationNumber,
+  AssociationReport,
+  ConferenceSettings,
+  ControlInput,
+  ControlOptions,
+  ControlOutput,
+} from './contract.js';
+import { refusalHeaders } from './refusal.js';
+
+const RETRY_AFTER_FULL_S = 30;
+const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+
+interface Call {
+  readonly conference: ConferenceRuntime;
+  readonly offer: Offer;
+  /** The SDP of our 200, repeated to a re-INVITE that changes nothing. */
+  answer: string;
+  /** Per m-line of the offer the channel that was opened for it. */
+  readonly channels: readonly (ChannelId | undefined)[];
+  readonly ports: readonly (number | undefined)[];
+  readonly address: string;
+}
+
+export class Control implements Engine<ControlInput, ControlOutput> {
+  readonly #options: ControlOptions;
+  readonly #userAgent: UserAgent;
+  readonly #outputs: ControlOutput[] = [];
+  readonly #conferences = new Map<string, ConferenceRuntime>();
+  readonly #calls = new Map<MemberId, Call>();
+  readonly #channels = new Map<
+    ChannelId,
+    { readonly channel: SwitchChannel; readonly conference: ConferenceRuntime }
+  >();
+  readonly #associations = new Map<AssociationNumber, SwitchChannel>();
+  /** Local address of each SIP connection: what a caller reached us at is what it can send media to. */
+  readonly #reachedAt = new Map<number, string>();
+  readonly #host: CallHost;
+  #nextId = 1;
+  #now = 0;
+  #stopping = false;
+  #stopped = false;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#userAgent = new UserAgent({
+      random: () => Buffer.from(options.random(12)).toString('hex'),
+      ...(options.product === undefined ? {} : { product: options.product }),
+    });
+    this.#host = {
+      relay: options.relay,
+      random: options.random,
+      newAssociation: (channel) => {
+        const number = this.#nextId++;
+        this.#associations.set(number, channel);
+        return number;
+      },
+      endAssociation: (association) => void this.#associations.delete(association),
+      output: (output) => this.#outputs.push(output),
+      admit: (member) => this.#admit(member),
+      refuse: (effect) => this.#refuseJoin(effect),
+      endCall: (member, reason) => {
+        this.#forgetCall(member);
+        this.#toUserAgent({ type: 'hangup', call: member, reason });
+      },
+      empty: (conference) => {
+        conference.close(this.#now);
+        this.#conferences.delete(conference.name);
+      },
+    };
+  }
+
+  /** For metrics: how many conferences and members are at each level now. */
+  levels(): {
+    readonly conferences: Readonly<Record<Level, number>>;
+    readonly members: Readonly<Record<Level, number>>;
+  } {
+    const zero = (): Record<Level, number> => ({ unknown: 0, none: 0, 'hop-by-hop': 0, 'end-to-end': 0 });
+    const conferences = zero();
+    const members = zero();
+    for (const { state } of this.#conferences.values()) {
+      conferences[state.level]++;
+      for (const member of state.members.values()) members[member.level]++;
+    }
+    return { conferences, members };
+  }
+
+  receive(input: ControlInput, now: number): void {
+    this.#now = now;
+    switch (input.type) {
+      case 'sip':
+        if (input.input.type === 'connected') this.#reachedAt.set(input.input.connection, input.input.local.address);
+        if (input.input.type === 'disconnected') this.#reachedAt.delete(input.input.connection);
+        this.#toUserAgent(input.input);
+        break;
+      case 'relay':
+        for (const event of input.events) this.#onRelay(event);
+        break;
+      case 'association':
+        this.#onAssociation(input.association, input.report);
+        break;
+      case 'stop':
+        this.#stop(input.retryAfterSeconds);
+        break;
+      case 'tick':
+        this.#tick();
+        break;
+    }
+    if (this.#stopping && !this.#stopped && this.#calls.size === 0) {
+      this.#stopped = true;
+      this.#outputs.push({ type: 'stopped' });
+    }
+  }
+
+  poll(): ControlOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  deadline(): number | undefined {
+    let earliest = this.#userAgent.deadline();
+    for (const conference of this.#conferences.values()) {
+      const at = conference.deadline();
+      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at;
+    }
+    return earliest;
+  }
+
+  #tick(): void {
+    const due = this.#userAgent.deadline();
+    if (due !== undefined && due <= this.#now) this.#toUserAgent({ type: 'tick' });
+    for (const conference of [...this.#conferences.values()]) {
+      const at = conference.deadline();
+      if (at !== undefined && at <= this.#now) conference.tick(this.#now);
+    }
+  }
+
+  #stop(retryAfterSeconds: number): void {
+    this.#stopping = true;
+    this.#toUserAgent({ type: 'stop', retryAfterSeconds });
+    for (const conference of [...this.#conferences.values()])
+      conference.apply({ type: 'close', reason: 'stopping' }, this.#now);
+  }
+
+  #toUserAgent(input: UserAgentInput): void {
+    this.#userAgent.receive(input, this.#now);
+    for (let out = this.#userAgent.poll(); out !== undefined; out = this.#userAgent.poll()) this.#onUserAgent(out);
+  }
+
+  #onUserAgent(out: UserAgentOutput): void {
+    switch (out.type) {
+      case 'send':
+      case 'close':
+        this.#outputs.push({ type: 'sip', output: out });
+        break;
+      case 'incoming':
+        this.#incoming(out);
+        break;
+      case 'offer-again':
+        this.#offerAgain(out.call, out.offer);
+        break;
+      case 'ended':
+      case 'failed': {
+        const call = this.#calls.get(out.call);
+        if (call === undefined) break;
+        this.#forgetCall(out.call);
+        const by = out.type === 'ended' ? out.by : 'local';
+        const cause = by === 'connection' ? 'connection-lost' : by === 'timeout' ? 'session-timer' : 'hung-up';
+        this.#log('info', 'call ended', { call: out.call, conference: call.conference.name, cause });
+        call.conference.apply({ type: 'leave', member: out.call, cause }, this.#now);
+        break;
+      }
+      default:
+        break; // progress, answered, confirmed, offer-withdrawn, offer-refused: nothing that a conference waits for
+    }
+  }
+
+  #incoming(invite: Extract<UserAgentOutput, { type: 'incoming' }>): void {
+    const { call, connection, user, from } = invite;
+    if (!CONFERENCE_NAME.test(user))
+      return this.#reject(call, 404, 'a conference name is 1 to 64 of A-Z a-z 0-9 . _ -');
+    const settings = this.#options.fixed.get(user) ?? this.#options.adHoc;
+    if (!this.#conferences.has(user) && settings === undefined) return this.#reject(call, 404, `no conference ${user}`);
+    if (invite.offer === undefined) return this.#reject(call, 488, 'an INVITE without an offer is not supported');
+    const offer = readOffer(invite.offer);
+    if (!offer.ok)
+      return this.#reject(call, 488, `SDP refused: ${offer.reason}${offer.detail ? ` (${offer.detail})` : ''}`);
+    const conference = this.#conferences.get(user) ?? this.#createConference(user, settings);
+    if (conference === undefined) return this.#reject(call, 503, 'no room for another conference', RETRY_AFTER_FULL_S);
+    if (conference.state.members.size >= this.#options.maxMembers) {
+      return this.#reject(call, 503, `conference ${user} is full`, RETRY_AFTER_FULL_S);
+    }
+    this.#join(
+      conference,
+      call,
+      from,
+      this.#options.advertise ?? this.#reachedAt.get(connection) ?? '127.0.0.1',
+      offer.value,
+    );
+    if (conference.state.members.size === 0 && this.#conferences.get(user) === conference) this.#host.empty(conference);
+  }
+
+  #createConference(name: string, settings: ConferenceSettings | undefined): ConferenceRuntime | undefined {
+    if (settings === undefined || this.#conferences.size >= this.#options.maxConferences) return undefined;
+    const conference = new ConferenceRuntime(this.#nextId++, name, settings, this.#host);
+    this.#conferences.set(name, conference);
+    return conference;
+  }
+
+  /** Opens a channel for each usable m-line, the first of each media kind, and lets the conference judge the call. */
+  #join(conference: ConferenceRuntime, call: MemberId, from: string, address: string, offer: Offer): void {
+    const taken = new Set<Media>();
+    const channels: (ChannelId | undefined)[] = [];
+    const ports: (number | undefined)[] = [];
+    const facts: JoinChannel[] = [];
+    const runtimes: SwitchChannel[] = [];
+    const requiredLevel = conference.state.requiredLevel;
+    for (const line of offer.media) {
+      const media = line.media;
+      if (media === 'other' || line.port === 0 || line.content === 'slides' || taken.has(media)) {
+        channels.push(undefined);
+        ports.push(undefined);
+        continue;
+      }
+      taken.add(media);
+      const channel = this.#nextId++;
+      channels.push(channel);
+      const security = line.security === 'sdes' || line.problem !== undefined ? 'unsupported' : line.security;
+      const problem =
+        line.problem?.text ?? (line.security === 'sdes' ? 'keys in SDP (RFC 4568) are not supported' : undefined);
+      facts.push({ channel, media, security, ...(problem === undefined ? {} : { problem }) });
+      const opened = this.#open(conference, call, channel, line, security, requiredLevel === 'none');
+      ports.push(opened?.port);
+      if (opened === 'failed') {
+        for (const runtime of runtimes) this.#closeChannel(runtime);
+        return this.#reject(call, 503, 'no media port free', RETRY_AFTER_FULL_S);
+      }
+      if (opened !== undefined) runtimes.push(opened.runtime);
+    }
+    this.#calls.set(call, { conference, offer, answer: '', channels, ports, address });
+    conference.join(call, from, facts, runtimes, this.#now);
+  }
+
+  #open(
+    conference: ConferenceRuntime,
+    call: MemberId,
+    channel: ChannelId,
+    line: RemoteMedia,
+    security: 'dtls' | 'plain' | 'unsupported',
+    plainAllowed: boolean,
+  ): { readonly runtime: SwitchChannel; readonly port: number } | 'failed' | undefined {
+    // What the conference is going to refuse on the offer alone needs no socket.
+    if (line.media === 'other' || security === 'unsupported' || (security === 'plain') !== plainAllowed)
+      return undefined;
+    const peer = line.address;
+    const opened = this.#options.relay.openChannel({
+      channel,
+      conference: conference.id,
+      member: call,
+      media: line.media,
+      transport: security,
+      ...(security === 'plain' && peer !== undefined ? { peer } : {}),
+    });
+    if (!opened.ok) {
+      this.#log('error', 'no media channel', { reason: opened.reason, detail: opened.detail });
+      return 'failed';
+    }
+    const payloadTypes = line.codecs.flatMap(({ payloadType, name, clockRateHz, channels }) => {
+      const codec = conference.codecNumber(name, clockRateHz, channels);
+      return codec === undefined ? [] : [{ payloadType, codec }];
+    });
+    const runtime = new SwitchChannel(
+      {
+        id: channel,
+        media: line.media,
+        transport: security,
+        peer,
+        fingerprints: line.fingerprints,
+        payloadTypes,
+        conferenceId: BigInt(conference.id),
+        cname: this.#options.name,
+      },
+      this.#host,
+      this.#now,
+    );
+    this.#channels.set(channel, { channel: runtime, conference });
+    return { runtime, port: opened.value.port };
+  }
+
+  #admit(member: MemberId): void {
+    const call = this.#calls.get(member);
+    if (call === undefined) return;
+    const { offer, ports, address } = call;
+    const answered = answer(offer, {
+      sessionId: String(member),
+      sessionVersion: 1,
+      address,
+      fingerprint: this.#options.fingerprint,
+      media: ports.map((port) => (port === undefined ? undefined : { port })),
+    });
+    call.answer = answered.sdp;
+    this.#log('info', 'call admitted', { call: member, conference: call.conference.name });
+    this.#toUserAgent({ type: 'accept', call: member, sdp: answered.sdp });
+  }
+
+  #refuseJoin(effect: Extract<Effect, { type: 'refuse' }>): void {
+    const { member, status, reasonText, warning, retryAfterSeconds } = effect;
+    this.#forgetCall(member);
+    this.#outputs.push({ type: 'call-refused', status });
+    const headers = refusalHeaders(this.#options.name, status, reasonText, warning, retryAfterSeconds);
+    this.#toUserAgent({ type: 'reject', call: member, status, headers });
+  }
+
+  #reject(call: MemberId, status: number, text: string, retryAfterSeconds?: number): void {
+    this.#outputs.push({ type: 'call-refused', status });
+    this.#log('info', 'call refused', { call, status, reason: text });
+    const headers = refusalHeaders(this.#options.name, status, text, { code: 399, text }, retryAfterSeconds);
+    this.#toUserAgent({ type: 'reject', call, status, headers });
+  }
+
+  /** A re-INVITE that repeats what is agreed refreshes the session; one that changes media is refused, the call goes on. */
+  #offerAgain(callNumber: MemberId, sdp: string | undefined): void {
+    const call = this.#calls.get(callNumber);
+    if (call === undefined) return;
+    const offer = sdp === undefined ? undefined : readOffer(sdp);
+    if (offer === undefined || (offer.ok && sameMedia(call.offer, offer.value))) {
+      this.#toUserAgent({ type: 'accept', call: callNumber, sdp: call.answer });
+      return;
+    }
+    const text = offer.ok ? 'changing the media of a call is not supported' : `SDP refused: ${offer.reason}`;
+    const headers = refusalHeaders(this.#options.name, 488, text, { code: 399, text });
+    this.#toUserAgent({ type: 'reject', call: callNumber, status: 488, headers });
+  }
+
+  #onRelay(event: RelayEvent): void {
+    const entry = this.#channels.get('channel' in event ? event.channel : event.receiver);
+    if (entry === undefined) return;
+    const { channel, conference } = entry;
+    switch (event.type) {
+      case 'dtls':
+        channel.dtls(event.from, event.bytes);
+        break;
+      case 'control':
+        channel.control(event.rtcp, event.tipAllowed, this.#now);
+        conference.news(channel, this.#now);
+        break;
+      case 'bound':
+        conference.bound(event.channel, event.ssrc, event.position);
+        break;
+      case 'activity':
+      case 'refresh':
+      case 'switched':
+        conference.apply(event, this.#now);
+        break;
+      case 'refusals': {
+        const text = `${event.count} packets refused as ${event.drop}, last SSRC ${event.ssrc.toString(16).padStart(8, '0')}`;
+        const member = conference.memberOf(event.channel);
+        if (event.drop === 'ssrc_owned') conference.securityEvent('ssrc-conflict', text, member, event.channel);
+        else if (event.drop === 'auth_failed') {
+          const { channel: id } = event;
+          conference.apply({ type: 'channel-failed', channel: id, reason: 'auth-failures', detail: text }, this.#now);
+        } else this.#log('warn', text, { channel: event.channel, conference: conference.name });
+        break;
+      }
+    }
+  }
+
+  #onAssociation(number: AssociationNumber, report: AssociationReport): void {
+    const channel = this.#associations.get(number);
+    const entry = channel === undefined ? undefined : this.#channels.get(channel.setup.id);
+    if (channel === undefined || entry === undefined) {
+      if (report.type === 'keys') {
+        report.local.wipe();
+        report.remote.wipe();
+      }
+      return;
+    }
+    channel.association(number, report, this.#now);
+    entry.conference.news(channel, this.#now);
+  }
+
+  /** The call is over or never was: its channels close with the conference's memory of it; here only the index goes. */
+  #forgetCall(member: MemberId): void {
+    const call = this.#calls.get(member);
+    if (call === undefined) return;
+    this.#calls.delete(member);
+    for (const channel of call.channels) {
+      const entry = channel === undefined ? undefined : this.#channels.get(channel);
+      if (entry !== undefined) this.#closeChannel(entry.channel);
+    }
+  }
+
+  #closeChannel(channel: SwitchChannel): void {
+    channel.close(this.#now);
+    this.#channels.delete(channel.setup.id);
+  }
+
+  #log(
+    level: 'debug' | 'info' | 'warn' | 'error',
+    message: string,
+    fields: Readonly<Record<string, string | number | undefined>>,
+  ): void {
+    this.#outputs.push({ type: 'log', level, message, fields });
+  }
+}
+
+function sameMedia(a: Offer, b: Offer): boolean {
+  return (
+    a.media.length === b.media.length &&
+    a.media.every((line, i) => {
+      const other = b.media[i]!;
+      return (
+        line.media === other.media &&
+        line.protocol === other.protocol &&
+        line.port === other.port &&
+        line.address?.address === other.address?.address &&
+        line.fingerprints.length === other.fingerprints.length &&
+        line.fingerprints.every((f, j) => Buffer.compare(f.value, other.fingerprints[j]!.value) === 0)
+      );
+    })
+  );
+}
