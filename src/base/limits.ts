@@ -63,6 +63,10 @@ export const SDP_MAX_BYTES = 32_768;
 export const SDP_MAX_LINES = 1_024;
 export const SDP_MAX_MEDIA = 16;
 
+// --- log ---
+export const LOG_THROTTLE_INTERVAL_MS = 10_000;
+export const LOG_THROTTLE_MAX_KINDS = 4_096;
+
 // --- the switch as a whole ---
 export const MAX_CONFERENCES = 1_000;
 export const MAX_MEMBERS_PER_CONFERENCE = 1_000;

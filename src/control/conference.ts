@@ -33,6 +33,8 @@ export class ConferenceRuntime {
   /** From the relay: which source an SSRC is, for PLI and FIR. */
   readonly #sources = new Map<number, { readonly channel: ChannelId; readonly position: number }>();
   readonly #codecs = new Map<string, number>();
+  readonly #waiting: ConferenceEvent[] = [];
+  #applying = false;
   #state: State;
 
   constructor(id: ConferenceId, name: string, settings: ConferenceSettings, host: CallHost) {
@@ -93,11 +95,21 @@ export class ConferenceRuntime {
     if (!this.#state.members.has(member)) this.#forget(member, now);
   }
 
+  /**
+   * Carrying out an effect can bring the next event (a channel that reports at once); it waits until all effects of this
+   * one are done, or an older plan would overwrite a newer one.
+   */
   apply(event: ConferenceEvent, now: number): void {
-    const { state, effects } = reduce(this.#state, event, now);
-    this.#state = state;
-    for (const effect of effects) this.#carryOut(effect, now);
-    if (event.type === 'leave') this.#forget(event.member, now);
+    this.#waiting.push(event);
+    if (this.#applying) return;
+    this.#applying = true;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      const { state, effects } = reduce(this.#state, next, now);
+      this.#state = state;
+      for (const effect of effects) this.#carryOut(effect, now);
+      if (next.type === 'leave') this.#forget(next.member, now);
+    }
+    this.#applying = false;
   }
 
   /** Carries what a channel has found out to the conference. */

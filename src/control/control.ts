@@ -1,4 +1,5 @@
 /** The machine between signalling and conferences; see contract.ts. */
+import { equalBytes, toHex } from '../base/bytes.js';
 import type { Engine } from '../base/engine.js';
 import type { ChannelId, Media, MemberId } from '../base/ids.js';
 import type { Effect, JoinChannel } from '../conference/contract.js';
@@ -56,7 +57,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#userAgent = new UserAgent({
-      random: () => Buffer.from(options.random(12)).toString('hex'),
+      random: () => toHex(options.random(12)),
       ...(options.product === undefined ? {} : { product: options.product }),
     });
     this.#host = {
@@ -426,7 +427,7 @@ function sameMedia(a: Offer, b: Offer): boolean {
         line.port === other.port &&
         line.address?.address === other.address?.address &&
         line.fingerprints.length === other.fingerprints.length &&
-        line.fingerprints.every((f, j) => Buffer.compare(f.value, other.fingerprints[j]!.value) === 0)
+        line.fingerprints.every((f, j) => equalBytes(f.value, other.fingerprints[j]!.value))
       );
     })
   );

@@ -9,7 +9,7 @@ import {
   SIP_TLS_HANDSHAKE_TIMEOUT_MS,
 } from '../base/limits.js';
 import type { UserAgentInput } from '../sip/contract.js';
-import { StreamFramer } from '../wire/sip-framing.js';
+import { KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
 
 export interface SipListenerOptions {
   readonly address: string;
@@ -135,9 +135,22 @@ export class SipListener {
   }
 
   #data(connection: number, socket: TLSSocket, framer: StreamFramer, chunk: Uint8Array): void {
-    void connection;
-    void socket;
-    void framer;
-    void chunk;
+    for (const event of framer.feed(chunk)) {
+      switch (event.type) {
+        case 'message':
+          this.#options.onInput({ type: 'message', connection, message: event.message });
+          break;
+        case 'refused':
+          this.#options.onInput({ ...event, connection });
+          break;
+        case 'ping':
+          this.send(connection, KEEPALIVE_PONG);
+          break;
+        case 'fatal':
+          this.#options.onProblem('framing', event.reason, socket.remoteAddress ?? '');
+          socket.destroySoon();
+          return;
+      }
+    }
   }
 }

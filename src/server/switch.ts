@@ -1,0 +1,255 @@
+/** The running switch: sockets, timers and threads around the pure rooms, started and stopped in one written order. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import type { Address } from '../base/ids.js';
+import { DTLS_MAX_MTU_BYTES, LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_KINDS, STOP_TIMEOUT_MS } from '../base/limits.js';
+import { Control } from '../control/control.js';
+import type { ConferenceSettings, ControlInput, ControlOutput } from '../control/contract.js';
+import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
+import { AssociationPool, type PoolAssociation } from '../dtls/pool.js';
+import type { Relay, RelayCounters } from '../relay/contract.js';
+import { openRelay } from '../relay/relay.js';
+import type { SecurityEvent } from '../security/events.js';
+import { AdminServer } from './admin.js';
+import { serverCertificate } from './certificates.js';
+import type { Config } from './config.js';
+import { type Logger, LogThrottle } from './log.js';
+import { type Metrics, createMetrics } from './metrics.js';
+import { SipListener } from './sip-listener.js';
+
+export interface SwitchOptions {
+  readonly log: Logger;
+  readonly onSecurityEvent?: (event: SecurityEvent & { readonly id: string; readonly time: string }) => void;
+  readonly onSpeaker?: (conference: string, member: string | undefined) => void;
+}
+
+const RETRY_AFTER_STOPPING_S = 60;
+
+/** Unix ms that never go back: the monotonic clock on the wall clock of the process's start (base/engine). */
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+export class Switch {
+  readonly #config: Config;
+  readonly #options: SwitchOptions;
+  readonly #control: Control;
+  readonly #relay: Relay;
+  readonly #pool: AssociationPool;
+  readonly #listener: SipListener;
+  readonly #admin: AdminServer;
+  readonly #metrics: Metrics;
+  readonly #associations = new Map<number, PoolAssociation>();
+  readonly #dtls: { readonly certificatePem: string; readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'] };
+  readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_KINDS);
+  readonly caFile: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #sip: Address | undefined;
+  #adminAddress: Address | undefined;
+  #ready = false;
+  #stop: Promise<void> | undefined;
+  #onStopped: (() => void) | undefined;
+  #events = 0;
+
+  /** Starts everything that a call needs, listeners last; rejects with an error that names the setting to mend. */
+  static async start(config: Config, options: SwitchOptions): Promise<Switch> {
+    const tls = config.tls;
+    const certificate =
+      tls.certificate !== undefined && tls.key !== undefined
+        ? { certificatePem: readFileSync(tls.certificate, 'utf8'), keyPem: readFileSync(tls.key, 'utf8') }
+        : await serverCertificate(config.data.dir, config.sip.name, now());
+    const dtls = await createSelfSigned(config.sip.name, now());
+    const running = new Switch(config, options, certificate, dtls);
+    try {
+      running.#sip = await running.#listener.listen();
+      running.#adminAddress = await running.#admin.listen();
+    } catch (error) {
+      await running.#release();
+      throw error;
+    }
+    running.#ready = true;
+    return running;
+  }
+
+  private constructor(
+    config: Config,
+    options: SwitchOptions,
+    certificate: { readonly certificatePem: string; readonly keyPem: string; readonly caFile?: string },
+    dtls: Awaited<ReturnType<typeof createSelfSigned>>,
+  ) {
+    this.#config = config;
+    this.#options = options;
+    this.caFile = certificate.caFile;
+    this.#dtls = dtls;
+    const { media, conferences, sip, admin, tls } = config;
+    const threads = (n: number): number => (n === 0 ? availableParallelism() : n);
+    this.#relay = openRelay(
+      { threads: threads(media.threads), bindAddress: media.address, portMin: media.portMin, portMax: media.portMax },
+      (events) => this.#receive({ type: 'relay', events }),
+    );
+    this.#pool = new AssociationPool({
+      threads: threads(config.dtls.threads),
+      engine: config.dtls.engine,
+      onWorkerLost: (error) => options.log.error({ error: error.message }, 'a negotiation thread died; its handshakes fail'),
+    });
+    const settings = (policy: 'secure' | 'non-secure'): ConferenceSettings => ({
+      policy,
+      requiredLevel: policy === 'secure' ? conferences.requiredLevel : 'none',
+    });
+    const fingerprint = fingerprintOf(dtls.certificatePem, 'sha-256');
+    this.#control = new Control({
+      relay: this.#relay,
+      random: (bytes) => Uint8Array.from(randomBytes(bytes)),
+      fingerprint,
+      name: sip.name,
+      product: 'Claviger',
+      ...(media.advertise === undefined ? {} : { advertise: media.advertise }),
+      adHoc: conferences.adHoc ? settings(conferences.policy) : undefined,
+      fixed: new Map(conferences.fixed.map((c) => [c.name, settings(c.policy)])),
+      maxConferences: conferences.max,
+      maxMembers: conferences.maxMembers,
+    });
+    this.#metrics = createMetrics({
+      relay: this.#relay,
+      conferencesByLevel: () => this.#control.levels().conferences,
+      membersByLevel: () => this.#control.levels().members,
+      associations: () => this.#associations.size,
+    });
+    this.#listener = new SipListener({
+      address: sip.address,
+      port: sip.port,
+      certificatePem: certificate.certificatePem,
+      keyPem: certificate.keyPem,
+      ...(tls.clientCa === undefined ? {} : { clientCaPem: readFileSync(tls.clientCa, 'utf8') }),
+      onInput: (input) => this.#receive({ type: 'sip', input }),
+      onProblem: (kind, detail, remote) => {
+        const suppressed = this.#throttle.admit(`sip ${kind} ${remote}`, now());
+        if (suppressed !== undefined) options.log.warn({ kind, detail, remote, suppressed }, 'SIP connection problem');
+      },
+    });
+    this.#admin = new AdminServer({
+      address: admin.address,
+      port: admin.port,
+      registry: this.#metrics.registry,
+      isReady: () => this.#ready && this.#stop === undefined,
+      onProblem: (detail) => options.log.error({ detail }, 'administration listener'),
+    });
+  }
+
+  get sip(): Address {
+    return this.#sip!;
+  }
+
+  get admin(): Address {
+    return this.#adminAddress!;
+  }
+
+  counters(): RelayCounters {
+    return this.#relay.counters();
+  }
+
+  /** CPU time of the relay threads, nanoseconds. */
+  relayCpuNs(): bigint {
+    return this.#relay.threadCpuNs().reduce((sum, n) => sum + n, 0n);
+  }
+
+  /** BYE to everybody, then listeners, threads and keys; done within STOP_TIMEOUT_MS whatever the peers do. */
+  stop(): Promise<void> {
+    this.#stop ??= this.#stopOnce();
+    return this.#stop;
+  }
+
+  async #stopOnce(): Promise<void> {
+    let timeout: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onStopped = resolve;
+      // A second is kept back for closing what is left.
+      timeout = setTimeout(resolve, STOP_TIMEOUT_MS - 1_000);
+      this.#receive({ type: 'stop', retryAfterSeconds: RETRY_AFTER_STOPPING_S });
+    });
+    clearTimeout(timeout);
+    await this.#release();
+  }
+
+  /** Closing order: no new work (listeners), no more negotiation (pool), then the media path and its keys. */
+  async #release(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#ready = false;
+    await Promise.all([this.#listener.close(), this.#admin.close()]);
+    await this.#pool.close();
+    this.#relay.close();
+    this.#dtls.privateKeyPem.wipe();
+  }
+
+  #receive(input: ControlInput): void {
+    this.#control.receive(input, now());
+    for (let out = this.#control.poll(); out !== undefined; out = this.#control.poll()) this.#perform(out);
+    clearTimeout(this.#timer);
+    const deadline = this.#control.deadline();
+    if (deadline === undefined) return;
+    this.#timer = setTimeout(() => this.#receive({ type: 'tick' }), Math.max(0, Math.ceil(deadline - now())));
+  }
+
+  #perform(out: ControlOutput): void {
+    switch (out.type) {
+      case 'sip':
+        if (out.output.type === 'send') this.#listener.send(out.output.connection, out.output.bytes);
+        else this.#listener.closeConnection(out.output.connection);
+        break;
+      case 'association-open':
+        this.#open(out);
+        break;
+      case 'association-data':
+        this.#associations.get(out.association)?.receive([out.bytes]);
+        break;
+      case 'association-close':
+        this.#associations.get(out.association)?.close();
+        this.#associations.delete(out.association);
+        break;
+      case 'security-event':
+        this.#securityEvent(out.event);
+        break;
+      case 'call-refused':
+        this.#metrics.refusals.inc({ status: String(out.status) });
+        break;
+      case 'speaker':
+        this.#options.onSpeaker?.(out.conference, out.member);
+        break;
+      case 'log':
+        this.#options.log[out.level](out.fields, out.message);
+        break;
+      case 'stopped':
+        this.#onStopped?.();
+        break;
+    }
+  }
+
+  #open({ association, fingerprints }: Extract<ControlOutput, { type: 'association-open' }>): void {
+    const opened = this.#pool.open(
+      {
+        role: 'server',
+        certificatePem: this.#dtls.certificatePem,
+        privateKeyPem: this.#dtls.privateKeyPem,
+        peerFingerprints: fingerprints,
+        profiles: [0x0001],
+        mtuBytes: DTLS_MAX_MTU_BYTES,
+      },
+      (report) => {
+        if (report.type === 'failed' || report.type === 'closed') this.#associations.delete(association);
+        this.#receive({ type: 'association', association, report });
+      },
+    );
+    this.#associations.set(association, opened);
+  }
+
+  #securityEvent(event: SecurityEvent): void {
+    const stamped = { id: `${Math.round(performance.timeOrigin)}-${++this.#events}`, time: new Date(now()).toISOString(), ...event };
+    this.#metrics.securityEvents.inc({ code: event.code, severity: event.severity });
+    const level = event.severity === 'info' ? 'info' : event.severity === 'warn' ? 'warn' : 'error';
+    const suppressed = this.#throttle.admit(`event ${event.code} ${event.conference} ${event.endpoint}`, now());
+    if (suppressed !== undefined) this.#options.log[level]({ security: stamped, suppressed }, event.cause);
+    this.#options.onSecurityEvent?.(stamped);
+  }
+}
