@@ -20,6 +20,8 @@ export interface RemoteMedia {
   readonly rtcpMux: boolean;
   /** Only those that this switch can carry (see acceptable codecs in offer-answer). */
   readonly codecs: readonly SdpCodec[];
+  /** `b=TIAS`, else `b=AS`, of the m-line. */
+  readonly bandwidthBitsPerSecond?: number;
   /** As the peer wrote it, from its own point of view. */
   readonly direction: SdpDirection;
   readonly content?: string;
@@ -33,6 +35,11 @@ export interface MediaProblem {
   /** Warn-code of RFC 3261 §20.43: 302 transport protocol, 304 media type, 305 media format, 306 attribute, 399 other. */
   readonly warnCode: 302 | 304 | 305 | 306 | 399;
   readonly text: string;
+}
+
+export interface OfferRules {
+  /** Accept `a=setup:passive` and be the DTLS client; default: such an m-line is a problem (WIRE.md 2: the switch is passive). */
+  readonly acceptPassive?: boolean;
 }
 
 export interface Offer {
@@ -59,8 +66,8 @@ export interface LocalMediaAnswer {
   readonly address?: string;
   /** What we would do at most; the answer is narrowed by the offer's direction. Default sendrecv. */
   readonly direction?: SdpDirection;
-  /** Answer `active` to an offer of `passive`; default: such an m-line is refused (WIRE.md 2: the switch is passive). */
-  readonly allowActive?: boolean;
+  /** Of the offer's acceptable payload types only these; default all of them. */
+  readonly payloadTypes?: readonly number[];
 }
 
 export interface LocalAnswer extends LocalSession {

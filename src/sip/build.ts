@@ -1,0 +1,137 @@
+/** Writes the requests and responses of transactions and dialogs (RFC 3261 §8.1.1, §8.2.6, §17.1.1.3, §9.1). */
+import type { Address } from '../base/ids.js';
+import { headerValue, writeSipMessage } from '../wire/sip-message.js';
+import { splitList } from '../wire/sip-scan.js';
+import type { SipHeader, SipResponse, SipVia } from '../wire/sip-types.js';
+
+export const ALLOW = 'INVITE, ACK, BYE, CANCEL, OPTIONS';
+export const MAX_FORWARDS = '70';
+
+/** A request before its transaction gives it a Via. `headers` without Via and Content-Length. */
+export interface RequestDraft {
+  readonly method: string;
+  readonly uri: string;
+  readonly headers: readonly SipHeader[];
+  readonly body?: Uint8Array;
+}
+
+export interface ResponseDraft {
+  readonly status: number;
+  readonly phrase?: string;
+  /** Added to To where the request's has none; not to be set on a 100. */
+  readonly toTag?: string;
+  readonly headers?: readonly SipHeader[];
+  readonly body?: Uint8Array;
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  100: 'Trying',
+  180: 'Ringing',
+  200: 'OK',
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  415: 'Unsupported Media Type',
+  416: 'Unsupported URI Scheme',
+  420: 'Bad Extension',
+  480: 'Temporarily Unavailable',
+  481: 'Call/Transaction Does Not Exist',
+  482: 'Loop Detected',
+  483: 'Too Many Hops',
+  486: 'Busy Here',
+  487: 'Request Terminated',
+  488: 'Not Acceptable Here',
+  491: 'Request Pending',
+  500: 'Server Internal Error',
+  503: 'Service Unavailable',
+  505: 'Version Not Supported',
+  603: 'Decline',
+  606: 'Not Acceptable',
+};
+
+export function phraseOf(status: number): string {
+  return PHRASES[status] ?? 'Other';
+}
+
+export function writeRequest(draft: RequestDraft, via: string): Uint8Array {
+  return writeSipMessage({
+    startLine: `${draft.method} ${draft.uri} SIP/2.0`,
+    headers: [{ name: 'via', value: via }, ...draft.headers],
+    ...(draft.body === undefined ? {} : { body: draft.body }),
+  });
+}
+
+/**
+ * A response to the request with these headers (RFC 3261 §8.2.6): all Via, From, To, Call-ID and CSeq are copied, and
+ * Record-Route where the response makes a dialog (§12.1.1).
+ * @param source where the request came from: `received` and `rport` of the topmost Via (§18.2.1, RFC 3581 §4).
+ */
+export function writeResponse(
+  request: { readonly headers: readonly SipHeader[]; readonly via?: readonly SipVia[] },
+  draft: ResponseDraft,
+  source: Address,
+): Uint8Array {
+  const { status } = draft;
+  const headers: SipHeader[] = [];
+  const vias = request.headers.filter((h) => h.name === 'via');
+  for (const [i, { name, value }] of vias.entries()) {
+    headers.push({ name, value: i === 0 ? markSource(value, request.via?.[0], source) : value });
+  }
+  for (const name of ['from', 'to', 'call-id', 'cseq']) {
+    const value = headerValue(request, name) ?? '';
+    const tag = name === 'to' && draft.toTag !== undefined ? `;tag=${draft.toTag}` : '';
+    headers.push({ name, value: value + tag });
+  }
+  if (status > 100 && status < 300) headers.push(...request.headers.filter((h) => h.name === 'record-route'));
+  headers.push(...(draft.headers ?? []));
+  return writeSipMessage({
+    startLine: `SIP/2.0 ${status} ${draft.phrase ?? phraseOf(status)}`,
+    headers,
+    ...(draft.body === undefined ? {} : { body: draft.body }),
+  });
+}
+
+function markSource(value: string, via: SipVia | undefined, source: Address): string {
+  if (via === undefined) return value;
+  const [first, ...rest] = splitList(value) ?? [value];
+  let top = first!;
+  const wantsPort = via.params.get('rport') === '';
+  if (wantsPort) top = top.replace(/;[ \t]*rport(?![^; \t])/i, `;rport=${source.port}`);
+  if ((wantsPort || via.host !== source.address) && !via.params.has('received')) top += `;received=${source.address}`;
+  return [top, ...rest].join(', ');
+}
+
+/** The ACK to a response of 300 and more: same branch, Request-URI, Route, the response's To (RFC 3261 §17.1.1.3). */
+export function writeAckToFailure(invite: RequestDraft, via: string, response: SipResponse): Uint8Array {
+  const kept = invite.headers.filter((h) => ['from', 'call-id', 'route', 'max-forwards'].includes(h.name));
+  return writeRequest(
+    {
+      method: 'ACK',
+      uri: invite.uri,
+      headers: [
+        ...kept,
+        { name: 'to', value: headerValue(response, 'to')! },
+        { name: 'cseq', value: `${response.cseq.number} ACK` },
+      ],
+    },
+    via,
+  );
+}
+
+/** The CANCEL of an INVITE: all that identifies it is the INVITE's own (RFC 3261 §9.1). */
+export function cancelDraft(invite: RequestDraft, reason: string | undefined): RequestDraft {
+  const kept = invite.headers.filter((h) => ['from', 'to', 'call-id', 'route', 'max-forwards'].includes(h.name));
+  const number = headerValue(invite, 'cseq')!.split(' ')[0]!;
+  const headers: SipHeader[] = [...kept, { name: 'cseq', value: `${number} CANCEL` }];
+  if (reason !== undefined) headers.push({ name: 'reason', value: reason });
+  return { method: 'CANCEL', uri: invite.uri, headers };
+}
+
+export function sdpBody(sdp: string): { readonly headers: readonly SipHeader[]; readonly body: Uint8Array } {
+  return {
+    headers: [{ name: 'content-type', value: 'application/sdp' }],
+    body: new TextEncoder().encode(sdp),
+  };
+}

@@ -1,0 +1,272 @@
+/** Offer/answer (RFC 3264) with DTLS-SRTP (RFC 5763, RFC 8842) as WIRE.md 2 wants it. Pure functions over SDP text. */
+import { ok, type Result, refuse } from '../base/result.js';
+import { parseSdp, writeSdp } from '../wire/sdp.js';
+import { codecs, fmtpParameter, writeFingerprint } from '../wire/sdp-attributes.js';
+import type {
+  Sdp,
+  SdpAttribute,
+  SdpCodec,
+  SdpConnection,
+  SdpDirection,
+  SdpMedia,
+  SdpRefusalReason,
+} from '../wire/sdp-types.js';
+import { addressFamily } from '../wire/sip-address.js';
+import type {
+  Answer,
+  AnsweredMedia,
+  LocalAnswer,
+  LocalCodec,
+  LocalMediaAnswer,
+  LocalMediaOffer,
+  LocalOffer,
+  LocalSession,
+  MediaProblem,
+  Offer,
+  OfferRules,
+  RemoteMedia,
+} from './offer-answer-types.js';
+import { narrowDirection, readRemoteMedia } from './remote-media.js';
+
+/** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
+const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
+
+/** Reads a peer's offer. Each m-line says by `problem` why it cannot be accepted; the offer as a whole fails only as SDP. */
+export function readOffer(text: string | Uint8Array, rules: OfferRules = {}): Result<Offer, SdpRefusalReason> {
+  const parsed = parseSdp(text);
+  if (!parsed.ok) return parsed;
+  const sdp = parsed.value;
+  const media = sdp.media.map((_, index) => {
+    const m = readRemoteMedia(sdp, index);
+    const problem = m.port === 0 ? undefined : (m.problem ?? setupProblem(m, rules));
+    return problem === undefined ? m : { ...m, problem };
+  });
+  return ok({ sdp, media });
+}
+
+/** RFC 5763 §5: the offerer says actpass, or active or passive. RFC 8842 §5.2: the attribute must be there. */
+function setupProblem(m: RemoteMedia, rules: OfferRules): MediaProblem | undefined {
+  if (m.security !== 'dtls' || m.setup === 'actpass' || m.setup === 'active') return undefined;
+  if (m.setup === 'passive' && rules.acceptPassive === true) return undefined;
+  const line = `m-line ${m.index + 1} (${m.media})`;
+  return { warnCode: 306, text: `${line}: a=setup must be actpass or active, not ${m.setup ?? 'missing'}` };
+}
+
+/**
+ * Writes the answer: the offer's m-lines in their order, refused ones with port 0.
+ * @returns the SDP and what was agreed on each m-line; refused when nothing is accepted (488) or `local.media` does not
+ * have one entry an m-line. Throws when an accepted DTLS m-line lacks our fingerprint or an address is not a literal: our bug.
+ */
+export function answer(
+  offer: Offer,
+  local: LocalAnswer,
+): Result<{ readonly sdp: string; readonly media: readonly AnsweredMedia[] }, 'media-count' | 'nothing-accepted'> {
+  if (local.media.length !== offer.media.length) return refuse('media-count');
+  const answered: AnsweredMedia[] = [];
+  const media: SdpMedia[] = [];
+  for (const [i, remote] of offer.media.entries()) {
+    const mine = local.media[i];
+    const chosen = chosenCodecs(remote, mine);
+    if (mine === undefined || remote.port === 0 || remote.problem !== undefined || chosen.length === 0) {
+      media.push(refusedMedia(offer.sdp.media[i]!));
+      answered.push({ index: i, accepted: false, codecs: [], direction: 'inactive' });
+      continue;
+    }
+    const direction = narrowDirection(remote.direction, mine.direction ?? 'sendrecv');
+    const role = remote.setup === 'passive' ? 'client' : 'server';
+    const attributes: SdpAttribute[] = remote.mid === undefined ? [] : [{ name: 'mid', value: remote.mid }];
+    attributes.push(...codecAttributes(chosen, remote.protocol), { name: direction });
+    if (remote.security === 'dtls') {
+      attributes.push(...dtlsAttributes(local, role === 'server' ? 'passive' : 'active'));
+    } else if (remote.rtcpMux) attributes.push({ name: 'rtcp-mux' });
+    media.push({
+      media: remote.media,
+      port: mine.port,
+      protocol: remote.protocol,
+      formats: chosen.map((c) => String(c.payloadType)),
+      ...ownConnection(mine.address),
+      bandwidth: [],
+      attributes,
+    });
+    answered.push({
+      index: i,
+      accepted: true,
+      ...(remote.security === 'dtls' ? { role } : {}),
+      codecs: chosen,
+      direction,
+    });
+  }
+  if (!answered.some((m) => m.accepted)) return refuse('nothing-accepted');
+  return ok({ sdp: writeSession(local, media), media: answered });
+}
+
+function chosenCodecs(remote: RemoteMedia, mine: LocalMediaAnswer | undefined): readonly SdpCodec[] {
+  const wanted = mine?.payloadTypes;
+  const chosen = wanted === undefined ? remote.codecs : remote.codecs.filter((c) => wanted.includes(c.payloadType));
+  const feedback = remote.protocol.endsWith('F') ? FEEDBACK : [];
+  return chosen.map((c) => ({
+    ...c,
+    fmtp: answeredFmtp(c),
+    feedback: c.feedback.filter((f) => feedback.includes(f)),
+  }));
+}
+
+/** RFC 6184 §8.2.2: the profile is symmetric; the offered level is echoed. Opus and telephony need nothing. */
+function answeredFmtp(codec: SdpCodec): string {
+  if (codec.name.toLowerCase() !== 'h264') return '';
+  const profile = fmtpParameter(codec.fmtp, 'profile-level-id');
+  const asymmetry = fmtpParameter(codec.fmtp, 'level-asymmetry-allowed') === '1' ? ';level-asymmetry-allowed=1' : '';
+  return `packetization-mode=1${profile === undefined ? '' : `;profile-level-id=${profile}`}${asymmetry}`;
+}
+
+function refusedMedia(offered: SdpMedia): SdpMedia {
+  const { media, protocol, formats } = offered;
+  return { media, port: 0, protocol, formats, bandwidth: [], attributes: [] };
+}
+
+function codecAttributes(list: readonly SdpCodec[], protocol: string): SdpAttribute[] {
+  const out: SdpAttribute[] = [];
+  for (const c of list) {
+    const channels = c.channels === 1 ? '' : `/${c.channels}`;
+    out.push({ name: 'rtpmap', value: `${c.payloadType} ${c.name}/${c.clockRateHz}${channels}` });
+    if (c.fmtp !== '') out.push({ name: 'fmtp', value: `${c.payloadType} ${c.fmtp}` });
+    if (!protocol.endsWith('F')) continue; // RFC 4585 §4.2: rtcp-fb belongs to the AVPF profiles
+    for (const f of c.feedback) out.push({ name: 'rtcp-fb', value: `${c.payloadType} ${f}` });
+  }
+  return out;
+}
+
+function dtlsAttributes(local: LocalSession, setupValue: 'active' | 'passive' | 'actpass'): SdpAttribute[] {
+  if (local.fingerprint === undefined) throw new Error('a DTLS m-line needs the local fingerprint');
+  return [
+    { name: 'rtcp-mux' },
+    { name: 'setup', value: setupValue },
+    { name: 'fingerprint', value: writeFingerprint(local.fingerprint) },
+  ];
+}
+
+function literal(address: string): SdpConnection {
+  const family = addressFamily(address);
+  if (family === undefined) throw new Error('a local media address must be an IPv4 or IPv6 literal');
+  return { family, address };
+}
+
+function ownConnection(address: string | undefined): { readonly connection?: SdpConnection } {
+  return address === undefined ? {} : { connection: literal(address) };
+}
+
+function writeSession(local: LocalSession, media: readonly SdpMedia[]): string {
+  const connection = literal(local.address);
+  return writeSdp({
+    origin: {
+      username: '-',
+      sessionId: local.sessionId,
+      sessionVersion: String(local.sessionVersion),
+      ...connection,
+    },
+    sessionName: '-',
+    connection,
+    bandwidth: [],
+    attributes: [],
+    media,
+  });
+}
+
+/** Writes our offer: `a=setup:actpass` and `a=rtcp-mux` on DTLS m-lines. Throws as {@link answer} does. */
+export function createOffer(local: LocalOffer): string {
+  return writeSession(
+    local,
+    local.media.map((m) => offeredMedia(local, m)),
+  );
+}
+
+function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
+  const protocol = m.security === 'dtls' ? 'UDP/TLS/RTP/SAVPF' : 'RTP/AVP';
+  const attributes = codecAttributes(m.codecs.map(offeredCodec), protocol);
+  attributes.push({ name: m.direction ?? 'sendrecv' });
+  if (m.content !== undefined) attributes.push({ name: 'content', value: m.content });
+  attributes.push(...(m.security === 'dtls' ? dtlsAttributes(local, 'actpass') : [{ name: 'rtcp-mux' }]));
+  return {
+    media: m.media,
+    port: m.port,
+    protocol,
+    formats: m.codecs.map((c) => String(c.payloadType)),
+    ...ownConnection(m.address),
+    bandwidth: [],
+    attributes,
+  };
+}
+
+function offeredCodec(codec: LocalCodec): SdpCodec {
+  const { name, payloadType } = codec;
+  const rates = { opus: 48_000, H264: 90_000, PCMU: 8_000, PCMA: 8_000, G722: 8_000 };
+  const profile = codec.profileLevelId ?? '42e01f';
+  return {
+    payloadType,
+    name,
+    clockRateHz: rates[name],
+    channels: name === 'opus' ? 2 : 1,
+    fmtp: name === 'H264' ? `packetization-mode=1;profile-level-id=${profile};level-asymmetry-allowed=1` : '',
+    feedback: name === 'H264' ? FEEDBACK : [],
+  };
+}
+
+export type AnswerRefusal =
+  | SdpRefusalReason
+  | 'media-count'
+  | 'media-type'
+  | 'protocol'
+  | 'codec'
+  | 'direction'
+  | 'setup'
+  | 'fingerprint'
+  | 'rtcp-mux';
+
+/**
+ * Reads the peer's answer and checks that it fits our offer (RFC 3264 §6, RFC 5763 §5).
+ * @param offerText what {@link createOffer} gave. @returns one entry an m-line, or the first thing that does not fit.
+ */
+export function readAnswer(offerText: string, text: string | Uint8Array): Result<Answer, AnswerRefusal> {
+  const offered = parseSdp(offerText);
+  if (!offered.ok) throw new Error(`our own offer is not valid SDP: ${offered.reason}`);
+  const parsed = parseSdp(text);
+  if (!parsed.ok) return parsed;
+  const sdp = parsed.value;
+  if (sdp.media.length !== offered.value.media.length) return refuse('media-count');
+  const media: Answer['media'][number][] = [];
+  for (const [i, line] of sdp.media.entries()) {
+    const where = `m-line ${i + 1}`;
+    const ours = offered.value.media[i]!;
+    if (line.media !== ours.media) return refuse('media-type', where);
+    const m = readRemoteMedia(sdp, i);
+    if (m.port === 0) {
+      media.push({ ...m, accepted: false });
+      continue;
+    }
+    const misfit = answerMisfit(offered.value, i, line, m);
+    if (misfit !== undefined) return refuse(misfit, where);
+    const role =
+      m.security !== 'dtls' ? {} : { role: m.setup === 'active' ? ('server' as const) : ('client' as const) };
+    media.push({ ...m, accepted: true, ...role });
+  }
+  return ok({ sdp, media });
+}
+
+function answerMisfit(offered: Sdp, index: number, line: SdpMedia, m: RemoteMedia): AnswerRefusal | undefined {
+  const ours = readRemoteMedia(offered, index);
+  if (ours.port === 0 || line.protocol !== offered.media[index]!.protocol) return 'protocol';
+  const known = codecs(offered.media[index]!);
+  const fits = (c: SdpCodec): boolean =>
+    known.some(
+      (o) =>
+        o.name.toLowerCase() === c.name.toLowerCase() && o.clockRateHz === c.clockRateHz && o.channels === c.channels,
+    );
+  const answered = codecs(line);
+  if (m.codecs.length === 0 || answered.length !== line.formats.length || !answered.every(fits)) return 'codec';
+  if (narrowDirection(ours.direction, m.direction) !== (m.direction satisfies SdpDirection)) return 'direction';
+  if (m.security !== 'dtls') return undefined;
+  if (m.fingerprints.length === 0) return 'fingerprint';
+  if (!m.rtcpMux) return 'rtcp-mux';
+  // RFC 5763 §5: the answerer decides; actpass and holdconn decide nothing.
+  return m.setup === 'active' || m.setup === 'passive' ? undefined : 'setup';
+}
