@@ -105,19 +105,27 @@ export type IncapableReason = 'version' | 'secure-bit' | 'no-ekt' | 'ekt-one-dir
 
 export type Capability = { readonly capable: true } | { readonly capable: false; readonly reason: IncapableReason };
 
+type PeerBits = { readonly version: TipVersion; readonly secure: boolean };
+
+/** Whether group parameter sets may cross a negotiated channel at all: {@link endToEndCapable} without the suite. */
+export function ektCapable(peer: PeerBits, inForce: InForce): Capability {
+  if (peer.version < 7) return { capable: false, reason: 'version' };
+  if (!peer.secure) return { capable: false, reason: 'secure-bit' };
+  const directions = Number(inForce.transmit.ekt) + Number(inForce.receive.ekt);
+  if (directions < 2) return { capable: false, reason: directions === 0 ? 'no-ekt' : 'ekt-one-direction' };
+  return { capable: true };
+}
+
 /**
  * Whether a negotiated channel can carry `end-to-end` under `suite` (WIRE.md 4.1 and 4.3). It says what can be, not the
  * channel's level: that also needs an ACKed SPIMAP.
  */
 export function endToEndCapable(
-  peer: { readonly version: TipVersion; readonly secure: boolean; readonly suites: readonly Suite[] },
+  peer: PeerBits & { readonly suites: readonly Suite[] },
   inForce: InForce,
   suite: Suite = DEFAULT_SUITE,
 ): Capability {
-  if (peer.version < 7) return { capable: false, reason: 'version' };
-  if (!peer.secure) return { capable: false, reason: 'secure-bit' };
-  const directions = Number(inForce.transmit.ekt) + Number(inForce.receive.ekt);
-  if (directions < 2) return { capable: false, reason: directions === 0 ? 'no-ekt' : 'ekt-one-direction' };
-  if (!listsSuite(peer.suites, suite)) return { capable: false, reason: 'no-suite' };
-  return { capable: true };
+  const verdict = ektCapable(peer, inForce);
+  if (verdict.capable && !listsSuite(peer.suites, suite)) return { capable: false, reason: 'no-suite' };
+  return verdict;
 }

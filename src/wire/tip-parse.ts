@@ -225,5 +225,6 @@ function parseRequest(b: Uint8Array, head: Head, type: 'reqtosend' | 'reqtosend-
   if (b.length !== 28) return refuse('bad_size');
   const flags = readU32(b, 20);
   if (flags > 1) return refuse('bad_value');
-  return ok({ type, ...head, start: flags === 1, videoMask: readU16(b, 24), audioMask: readU16(b, 26) });
+  const positions = { ...head, start: flags === 1, videoMask: readU16(b, 24), audioMask: readU16(b, 26) };
+  return ok(type === 'reqtosend' ? { type, ...positions } : { type, ...positions });
 }

@@ -141,11 +141,18 @@ export interface SpiMap extends Stamped, Suite {
   readonly kek: Secret;
 }
 
-export interface RequestToSend extends Stamped {
-  readonly type: 'reqtosend' | 'reqtosend-ack';
+interface SendPositions extends Stamped {
   readonly start: boolean;
   readonly videoMask: number;
   readonly audioMask: number;
+}
+
+export interface RequestToSend extends SendPositions {
+  readonly type: 'reqtosend';
+}
+
+export interface RequestToSendAck extends SendPositions {
+  readonly type: 'reqtosend-ack';
 }
 
 /** An ACK of 20 bytes; ECHO is answered by ECHO and REQTOSEND by `reqtosend-ack`. `ntp` is the acknowledged packet's. */
@@ -154,7 +161,9 @@ export interface Ack extends Stamped {
   readonly of: Exclude<TipKind, 'echo' | 'reqtosend'>;
 }
 
-export type TipPacket = MuxCtrl | Notify | Echo | FlowCtrl | MediaOpts | Refresh | SpiMap | RequestToSend | Ack;
+/** The packets that ask for something and are repeated until answered. */
+export type TipRequest = MuxCtrl | Notify | Echo | FlowCtrl | MediaOpts | Refresh | SpiMap | RequestToSend;
+export type TipPacket = TipRequest | RequestToSendAck | Ack;
 
 /** KEK bytes of an EKT cipher (WIRE.md 4.3): 32 for cipher 4 (AESKWP-256), else 16. */
 export function kekBytes(cipher: number): 16 | 32 {
