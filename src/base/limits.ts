@@ -14,6 +14,8 @@ export const MAX_TIP_PACKET_BYTES = 512;
 export const REPLAY_WINDOW_PACKETS = 1024;
 export const KEY_SLOTS_PER_STREAM = 3;
 export const PREVIOUS_KEY_LIFETIME_MS = 2_000;
+/** SSRCs (control and media) for which a channel keeps a replay window or a rollover counter under its channel keys. */
+export const MAX_CHANNEL_KEY_SSRCS = 64;
 
 // --- TIP and SPIMAP (WIRE.md 4) ---
 export const TIP_RETRANSMIT_INTERVAL_MS = 250;
