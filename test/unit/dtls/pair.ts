@@ -1,4 +1,5 @@
 /** A client and a server engine on one virtual clock, with a network between them that a test can break. */
+import { expect } from 'vitest';
 import { Secret } from '../../../src/base/secret.js';
 import type { AssociationOptions, AssociationOutput, SrtpProfile } from '../../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../../src/dtls/certificate.js';
@@ -111,4 +112,17 @@ export class Pair {
 
 export function hex(secret: Secret): string {
   return secret.use((bytes) => Buffer.from(bytes).toString('hex'));
+}
+
+/** Both sides are established and hold the same keys, crosswise. */
+export function expectEstablished(pair: Pair): void {
+  expect(pair.failures).toEqual({ client: [], server: [] });
+  expect(pair.states).toEqual(['established', 'established']);
+  expect(pair.keys.client).toHaveLength(1);
+  expect(pair.keys.server).toHaveLength(1);
+  const [client, server] = [pair.keys.client[0]!, pair.keys.server[0]!];
+  expect(client.profile).toBe(server.profile);
+  expect(hex(client.local)).toBe(hex(server.remote));
+  expect(hex(client.remote)).toBe(hex(server.local));
+  expect(hex(client.local)).not.toBe(hex(client.remote));
 }
