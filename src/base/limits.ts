@@ -43,10 +43,21 @@ export const NOTIFY_TOLD_TIMEOUT_MS = 10_000;
 // --- DTLS (WIRE.md 2) ---
 export const DTLS_HANDSHAKE_TIMEOUT_MS = 15_000;
 export const DTLS_MAX_MTU_BYTES = 1_200;
+export const DTLS_MIN_MTU_BYTES = 256;
 export const DTLS_MAX_HANDSHAKE_MESSAGE_BYTES = 16_384;
 export const DTLS_MAX_PARALLEL_ADDRESSES = 4;
 export const DTLS_MAX_ASSOCIATIONS_PER_WORKER = 4_096;
 export const DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION = 64;
+/** Handshake messages held that came before their turn, and separate pieces held of one message (RFC 6347 §4.2.3). */
+export const DTLS_MAX_MESSAGES_AHEAD = 8;
+export const DTLS_MAX_RANGES_PER_MESSAGE = 32;
+/** All messages of one handshake together, both directions: what CertificateVerify and Finished are computed over. */
+export const DTLS_MAX_TRANSCRIPT_BYTES = 65_536;
+/** RFC 6347 §4.2.4.1. */
+export const DTLS_RETRANSMIT_INITIAL_MS = 1_000;
+export const DTLS_RETRANSMIT_MAX_MS = 60_000;
+/** An unauthenticated alert ends a handshake only if nothing moves for this long. */
+export const DTLS_PLAINTEXT_ALERT_GRACE_MS = 2_000;
 
 // --- SIP ---
 export const SIP_MAX_MESSAGE_BYTES = 65_536;

@@ -1,6 +1,293 @@
-/** DTLS 1.2 over werift's codecs and cryptography. */
-import type { AssociationFactory } from '../association.js';
+/**
+ * A DTLS 1.2 association for SRTP keys, as an engine without sockets or clocks. werift gives the codecs and the cryptography
+ * (library.ts); the order of messages, what is believed and when keys leave is decided here and in client.ts and server.ts.
+ *
+ * What is plaintext proves nothing: it can be dropped, it can fail a handshake where the contract names the failure, and
+ * once both Finished are verified it is not even looked at.
+ */
+import {
+  DTLS_HANDSHAKE_TIMEOUT_MS,
+  DTLS_PLAINTEXT_ALERT_GRACE_MS,
+  DTLS_RETRANSMIT_INITIAL_MS,
+  DTLS_RETRANSMIT_MAX_MS,
+  MAX_DATAGRAM_BYTES,
+} from '../../base/limits.js';
+import { unreachable } from '../../base/result.js';
+import type {
+  Association,
+  AssociationFactory,
+  AssociationFailure,
+  AssociationInput,
+  AssociationOptions,
+  AssociationOutput,
+} from '../association.js';
+import { ClientHandshake } from './client.js';
+import { ALERT, type Handshake, type Outgoing, type Step } from './handshake.js';
+import { loadIdentity } from './identity.js';
+import { SUPPORTED_GROUPS } from './keys.js';
+import { Outbox } from './outbox.js';
+import { HANDSHAKE, Reassembler, splitFragments } from './reassembly.js';
+import { CONTENT, type DtlsRecord, ReplayWindow, splitRecords } from './records.js';
+import { ServerHandshake } from './server.js';
 
-export const weriftAssociation: AssociationFactory = () => {
-  throw new Error('not built yet');
-};
+/** Plaintext record numbers above this are nobody's: ours could run out if we continued from one (RFC 6347 §4.2.1). */
+const MAX_PLAINTEXT_SEQUENCE = 2 ** 40;
+
+/** Each attempt doubles the wait (RFC 6347 §4.2.4.1). */
+interface Retransmission {
+  readonly flight: readonly Outgoing[];
+  readonly at: number;
+  readonly waitMs: number;
+}
+
+export interface WeriftTuning {
+  /** NamedGroup values in order of preference; by default X25519, then P-256. */
+  readonly groups?: readonly number[];
+}
+
+export class WeriftAssociation implements Association {
+  #state: Association['state'] = 'new';
+  readonly #options: AssociationOptions;
+  readonly #groups: readonly number[];
+  readonly #output: AssociationOutput[] = [];
+  readonly #outbox: Outbox;
+  readonly #reassembler = new Reassembler();
+  readonly #replay = new ReplayWindow();
+  #handshake: Handshake | undefined;
+  #expiresAt = Number.POSITIVE_INFINITY;
+  #retransmission: Retransmission | undefined;
+  /** An alert that anybody could have sent, and when it is believed if nothing moves until then. */
+  #plaintextAlert: { readonly description: number; readonly at: number } | undefined;
+  /** The last flight of a server, sent again when the client repeats its Finished. */
+  #lastFlight: readonly Outgoing[] = [];
+  #peerFinishedSequence = -1;
+  #lastRefusal = '';
+
+  constructor(options: AssociationOptions, tuning: WeriftTuning = {}) {
+    this.#options = options;
+    this.#groups = tuning.groups ?? SUPPORTED_GROUPS;
+    this.#outbox = new Outbox(options.mtuBytes);
+  }
+
+  get state(): Association['state'] {
+    return this.#state;
+  }
+
+  /** Bytes of unfinished handshake messages held; bounded whatever comes in. */
+  get heldBytes(): number {
+    return this.#reassembler.heldBytes;
+  }
+
+  receive(input: AssociationInput, now: number): void {
+    if (this.#state === 'failed' || this.#state === 'closed') return;
+    switch (input.type) {
+      case 'start':
+        if (this.#state === 'new') this.#start(now);
+        break;
+      case 'datagram':
+        if (this.#state !== 'new') this.#datagram(input.bytes, now);
+        break;
+      case 'close':
+        this.#close();
+        break;
+      case 'tick':
+        break;
+      default:
+        unreachable(input, 'association input');
+    }
+    this.#checkTime(now);
+  }
+
+  poll(): AssociationOutput | undefined {
+    return this.#output.shift();
+  }
+
+  deadline(): number | undefined {
+    if (this.#state !== 'handshaking') return undefined;
+    const retransmitAt = this.#retransmission?.at ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#expiresAt, retransmitAt, this.#plaintextAlert?.at ?? Number.POSITIVE_INFINITY);
+  }
+
+  #start(now: number): void {
+    this.#state = 'handshaking';
+    this.#expiresAt = now + DTLS_HANDSHAKE_TIMEOUT_MS;
+    const identity = loadIdentity(this.#options);
+    if (identity === undefined) {
+      this.#fail('no-certificate', 'our own certificate and key do not load');
+      return;
+    }
+    const Role = this.#options.role === 'client' ? ClientHandshake : ServerHandshake;
+    this.#handshake = new Role(this.#options, identity, this.#groups);
+    this.#apply(this.#handshake.start(), now);
+  }
+
+  #datagram(bytes: Uint8Array, now: number): void {
+    if (bytes.length > MAX_DATAGRAM_BYTES) return;
+    let repeated = false;
+    for (const record of splitRecords(bytes)) {
+      if (record.epoch === 0) this.#plaintextRecord(record, now);
+      else if (record.epoch === 1) repeated = this.#protectedRecord(record, now) || repeated;
+    }
+    // RFC 6347 §4.2.4: our last flight was lost. Only an authenticated repetition counts, once a datagram.
+    if (repeated && this.#state === 'established') this.#send(this.#lastFlight);
+  }
+
+  #plaintextRecord(record: DtlsRecord, now: number): void {
+    // An established association has no business with plaintext: neither hello nor alert can end it.
+    if (this.#state !== 'handshaking' || record.sequence > MAX_PLAINTEXT_SEQUENCE) return;
+    if (record.type === CONTENT.handshake) this.#handshakeRecord(record, record.payload, now);
+    else if (record.type === CONTENT.alert && record.payload.length === 2 && record.payload[0] === 2) {
+      this.#plaintextAlert ??= { description: record.payload[1]!, at: now + DTLS_PLAINTEXT_ALERT_GRACE_MS };
+    }
+    // ChangeCipherSpec says nothing that the epoch does not (RFC 6347 §4.1).
+  }
+
+  /** @returns true when the peer repeated its Finished on an established association */
+  #protectedRecord(record: DtlsRecord, now: number): boolean {
+    const read = this.#handshake?.protections?.read;
+    if (read === undefined || !this.#replay.fresh(record.sequence)) return false;
+    const payload = read.open(record);
+    if (payload === undefined) return false;
+    this.#replay.add(record.sequence); // RFC 6347 §4.1.2.6: only after the record was authenticated
+    if (record.type === CONTENT.alert) this.#alert(payload);
+    if (record.type !== CONTENT.handshake) return false;
+    if (this.#state === 'handshaking') {
+      this.#handshakeRecord(record, payload, now);
+      return false;
+    }
+    // Neither HelloRequest nor ClientHello starts anything: there is no renegotiation.
+    return splitFragments(payload).some(
+      (fragment) => fragment.type === HANDSHAKE.finished && fragment.sequence === this.#peerFinishedSequence,
+    );
+  }
+
+  #handshakeRecord(record: DtlsRecord, payload: Uint8Array, now: number): void {
+    for (const fragment of splitFragments(payload)) {
+      // Finished is the one message under the new keys, and the only one.
+      if ((fragment.type === HANDSHAKE.finished) !== (record.epoch === 1)) continue;
+      this.#reassembler.add(fragment);
+      this.#deliver(record.sequence, now);
+    }
+  }
+
+  /** Hands complete messages to the role, in order. */
+  #deliver(recordSequence: number, now: number): void {
+    while (this.#handshake !== undefined && this.#state === 'handshaking') {
+      const message = this.#reassembler.peek() ?? this.#peekSecondHello(this.#handshake);
+      if (message === undefined) return;
+      const step = this.#handshake.message(message);
+      if (step.type === 'refused' || step.type === 'verify-hello') this.#reassembler.refuse(message.sequence);
+      else {
+        this.#reassembler.advance(message.sequence);
+        this.#plaintextAlert = undefined; // the handshake moves: whoever sent the alert was not its peer
+        this.#outbox.beginAt(recordSequence);
+        if (message.type === HANDSHAKE.finished) this.#peerFinishedSequence = message.sequence;
+      }
+      this.#apply(step, now, recordSequence);
+    }
+  }
+
+  #peekSecondHello(handshake: Handshake) {
+    return handshake.openSequences === 2 ? this.#reassembler.peek(this.#reassembler.next + 1) : undefined;
+  }
+
+  #apply(step: Step, now: number, recordSequence = 0): void {
+    switch (step.type) {
+      case 'accepted':
+        break;
+      case 'refused':
+        this.#lastRefusal = step.why;
+        break;
+      case 'verify-hello':
+        this.#output.push({ type: 'datagram', bytes: this.#outbox.helloVerify(step.message, recordSequence) });
+        break;
+      case 'flight':
+        this.#send(step.flight);
+        this.#retransmission = {
+          flight: step.flight,
+          at: now + DTLS_RETRANSMIT_INITIAL_MS,
+          waitMs: DTLS_RETRANSMIT_INITIAL_MS,
+        };
+        break;
+      case 'established':
+        this.#send(step.flight);
+        this.#lastFlight = step.flight;
+        this.#output.push({ type: 'keys', ...step.result });
+        this.#state = 'established';
+        this.#retransmission = undefined;
+        this.#reassembler.clear();
+        this.#handshake?.forget();
+        break;
+      case 'failed':
+        this.#sendAlert(true, step.alert);
+        this.#fail(step.reason, step.detail);
+        break;
+      default:
+        unreachable(step, 'handshake step');
+    }
+  }
+
+  /** An alert that came under the handshake's keys. */
+  #alert(payload: Uint8Array): void {
+    if (payload.length !== 2) return;
+    const [level, description] = [payload[0]!, payload[1]!];
+    if (this.#state === 'established' && description === ALERT.closeNotify) {
+      this.#sendAlert(false, ALERT.closeNotify); // RFC 5246 §7.2.1
+      this.#end('closed');
+      this.#output.push({ type: 'closed' });
+    } else if (level === 2) this.#fail('alert-received', 'the peer ended the association', description);
+  }
+
+  #close(): void {
+    if (this.#state === 'established') this.#sendAlert(false, ALERT.closeNotify);
+    this.#end('closed');
+    this.#output.push({ type: 'closed' });
+  }
+
+  #checkTime(now: number): void {
+    if (this.#state !== 'handshaking') return;
+    if (now >= this.#expiresAt) {
+      const last = this.#lastRefusal === '' ? '' : `; last refused: ${this.#lastRefusal}`;
+      this.#fail('timeout', `no handshake within ${DTLS_HANDSHAKE_TIMEOUT_MS} ms${last}`);
+      return;
+    }
+    const alert = this.#plaintextAlert;
+    if (alert !== undefined && now >= alert.at) {
+      this.#fail('alert-received', 'the peer refused the handshake', alert.description);
+      return;
+    }
+    const pending = this.#retransmission;
+    if (pending === undefined || now < pending.at) return;
+    this.#send(pending.flight);
+    const waitMs = Math.min(2 * pending.waitMs, DTLS_RETRANSMIT_MAX_MS);
+    this.#retransmission = { flight: pending.flight, at: now + waitMs, waitMs };
+  }
+
+  #send(flight: readonly Outgoing[]): void {
+    for (const bytes of this.#outbox.flight(flight, this.#handshake?.protections?.write)) {
+      this.#output.push({ type: 'datagram', bytes });
+    }
+  }
+
+  #sendAlert(fatal: boolean, description: number): void {
+    const bytes = this.#outbox.alert(fatal, description, this.#handshake?.protections?.write);
+    this.#output.push({ type: 'datagram', bytes });
+  }
+
+  #fail(reason: AssociationFailure, detail: string, alert?: number): void {
+    this.#end('failed');
+    this.#output.push({ type: 'failed', reason, detail, ...(alert === undefined ? {} : { alert }) });
+  }
+
+  /** Keys that were given out are the taker's; everything else is wiped. */
+  #end(state: 'failed' | 'closed'): void {
+    this.#state = state;
+    this.#retransmission = undefined;
+    this.#lastFlight = [];
+    this.#reassembler.clear();
+    this.#handshake?.wipe();
+    this.#handshake = undefined;
+  }
+}
+
+export const weriftAssociation: AssociationFactory = (options) => new WeriftAssociation(options);

@@ -1,0 +1,225 @@
+/** Our engine against OpenSSL's DTLS 1.2, over real UDP on loopback: both must export the same keying material. */
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Secret } from '../../src/base/secret.js';
+import type { AssociationOutput, SrtpProfile } from '../../src/dtls/association.js';
+import { createSelfSigned, fingerprintOf } from '../../src/dtls/certificate.js';
+import { WeriftAssociation, type WeriftTuning } from '../../src/dtls/werift/association.js';
+
+const version = spawnSync('openssl', ['version'], { encoding: 'utf8' });
+const missing = version.error !== undefined || version.status !== 0;
+if (missing && process.env.CI) throw new Error('openssl is missing: the interoperability test must run in CI');
+if (missing) console.warn('dtls-openssl: skipped, because the openssl command is missing');
+
+const PROFILES: readonly { id: SrtpProfile; name: string; bytes: number }[] = [
+  { id: 1, name: 'SRTP_AES128_CM_SHA1_80', bytes: 60 },
+  { id: 7, name: 'SRTP_AEAD_AES_128_GCM', bytes: 56 },
+  { id: 8, name: 'SRTP_AEAD_AES_256_GCM', bytes: 88 },
+];
+
+type Profile = (typeof PROFILES)[number];
+
+let folder = '';
+let ours: Awaited<ReturnType<typeof createSelfSigned>>;
+let theirs: { certificatePem: string };
+let rsaPem = '';
+
+beforeAll(async () => {
+  if (missing) return;
+  folder = await mkdtemp(join(tmpdir(), 'dtls-openssl-'));
+  ours = await createSelfSigned('ours', Date.now());
+  const peer = await createSelfSigned('theirs', Date.now());
+  theirs = peer;
+  await writeFile(join(folder, 'ec.crt'), peer.certificatePem);
+  await writeFile(join(folder, 'ec.key'), Buffer.from(peer.privateKeyPem.copyOut()), { mode: 0o600 });
+  const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=rsa', '-days', '2'];
+  const made = spawnSync('openssl', [...request, '-keyout', 'rsa.key', '-out', 'rsa.crt'], { cwd: folder });
+  expect(made.status).toBe(0);
+  rsaPem = spawnSync('openssl', ['x509', '-in', 'rsa.crt'], { cwd: folder, encoding: 'utf8' }).stdout;
+});
+
+afterAll(async () => {
+  if (folder !== '') await rm(folder, { recursive: true });
+});
+
+interface Ours {
+  readonly socket: Socket;
+  readonly port: number;
+  readonly outputs: AssociationOutput[];
+  readonly done: Promise<AssociationOutput>;
+  close(): Promise<AssociationOutput[]>;
+}
+
+/** Our engine behind a socket; a client talks to `serverPort`, a server to whoever speaks first. */
+async function runOurs(
+  role: 'client' | 'server',
+  profile: SrtpProfile,
+  peerPem: string,
+  serverPort: number,
+  tuning: WeriftTuning,
+): Promise<Ours> {
+  const engine = new WeriftAssociation(
+    {
+      role,
+      certificatePem: ours.certificatePem,
+      privateKeyPem: ours.privateKeyPem,
+      peerFingerprints: [fingerprintOf(peerPem, 'sha-256')],
+      profiles: [profile],
+      mtuBytes: 1200,
+    },
+    tuning,
+  );
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  let peerPort = serverPort;
+  let timer: NodeJS.Timeout | undefined;
+  const outputs: AssociationOutput[] = [];
+  let settle: (output: AssociationOutput) => void = () => {};
+  const done = new Promise<AssociationOutput>((resolve) => {
+    settle = resolve;
+  });
+  const drive = (input: Parameters<typeof engine.receive>[0]) => {
+    engine.receive(input, Date.now());
+    for (let out = engine.poll(); out !== undefined; out = engine.poll()) {
+      if (out.type === 'datagram') socket.send(out.bytes, peerPort, '127.0.0.1');
+      else {
+        outputs.push(out);
+        settle(out);
+      }
+    }
+    clearTimeout(timer);
+    const at = engine.deadline();
+    if (at !== undefined) timer = setTimeout(() => drive({ type: 'tick' }), Math.max(0, at - Date.now()));
+  };
+  socket.on('message', (bytes, from) => {
+    if (peerPort === 0) peerPort = from.port;
+    drive({ type: 'datagram', bytes });
+  });
+  drive({ type: 'start' });
+  const close = async () => {
+    drive({ type: 'close' });
+    await new Promise<void>((resolve) => socket.close(() => resolve()));
+    return outputs;
+  };
+  return { socket, port: socket.address().port, outputs, done, close };
+}
+
+/** Collects the process's output until `pattern` is in it. */
+async function waitFor(process: ChildProcessWithoutNullStreams, pattern: RegExp): Promise<RegExpExecArray> {
+  let text = '';
+  return new Promise((resolve, reject) => {
+    const look = (chunk: Buffer) => {
+      text += chunk.toString();
+      const match = pattern.exec(text);
+      if (match !== null) resolve(match);
+    };
+    process.stdout.on('data', look);
+    process.stderr.on('data', look);
+    process.once('exit', (code) => reject(new Error(`openssl ended with ${code}:\n${text}`)));
+  });
+}
+
+function exporterOptions(profile: Profile, key: 'ec' | 'rsa'): string[] {
+  const identity = ['-cert', `${key}.crt`, '-key', `${key}.key`];
+  const exporter = ['-keymatexport', 'EXTRACTOR-dtls_srtp', '-keymatexportlen', String(profile.bytes)];
+  return ['-dtls1_2', '-use_srtp', profile.name, ...identity, ...exporter];
+}
+
+const MATERIAL = /Keying material: ([0-9A-F]+)/;
+
+/** client key ‖ server key ‖ client salt ‖ server salt, as RFC 5764 §4.2 exports it, from what our engine gave. */
+function exported(output: AssociationOutput, role: 'client' | 'server', profile: Profile): string {
+  if (output.type !== 'keys') throw new Error(`no keys but ${JSON.stringify(output)}`);
+  const keyBytes = profile.id === 8 ? 32 : 16;
+  const [client, server] = role === 'client' ? [output.local, output.remote] : [output.remote, output.local];
+  const hex = (secret: Secret) => secret.use((bytes) => Buffer.from(bytes).toString('hex').toUpperCase());
+  const [c, s] = [hex(client), hex(server)];
+  return c.slice(0, 2 * keyBytes) + s.slice(0, 2 * keyBytes) + c.slice(2 * keyBytes) + s.slice(2 * keyBytes);
+}
+
+const CURVES = [
+  // The list is also about the certificate's curve (RFC 8422 §5.1): without P-256 OpenSSL would not show its certificate.
+  { curve: 'X25519', groups: [29, 23] },
+  { curve: 'P-256', groups: [23] },
+];
+const cases = PROFILES.flatMap((profile) => CURVES.map((curve) => ({ ...curve, profile, name: profile.name })));
+
+/** Ends both sides, so that no process outlives its test. */
+async function end(process: ChildProcessWithoutNullStreams, side: Ours): Promise<void> {
+  process.removeAllListeners('exit');
+  const ended = process.exitCode === null ? new Promise((resolve) => process.once('exit', resolve)) : undefined;
+  await side.close();
+  process.kill();
+  await ended;
+}
+
+describe.skipIf(missing)('openssl s_client against our server', () => {
+  const connect = async (profile: Profile, key: 'ec' | 'rsa', peerPem: string, tuning: WeriftTuning) => {
+    const server = await runOurs('server', profile.id, peerPem, 0, tuning);
+    const target = ['s_client', '-mtu', '1200', '-connect', `127.0.0.1:${server.port}`];
+    const client = spawn('openssl', [...target, ...exporterOptions(profile, key)], { cwd: folder });
+    try {
+      const got = server.done.then((output) => exported(output, 'server', profile));
+      const [match, material] = await Promise.all([waitFor(client, MATERIAL), got]);
+      expect(material).toBe(match[1]);
+    } finally {
+      await end(client, server);
+    }
+  };
+
+  it.each(cases)('exports the same keys: $name, $curve', async ({ profile, groups }) => {
+    await connect(profile, 'ec', theirs.certificatePem, { groups });
+  });
+
+  it('takes an RSA certificate from the client', async () => {
+    await connect(PROFILES[0]!, 'rsa', rsaPem, {});
+  });
+});
+
+describe.skipIf(missing)('our client against openssl s_server', () => {
+  const accept = async (profile: Profile, key: 'ec' | 'rsa', peerPem: string, tuning: WeriftTuning, more: string[]) => {
+    const listen = [
+      's_server',
+      '-4',
+      '-accept',
+      '127.0.0.1:0',
+      '-Verify',
+      '1',
+      ...(more.length > 0 ? more : ['-mtu', '1200']),
+    ];
+    const server = spawn('openssl', [...listen, ...exporterOptions(profile, key)], { cwd: folder });
+    const port = Number((await waitFor(server, /ACCEPT [^\n]*:(\d+)/))[1]);
+    const client = await runOurs('client', profile.id, peerPem, port, tuning);
+    try {
+      const got = client.done.then((output) => exported(output, 'client', profile));
+      const [match, material] = await Promise.all([waitFor(server, MATERIAL), got]);
+      expect(material).toBe(match[1]);
+    } finally {
+      await end(server, client);
+    }
+  };
+
+  it.each(cases)('exports the same keys: $name, $curve', async ({ profile, groups }) => {
+    await accept(profile, 'ec', theirs.certificatePem, { groups }, []);
+  });
+
+  it('takes an RSA certificate from the server', async () => {
+    await accept(PROFILES[0]!, 'rsa', rsaPem, {}, []);
+  });
+
+  it('answers its HelloVerifyRequest', async () => {
+    await accept(PROFILES[0]!, 'ec', theirs.certificatePem, {}, ['-listen']);
+  });
+
+  it('reads a certificate message in fragments', async () => {
+    await accept(PROFILES[0]!, 'rsa', rsaPem, {}, ['-mtu', '256']);
+  });
+
+  it('reads a CertificateRequest that names authorities', async () => {
+    await accept(PROFILES[0]!, 'ec', theirs.certificatePem, {}, ['-CAfile', 'rsa.crt']);
+  });
+});
