@@ -27,5 +27,5 @@ export function assetPath(name: AssetName): string {
 }
 
 export function readAsset(name: AssetName): Uint8Array {
-  return readFileSync(assetPath(name));
+  return new Uint8Array(readFileSync(assetPath(name)));
 }

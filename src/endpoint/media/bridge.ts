@@ -4,7 +4,7 @@
  */
 import { concat, writeU16, writeU32 } from '../../base/bytes.js';
 import type { Media } from '../../base/ids.js';
-import { BRIDGE_MAX_SKIPPED_PACKETS } from '../../base/limits.js';
+import { BRIDGE_MAX_SKIPPED_PACKETS, REORDER_MAX_MISORDER_PACKETS } from '../../base/limits.js';
 import { ok, type Result, refuse } from '../../base/result.js';
 import { h264RefreshStart } from './h264-payload.js';
 import { OPUS_CLOCK_HZ } from './opus.js';
@@ -40,7 +40,9 @@ class Rebase {
 
   /** `skipped`: sequence numbers since the last packet that never came; -1: this packet is no newer than the last one. */
   packet(packet: ReceivedRtp, now: number): { sequence: number; timestamp: number; skipped: number } {
-    if (packet.ssrc !== this.#ssrc) {
+    const behind = sequenceDelta(this.#lastSequence, packet.sequence + this.#sequenceOffset);
+    // Far behind under the same SSRC: a tool with a fixed SSRC that was started again.
+    if (packet.ssrc !== this.#ssrc || behind > REORDER_MAX_MISORDER_PACKETS) {
       const elapsed =
         this.#ssrc === undefined ? 0 : Math.max(1, Math.round(((now - this.#lastTime) * this.#clockHz) / 1000));
       this.#sequenceOffset = this.#lastSequence + 1 - packet.sequence;

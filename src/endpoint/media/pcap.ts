@@ -23,8 +23,8 @@ export function addressBytes(text: string): Uint8Array | undefined {
   if (isIPv4(text)) return ipv4Bytes(text);
   if (!isIPv6(text)) return undefined;
   let plain = text.split('%')[0]!;
-  const dotted = /[\d.]+$/.exec(plain)![0];
-  if (dotted?.includes('.')) {
+  const dotted = /\d+\.\d+\.\d+\.\d+$/.exec(plain)?.[0];
+  if (dotted !== undefined) {
     const v4 = ipv4Bytes(dotted);
     plain = `${plain.slice(0, -dotted.length)}${readU16(v4, 0).toString(16)}:${readU16(v4, 2).toString(16)}`;
   }
