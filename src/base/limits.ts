@@ -68,16 +68,13 @@ export const SIP_T2_MS = 4_000;
 export const SIP_T4_MS = 5_000;
 export const SIP_MAX_TRANSACTIONS_PER_CONNECTION = 256;
 export const SIP_MAX_CONNECTIONS = 2_048;
-<<<<<<< HEAD
 export const SIP_MAX_CONNECTIONS_PER_ADDRESS = 1_024;
 export const SIP_MAX_UNSENT_BYTES = 1_048_576;
 export const SIP_TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 export const SIP_IDLE_CONNECTION_MS = 60_000;
-=======
 export const SIP_MAX_CALLS = 8_192;
 /** Answers to one forked INVITE that are acknowledged (and hung up) beyond the first. */
 export const SIP_MAX_FORKS = 8;
->>>>>>> sip
 export const SDP_MAX_BYTES = 32_768;
 export const SDP_MAX_LINES = 1_024;
 export const SDP_MAX_MEDIA = 16;

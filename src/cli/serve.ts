@@ -14,7 +14,8 @@ Settings come from the flags, the environment (CLAVIGER_SIP_PORT for --sip-port)
 const bracketed = (address: string): string => (isIP(address) === 6 ? `[${address}]` : address);
 
 /** What to put into a URI for an address that may be "any". */
-const reachable = (address: string): string => (address === '0.0.0.0' || address === '::' ? '127.0.0.1' : bracketed(address));
+const reachable = (address: string): string =>
+  address === '0.0.0.0' || address === '::' ? '127.0.0.1' : bracketed(address);
 
 /** EADDRINUSE and its like in words that name the setting. */
 function explain(error: unknown, config: Config): string {
@@ -22,7 +23,8 @@ function explain(error: unknown, config: Config): string {
   const code = 'code' in error ? String(error.code) : '';
   const port = 'port' in error ? Number(error.port) : config.sip.port;
   const setting = port === config.admin.port && port !== config.sip.port ? 'admin' : 'sip';
-  if (code === 'EADDRINUSE') return `TCP port ${port} is in use: stop what listens there or choose another with --${setting}-port`;
+  if (code === 'EADDRINUSE')
+    return `TCP port ${port} is in use: stop what listens there or choose another with --${setting}-port`;
   if (code === 'EACCES') return `no right to listen on TCP port ${port}: choose one above 1023 with --${setting}-port`;
   if (code === 'EADDRNOTAVAIL') return `this machine does not have the address of --${setting}-address`;
   if (code === 'ENOENT') return `${error.message}: check --tls-certificate, --tls-key and --tls-client-ca`;
@@ -30,9 +32,11 @@ function explain(error: unknown, config: Config): string {
 }
 
 function announce(running: Switch, config: Config): void {
-  const { sip, media, conferences, dtls } = config;
+  const { media, conferences, dtls } = config;
   const policy =
-    conferences.policy === 'secure' ? `secure (every endpoint at ${conferences.requiredLevel})` : 'non-secure (RTP for all)';
+    conferences.policy === 'secure'
+      ? `secure (every endpoint at ${conferences.requiredLevel})`
+      : 'non-secure (RTP for all)';
   const host = reachable(running.sip.address);
   const ca = running.caFile === undefined ? '' : ` --ca ${running.caFile}`;
   console.log(
@@ -55,7 +59,12 @@ export const serveCommand: Command = {
   run: async (args) => {
     const loaded = configFromArguments(args, process.env);
     if (!loaded.ok) {
-      console.error(loaded.detail?.split('\n').map((line) => `claviger serve: ${line}`).join('\n'));
+      console.error(
+        loaded.detail
+          ?.split('\n')
+          .map((line) => `claviger serve: ${line}`)
+          .join('\n'),
+      );
       if (loaded.reason === 'usage') console.error('claviger serve --help lists the flags');
       return 2;
     }

@@ -5,9 +5,9 @@ import type { ConferenceEvent, Effect, JoinChannel, State, TipFacts } from '../c
 import { createConference, deadline, reduce } from '../conference/reduce.js';
 import type { GroupParameterSet } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
+import { writeReason } from '../wire/sip-headers.js';
 import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
 import type { ConferenceSettings } from './contract.js';
-import { reasonHeader } from './refusal.js';
 
 /** What a conference may do to the calls of its members. */
 export interface CallHost extends ChannelHost {
@@ -231,7 +231,7 @@ export class ConferenceRuntime {
         this.#channels.get(effect.channel)?.notify(effect.secure, now);
         break;
       case 'end-call':
-        this.#host.endCall(effect.member, reasonHeader(effect.status, effect.reasonText));
+        this.#host.endCall(effect.member, writeReason(effect.status, effect.reasonText));
         this.#forget(effect.member, now);
         break;
       case 'speaker':

@@ -1,14 +1,15 @@
 /** The machine between signalling and conferences; see contract.ts. */
-import { equalBytes, toHex } from '../base/bytes.js';
+import { toHex } from '../base/bytes.js';
 import type { Engine } from '../base/engine.js';
-import type { ChannelId, Media, MemberId } from '../base/ids.js';
+import type { ChannelId, MemberId } from '../base/ids.js';
 import type { Effect, JoinChannel } from '../conference/contract.js';
 import type { RelayEvent } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { answer, readOffer } from '../sip/offer-answer.js';
-import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
+import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
+import { headersOfRefusal, sameMedia, type UsedLine, usedLines } from './call-setup.js';
 import { SwitchChannel } from './channel.js';
 import { type CallHost, ConferenceRuntime } from './conference.js';
 import type {
@@ -19,7 +20,6 @@ import type {
   ControlOptions,
   ControlOutput,
 } from './contract.js';
-import { refusalHeaders } from './refusal.js';
 
 const RETRY_AFTER_FULL_S = 30;
 const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -29,10 +29,16 @@ interface Call {
   readonly offer: Offer;
   /** The SDP of our 200, repeated to a re-INVITE that changes nothing. */
   answer: string;
-  /** Per m-line of the offer the channel that was opened for it. */
-  readonly channels: readonly (ChannelId | undefined)[];
+  readonly channels: readonly SwitchChannel[];
+  /** Per m-line of the offer; undefined: answered with port 0. */
   readonly ports: readonly (number | undefined)[];
+  /** For our SDP. */
   readonly address: string;
+}
+
+interface Opened {
+  readonly channel: SwitchChannel;
+  readonly port: number;
 }
 
 export class Control implements Engine<ControlInput, ControlOutput> {
@@ -219,57 +225,46 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     return conference;
   }
 
-  /** Opens a channel for each usable m-line, the first of each media kind, and lets the conference judge the call. */
+  /** Opens a channel for each m-line that is used and lets the conference judge the call. */
   #join(conference: ConferenceRuntime, call: MemberId, from: string, address: string, offer: Offer): void {
-    const taken = new Set<Media>();
-    const channels: (ChannelId | undefined)[] = [];
-    const ports: (number | undefined)[] = [];
     const facts: JoinChannel[] = [];
-    const runtimes: SwitchChannel[] = [];
-    const requiredLevel = conference.state.requiredLevel;
-    for (const line of offer.media) {
-      const media = line.media;
-      if (media === 'other' || line.port === 0 || line.content === 'slides' || taken.has(media)) {
-        channels.push(undefined);
+    const channels: SwitchChannel[] = [];
+    const ports: (number | undefined)[] = [];
+    for (const used of usedLines(offer)) {
+      if (used === undefined) {
         ports.push(undefined);
         continue;
       }
-      taken.add(media);
-      const channel = this.#nextId++;
-      channels.push(channel);
-      const security = line.security === 'sdes' || line.problem !== undefined ? 'unsupported' : line.security;
-      const problem =
-        line.problem?.text ?? (line.security === 'sdes' ? 'keys in SDP (RFC 4568) are not supported' : undefined);
-      facts.push({ channel, media, security, ...(problem === undefined ? {} : { problem }) });
-      const opened = this.#open(conference, call, channel, line, security, requiredLevel === 'none');
-      ports.push(opened?.port);
+      const id = this.#nextId++;
+      facts.push({ channel: id, ...used.offered });
+      const opened = this.#open(conference, call, id, used);
       if (opened === 'failed') {
-        for (const runtime of runtimes) this.#closeChannel(runtime);
+        for (const channel of channels) this.#closeChannel(channel);
         return this.#reject(call, 503, 'no media port free', RETRY_AFTER_FULL_S);
       }
-      if (opened !== undefined) runtimes.push(opened.runtime);
+      ports.push(opened?.port);
+      if (opened !== undefined) channels.push(opened.channel);
     }
     this.#calls.set(call, { conference, offer, answer: '', channels, ports, address });
-    conference.join(call, from, facts, runtimes, this.#now);
+    conference.join(call, from, facts, channels, this.#now);
   }
 
+  /** Undefined: the conference is going to refuse this line on the offer alone, so it needs no socket. */
   #open(
     conference: ConferenceRuntime,
-    call: MemberId,
-    channel: ChannelId,
-    line: RemoteMedia,
-    security: 'dtls' | 'plain' | 'unsupported',
-    plainAllowed: boolean,
-  ): { readonly runtime: SwitchChannel; readonly port: number } | 'failed' | undefined {
-    // What the conference is going to refuse on the offer alone needs no socket.
-    if (line.media === 'other' || security === 'unsupported' || (security === 'plain') !== plainAllowed)
+    member: MemberId,
+    id: ChannelId,
+    { line, offered }: UsedLine,
+  ): Opened | 'failed' | undefined {
+    const { media, security } = offered;
+    if (security === 'unsupported' || (security === 'plain') !== (conference.state.requiredLevel === 'none'))
       return undefined;
     const peer = line.address;
     const opened = this.#options.relay.openChannel({
-      channel,
+      channel: id,
       conference: conference.id,
-      member: call,
-      media: line.media,
+      member,
+      media,
       transport: security,
       ...(security === 'plain' && peer !== undefined ? { peer } : {}),
     });
@@ -281,22 +276,21 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       const codec = conference.codecNumber(name, clockRateHz, channels);
       return codec === undefined ? [] : [{ payloadType, codec }];
     });
-    const runtime = new SwitchChannel(
-      {
-        id: channel,
-        media: line.media,
-        transport: security,
-        peer,
-        fingerprints: line.fingerprints,
-        payloadTypes,
-        conferenceId: BigInt(conference.id),
-        cname: this.#options.name,
-      },
-      this.#host,
-      this.#now,
-    );
-    this.#channels.set(channel, { channel: runtime, conference });
-    return { runtime, port: opened.value.port };
+    const { fingerprints } = line;
+    const conferenceId = BigInt(conference.id);
+    const setup = {
+      id,
+      media,
+      transport: security,
+      peer,
+      fingerprints,
+      payloadTypes,
+      conferenceId,
+      cname: this.#options.name,
+    };
+    const channel = new SwitchChannel(setup, this.#host, this.#now);
+    this.#channels.set(id, { channel, conference });
+    return { channel, port: opened.value.port };
   }
 
   #admit(member: MemberId): void {
@@ -310,23 +304,29 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       fingerprint: this.#options.fingerprint,
       media: ports.map((port) => (port === undefined ? undefined : { port })),
     });
-    call.answer = answered.sdp;
+    if (!answered.ok) throw new Error(`an admitted offer cannot be answered: ${answered.reason}`);
+    call.answer = answered.value.sdp;
     this.#log('info', 'call admitted', { call: member, conference: call.conference.name });
-    this.#toUserAgent({ type: 'accept', call: member, sdp: answered.sdp });
+    this.#toUserAgent({ type: 'accept', call: member, sdp: call.answer });
   }
 
   #refuseJoin(effect: Extract<Effect, { type: 'refuse' }>): void {
     const { member, status, reasonText, warning, retryAfterSeconds } = effect;
     this.#forgetCall(member);
     this.#outputs.push({ type: 'call-refused', status });
-    const headers = refusalHeaders(this.#options.name, status, reasonText, warning, retryAfterSeconds);
+    const headers = headersOfRefusal(
+      this.#options.name,
+      status,
+      warning ?? { code: 399, text: reasonText },
+      retryAfterSeconds,
+    );
     this.#toUserAgent({ type: 'reject', call: member, status, headers });
   }
 
   #reject(call: MemberId, status: number, text: string, retryAfterSeconds?: number): void {
     this.#outputs.push({ type: 'call-refused', status });
     this.#log('info', 'call refused', { call, status, reason: text });
-    const headers = refusalHeaders(this.#options.name, status, text, { code: 399, text }, retryAfterSeconds);
+    const headers = headersOfRefusal(this.#options.name, status, { code: 399, text }, retryAfterSeconds);
     this.#toUserAgent({ type: 'reject', call, status, headers });
   }
 
@@ -340,7 +340,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       return;
     }
     const text = offer.ok ? 'changing the media of a call is not supported' : `SDP refused: ${offer.reason}`;
-    const headers = refusalHeaders(this.#options.name, 488, text, { code: 399, text });
+    const headers = headersOfRefusal(this.#options.name, 488, { code: 399, text });
     this.#toUserAgent({ type: 'reject', call: callNumber, status: 488, headers });
   }
 
@@ -396,10 +396,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const call = this.#calls.get(member);
     if (call === undefined) return;
     this.#calls.delete(member);
-    for (const channel of call.channels) {
-      const entry = channel === undefined ? undefined : this.#channels.get(channel);
-      if (entry !== undefined) this.#closeChannel(entry.channel);
-    }
+    for (const channel of call.channels) this.#closeChannel(channel);
   }
 
   #closeChannel(channel: SwitchChannel): void {
@@ -414,21 +411,4 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   ): void {
     this.#outputs.push({ type: 'log', level, message, fields });
   }
-}
-
-function sameMedia(a: Offer, b: Offer): boolean {
-  return (
-    a.media.length === b.media.length &&
-    a.media.every((line, i) => {
-      const other = b.media[i]!;
-      return (
-        line.media === other.media &&
-        line.protocol === other.protocol &&
-        line.port === other.port &&
-        line.address?.address === other.address?.address &&
-        line.fingerprints.length === other.fingerprints.length &&
-        line.fingerprints.every((f, j) => equalBytes(f.value, other.fingerprints[j]!.value))
-      );
-    })
-  );
 }

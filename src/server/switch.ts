@@ -4,9 +4,14 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { Address } from '../base/ids.js';
-import { DTLS_MAX_MTU_BYTES, LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_KINDS, STOP_TIMEOUT_MS } from '../base/limits.js';
-import { Control } from '../control/control.js';
+import {
+  DTLS_MAX_MTU_BYTES,
+  LOG_THROTTLE_INTERVAL_MS,
+  LOG_THROTTLE_MAX_KINDS,
+  STOP_TIMEOUT_MS,
+} from '../base/limits.js';
 import type { ConferenceSettings, ControlInput, ControlOutput } from '../control/contract.js';
+import { Control } from '../control/control.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
 import { AssociationPool, type PoolAssociation } from '../dtls/pool.js';
 import type { Relay, RelayCounters } from '../relay/contract.js';
@@ -16,7 +21,7 @@ import { AdminServer } from './admin.js';
 import { serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
 import { type Logger, LogThrottle } from './log.js';
-import { type Metrics, createMetrics } from './metrics.js';
+import { createMetrics, type Metrics } from './metrics.js';
 import { SipListener } from './sip-listener.js';
 
 export interface SwitchOptions {
@@ -33,7 +38,6 @@ function now(): number {
 }
 
 export class Switch {
-  readonly #config: Config;
   readonly #options: SwitchOptions;
   readonly #control: Control;
   readonly #relay: Relay;
@@ -42,7 +46,10 @@ export class Switch {
   readonly #admin: AdminServer;
   readonly #metrics: Metrics;
   readonly #associations = new Map<number, PoolAssociation>();
-  readonly #dtls: { readonly certificatePem: string; readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'] };
+  readonly #dtls: {
+    readonly certificatePem: string;
+    readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'];
+  };
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_KINDS);
   readonly caFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -79,7 +86,6 @@ export class Switch {
     certificate: { readonly certificatePem: string; readonly keyPem: string; readonly caFile?: string },
     dtls: Awaited<ReturnType<typeof createSelfSigned>>,
   ) {
-    this.#config = config;
     this.#options = options;
     this.caFile = certificate.caFile;
     this.#dtls = dtls;
@@ -92,7 +98,8 @@ export class Switch {
     this.#pool = new AssociationPool({
       threads: threads(config.dtls.threads),
       engine: config.dtls.engine,
-      onWorkerLost: (error) => options.log.error({ error: error.message }, 'a negotiation thread died; its handshakes fail'),
+      onWorkerLost: (error) =>
+        options.log.error({ error: error.message }, 'a negotiation thread died; its handshakes fail'),
     });
     const settings = (policy: 'secure' | 'non-secure'): ConferenceSettings => ({
       policy,
@@ -245,7 +252,11 @@ export class Switch {
   }
 
   #securityEvent(event: SecurityEvent): void {
-    const stamped = { id: `${Math.round(performance.timeOrigin)}-${++this.#events}`, time: new Date(now()).toISOString(), ...event };
+    const stamped = {
+      id: `${Math.round(performance.timeOrigin)}-${++this.#events}`,
+      time: new Date(now()).toISOString(),
+      ...event,
+    };
     this.#metrics.securityEvents.inc({ code: event.code, severity: event.severity });
     const level = event.severity === 'info' ? 'info' : event.severity === 'warn' ? 'warn' : 'error';
     const suppressed = this.#throttle.admit(`event ${event.code} ${event.conference} ${event.endpoint}`, now());
