@@ -32,6 +32,8 @@ export const SET_SEND_DELAY_MS = 2_000;
 export const SWITCH_OLD_SET_GRACE_MS = 5_000;
 export const SWITCH_OLD_SET_LIMIT_MS = 15_000;
 export const ENDPOINT_OLD_SET_LIFETIME_MS = 15_000;
+/** Certificates of channels that closed since the newest set was made; beyond it the oldest is forgotten. */
+export const MAX_REMEMBERED_FINGERPRINTS = 1_024;
 
 // --- switching (REQUIREMENTS S) ---
 export const LOUDEST_AUDIO_SOURCES = 3;
@@ -39,6 +41,25 @@ export const REFRESH_MIN_INTERVAL_MS = 500;
 export const REFRESH_REPEAT_MS = 1_000;
 export const ACTIVITY_INTERVAL_MS = 100;
 export const NOTIFY_TOLD_TIMEOUT_MS = 10_000;
+/** Requests for one refresh point; a camera that is off is not asked for ever. */
+export const REFRESH_MAX_REQUESTS = 10;
+/** Activity reports arrive in a burst, one a source: they are weighed together this long after the first. */
+export const ACTIVITY_WEIGH_DELAY_MS = 20;
+export const MAX_PENDING_ACTIVITY_REPORTS = 4_096;
+/** A source that was not reported for this long is silent. */
+export const ACTIVITY_STALE_MS = 350;
+/** Share of the way towards a louder (attack) or softer (decay) report that the smoothed energy goes at once. */
+export const ENERGY_ATTACK = 0.6;
+export const ENERGY_DECAY = 0.25;
+/** Energy (0-100) that one packet an interval stands for where there is no energy byte, and the most that packets count. */
+export const ENERGY_PER_PACKET = 10;
+export const ENERGY_OF_PACKETS_MAX = 50;
+/** Below this smoothed energy nobody is speaking. */
+export const SPEECH_ENERGY = 15;
+/** A challenger must exceed whom it replaces by this smoothed energy for the hold time. */
+export const SPEECH_MARGIN = 10;
+export const AUDIO_HOLD_MS = 200;
+export const VIDEO_HOLD_MS = 1_000;
 
 // --- DTLS (WIRE.md 2) ---
 export const DTLS_HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -87,6 +108,8 @@ export const LOG_THROTTLE_MAX_KINDS = 4_096;
 export const MAX_CONFERENCES = 1_000;
 export const MAX_MEMBERS_PER_CONFERENCE = 1_000;
 export const MAX_CHANNELS = 8_192;
+/** Retry-After of a 503 to a joiner (RFC 3261 §20.33). */
+export const RETRY_AFTER_SECONDS = 30;
 export const STOP_TIMEOUT_MS = 5_000;
 
 // --- the endpoint's media ---

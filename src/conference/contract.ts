@@ -1,0 +1,252 @@
+/**
+ * What a conference is told, what it decides, and what it remembers. `reduce(state, event, now)` (reduce.ts) is the one
+ * transition function; it knows members, channels and masks, and neither SIP nor sockets nor keys.
+ *
+ * An event that makes no sense in the present state changes nothing: the same state object comes back with the single
+ * effect `illegal`. Most of these are races (a report about a channel whose call was just ended), none is an error.
+ */
+import type { ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
+import type { SecurityEventCode } from '../security/events.js';
+import type { Level, ProvenLevel } from '../security/levels.js';
+import type {
+  AvailablePolicy,
+  FailureReason,
+  OfferedMedia,
+  RefusalReason,
+  SipWarning,
+  TipSecurity,
+} from '../security/policy.js';
+import type { RefreshRequests } from './refresh.js';
+import type { GroupSets } from './sets.js';
+import type { ActivityReport, SpeakerParameters, SpeakerState } from './speaker.js';
+
+/** An m-line of an INVITE or re-INVITE for which a channel was opened. */
+export interface JoinChannel extends OfferedMedia {
+  readonly channel: ChannelId;
+}
+
+/** The outcome of TIP on a channel (WIRE.md 4), seen from the endpoint: masks are 1 << position. */
+export interface TipFacts extends TipSecurity {
+  /** Places the endpoint sends from. */
+  readonly transmitMask: number;
+  /** Places (displays, loudspeakers) the endpoint receives for. */
+  readonly receiveMask: number;
+  /** ACTIVITY_METRIC (audio) or REFRESH_FLAG (video) is in force towards the switch (WIRE.md 7). */
+  readonly trailingByte: boolean;
+}
+
+/** `replaced`: the same endpoint has taken over with a new call (WIRE.md 10). */
+export type LeaveCause = 'hung-up' | 'cancelled' | 'connection-lost' | 'session-timer' | 'replaced' | 'dropped';
+export type CloseReason = 'stopping' | 'operator';
+
+/** Place is left for S5 (mute, drop, lock, segment switching): further members of this union. */
+export type ConferenceEvent =
+  /** An INVITE, its offer parsed and a channel opened for each m-line that is to be answered. One m-line a media kind. */
+  | {
+      readonly type: 'join';
+      readonly member: MemberId;
+      readonly name: string;
+      readonly channels: readonly JoinChannel[];
+    }
+  /** A re-INVITE brought m-lines that the call did not have: each is unknown by itself (WIRE.md 2). */
+  | { readonly type: 'add-channels'; readonly member: MemberId; readonly channels: readonly JoinChannel[] }
+  /** DTLS done, certificate checked against SDP. `fingerprint`: SHA-256 of the certificate, hex. */
+  | { readonly type: 'channel-keyed'; readonly channel: ChannelId; readonly fingerprint: string }
+  /** TIP done (WIRE.md 4.1). On a plain channel it only brings masks. */
+  | { readonly type: 'channel-negotiated'; readonly channel: ChannelId; readonly tip: TipFacts }
+  /** SPIMAP ACKed (control tells the relay of it by itself). */
+  | { readonly type: 'set-acked'; readonly channel: ChannelId; readonly spiWord: number }
+  | {
+      readonly type: 'channel-failed';
+      readonly channel: ChannelId;
+      readonly reason: FailureReason;
+      readonly detail: string;
+    }
+  | { readonly type: 'leave'; readonly member: MemberId; readonly cause: LeaveCause }
+  /** From the relay, each ACTIVITY_INTERVAL_MS: highest energy 0-100 (-1: no energy byte) and packets. */
+  | ({ readonly type: 'activity' } & ActivityReport)
+  /** A refresh point of a video source went through the relay. */
+  | { readonly type: 'refresh'; readonly channel: ChannelId; readonly position: number }
+  /** A receiver asks for a picture it can decode (TIP REFRESH, PLI, FIR) at one of its sinks. */
+  | { readonly type: 'refresh-wanted'; readonly receiver: ChannelId; readonly sink: number }
+  /** The relay changed a sink over to its planned source. */
+  | {
+      readonly type: 'switched';
+      readonly receiver: ChannelId;
+      readonly sink: number;
+      readonly source: ChannelId;
+      readonly position: number;
+    }
+  | { readonly type: 'tick' }
+  | { readonly type: 'close'; readonly reason: CloseReason };
+
+/** What `source` sends from `position` is shown at `receiver`'s place `sink` (the relay's Edge). */
+export interface Edge {
+  readonly source: ChannelId;
+  readonly position: number;
+  readonly receiver: ChannelId;
+  readonly sink: number;
+}
+
+export type IllegalReason =
+  | 'closed'
+  | 'unknown-member'
+  | 'unknown-channel'
+  | 'member-exists'
+  | 'channel-exists'
+  | 'several-channels-of-one-media'
+  | 'channel-phase'
+  | 'plain-channel'
+  | 'set-not-sent';
+
+/** In the order in which control is to carry them out. */
+export type Effect =
+  /** Answer 200 with all channels of the `join`. */
+  | { readonly type: 'admit'; readonly member: MemberId }
+  /** Answer with this status; the member is not part of the conference. */
+  | {
+      readonly type: 'refuse';
+      readonly member: MemberId;
+      readonly status: 488 | 503;
+      readonly reason: RefusalReason | 'member-limit' | 'closed';
+      readonly warning?: SipWarning;
+      /** For `Reason: SIP;cause=<status>;text="..."`. */
+      readonly reasonText: string;
+      readonly retryAfterSeconds?: number;
+    }
+  /** Answer 200 to the re-INVITE; the channels start unknown. */
+  | { readonly type: 'admit-channels'; readonly member: MemberId; readonly channels: readonly ChannelId[] }
+  /** Answer the re-INVITE with this status; the call goes on as it was (RFC 3261 §14.2). */
+  | {
+      readonly type: 'refuse-channels';
+      readonly member: MemberId;
+      readonly channels: readonly ChannelId[];
+      readonly status: 488;
+      readonly reason: RefusalReason;
+      readonly warning: SipWarning;
+      readonly reasonText: string;
+    }
+  /** Make KEK and master salt of a new set under the conference's suite and cipher, and install it in the relay. */
+  | { readonly type: 'make-set'; readonly spiWord: number }
+  /** SPIMAP of this set to this channel (WIRE.md 4.2); a newer one supersedes an unacknowledged older one. */
+  | { readonly type: 'send-set'; readonly channel: ChannelId; readonly spiWord: number }
+  /** The relay no longer accepts the set; its secrets are wiped. */
+  | { readonly type: 'drop-set'; readonly spiWord: number }
+  | {
+      readonly type: 'channel-parameters';
+      readonly channel: ChannelId;
+      readonly level: Level;
+      readonly ready: boolean;
+    }
+  /** The whole plan of one media kind, sorted by receiver, sink, source, position. */
+  | { readonly type: 'routes'; readonly media: Media; readonly edges: readonly Edge[] }
+  /** REFRESH (TIP) or PLI/FIR to the source, already throttled (S3). */
+  | { readonly type: 'request-refresh'; readonly channel: ChannelId; readonly position: number }
+  /** TIP NOTIFY SECURITYICON; `secure` only while the whole conference is end-to-end. */
+  | { readonly type: 'notify'; readonly channel: ChannelId; readonly secure: boolean }
+  /** BYE with `Reason: SIP;cause=<status>;text="<reasonText>"`; the member is out already, no `leave` is expected. */
+  | {
+      readonly type: 'end-call';
+      readonly member: MemberId;
+      readonly status: 410 | 488 | 503;
+      readonly reasonText: string;
+    }
+  /** The loudest endpoint changed; undefined: nobody is there. */
+  | { readonly type: 'speaker'; readonly member: MemberId | undefined }
+  /** The level of the conference, as shown, changed. */
+  | { readonly type: 'level'; readonly level: Level }
+  | {
+      readonly type: 'security-event';
+      readonly code: SecurityEventCode;
+      readonly member?: MemberId;
+      readonly channel?: ChannelId;
+      /** The particulars, for `makeEvent`. */
+      readonly cause: string;
+    }
+  /** The last member left, or the conference was closed. */
+  | { readonly type: 'empty' }
+  /** The event was refused; for a debug log. */
+  | { readonly type: 'illegal'; readonly event: ConferenceEvent['type']; readonly why: IllegalReason };
+
+/**
+ * keying: DTLS under way. negotiating: TIP under way. distributing: SPIMAP sent, or waiting for a set. proven: the level
+ * counts. A plain channel is proven at `none` from the start.
+ */
+export type ChannelPhase = 'keying' | 'negotiating' | 'distributing' | 'proven';
+
+export interface Channel {
+  readonly id: ChannelId;
+  readonly media: Media;
+  readonly transport: 'dtls' | 'plain';
+  /** Added by a re-INVITE: unknown by itself, and the endpoint does not wait for it. */
+  readonly late: boolean;
+  readonly phase: ChannelPhase;
+  /** `unknown` until proven. */
+  readonly level: Level;
+  readonly fingerprint: string | undefined;
+  readonly tip: TipFacts | undefined;
+  /** What the last SECURITYICON said. */
+  readonly notified: boolean | undefined;
+}
+
+export interface Member {
+  readonly id: MemberId;
+  readonly name: string;
+  /** Rises with every join. */
+  readonly joinOrder: number;
+  readonly channels: readonly Channel[];
+  /** All channels of the INVITE are proven at what the conference requires: media may flow. */
+  readonly ready: boolean;
+  /** `unknown` until ready, then the lowest of its proven channels (C6). */
+  readonly level: Level;
+}
+
+export interface ConferenceOptions {
+  readonly id: ConferenceId;
+  readonly name: string;
+  readonly policy: AvailablePolicy;
+  readonly requiredLevel: ProvenLevel;
+  /** WIRE.md 4.3; default 1 and 1. */
+  readonly suite?: number;
+  readonly cipher?: number;
+  readonly speaker?: Partial<SpeakerParameters>;
+}
+
+/** Reports of the relay that wait to be weighed together; the newest first. */
+export interface PendingActivity {
+  readonly report: ActivityReport;
+  readonly next: PendingActivity | undefined;
+}
+
+/** Read it freely (administration, dashboard); only `reduce` makes new ones. */
+export interface State {
+  readonly id: ConferenceId;
+  readonly name: string;
+  readonly policy: AvailablePolicy;
+  readonly requiredLevel: ProvenLevel;
+  readonly suite: number;
+  readonly cipher: number;
+  readonly speakerParameters: SpeakerParameters;
+  readonly phase: 'open' | 'closed';
+  /** In the order of joining. */
+  readonly members: ReadonlyMap<MemberId, Member>;
+  readonly owners: ReadonlyMap<ChannelId, MemberId>;
+  readonly nextJoinOrder: number;
+  readonly sets: GroupSets;
+  readonly speaker: SpeakerState;
+  readonly activity: {
+    readonly pending: PendingActivity | undefined;
+    readonly count: number;
+    readonly weighAtMs: number | undefined;
+  };
+  readonly refresh: RefreshRequests;
+  readonly routes: Readonly<Record<Media, readonly Edge[]>>;
+  /** As shown (C6): the lowest of the ready members, `unknown` while there is none. */
+  readonly level: Level;
+  readonly shownSpeaker: MemberId | undefined;
+}
+
+export interface Reduced {
+  readonly state: State;
+  readonly effects: readonly Effect[];
+}

@@ -1,0 +1,160 @@
+/**
+ * The conference as one transition function (DESIGN.md 3): `reduce(state, event, now)` gives a new state and effects, and
+ * changes nothing it was given. `now` is in ms since the Unix epoch and never goes back; when {@link deadline} has passed,
+ * the caller sends `tick`.
+ */
+import { ACTIVITY_WEIGH_DELAY_MS, MAX_PENDING_ACTIVITY_REPORTS } from '../base/limits.js';
+import { ok, type Result, refuse, unreachable } from '../base/result.js';
+import { checkPolicy, type PolicyProblem } from '../security/policy.js';
+import type { ConferenceEvent, ConferenceOptions, Effect, IllegalReason, Reduced, State } from './contract.js';
+import { acked, addChannels, applySets, close, failed, join, keyed, leave, negotiated } from './membership.js';
+import { applyRefresh, channelById, liveChannel, transmitMask, type Work, weigh } from './plan.js';
+import { askDue, refreshDeadline, sawRefresh, sawSwitch, wantRefresh } from './refresh.js';
+import { NO_SETS, setsDeadline, settle } from './sets.js';
+import { DEFAULT_SPEAKER_PARAMETERS, SILENT, SPEAKING_POSITIONS, sourceKey } from './speaker.js';
+
+/** SRTP suite and EKT cipher that fit each other (WIRE.md 4.3). */
+const SUITES: readonly (readonly [suite: number, cipher: number])[] = [
+  [1, 1],
+  [1, 2],
+  [17, 3],
+  [18, 4],
+];
+
+/** A conference without members. Refuses a policy that is not available, a level that does not fit it, an unknown suite. */
+export function createConference(options: ConferenceOptions): Result<State, PolicyProblem | 'unknown-suite'> {
+  const checked = checkPolicy(options.policy, options.requiredLevel);
+  if (!checked.ok) return checked;
+  const { suite = 1, cipher = 1 } = options;
+  if (!SUITES.some((pair) => pair[0] === suite && pair[1] === cipher)) {
+    return refuse('unknown-suite', `SRTP suite ${suite} with EKT cipher ${cipher} is not defined`);
+  }
+  return ok({
+    id: options.id,
+    name: options.name,
+    ...checked.value,
+    suite,
+    cipher,
+    speakerParameters: { ...DEFAULT_SPEAKER_PARAMETERS, ...options.speaker },
+    phase: 'open',
+    members: new Map(),
+    owners: new Map(),
+    nextJoinOrder: 1,
+    sets: NO_SETS,
+    speaker: SILENT,
+    activity: { pending: undefined, count: 0, weighAtMs: undefined },
+    refresh: new Map(),
+    routes: { audio: [], video: [] },
+    level: 'unknown',
+    shownSpeaker: undefined,
+  });
+}
+
+/** One transition. An illegal event gives back the very same state and the single effect `illegal`. */
+export function reduce(state: State, event: ConferenceEvent, now: number): Reduced {
+  const work: Work = { state, effects: [], now };
+  const why = state.phase === 'closed' && event.type !== 'join' ? closedTo(event) : step(work, event);
+  if (why === undefined) return { state: work.state, effects: work.effects };
+  const illegal: Effect = { type: 'illegal', event: event.type, why };
+  return { state, effects: [illegal] };
+}
+
+/** When a `tick` is wanted, ms; undefined: only events move the conference. */
+export function deadline(state: State): number | undefined {
+  if (state.phase === 'closed') return undefined;
+  const times = [setsDeadline(state.sets), refreshDeadline(state.refresh), state.activity.weighAtMs];
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+function closedTo(event: ConferenceEvent): IllegalReason | undefined {
+  return event.type === 'tick' ? undefined : 'closed';
+}
+
+function step(work: Work, event: ConferenceEvent): IllegalReason | undefined {
+  switch (event.type) {
+    case 'join':
+      return join(work, event);
+    case 'add-channels':
+      return addChannels(work, event);
+    case 'channel-keyed':
+      return keyed(work, event);
+    case 'channel-negotiated':
+      return negotiated(work, event);
+    case 'set-acked':
+      return acked(work, event);
+    case 'channel-failed':
+      return failed(work, event);
+    case 'leave':
+      return leave(work, event);
+    case 'activity':
+      return activity(work, event);
+    case 'refresh':
+      if (!work.state.owners.has(event.channel)) return 'unknown-channel';
+      setRefresh(work, sawRefresh(work.state.refresh, sourceKey(event.channel, event.position), work.now));
+      return undefined;
+    case 'refresh-wanted':
+      return refreshWanted(work, event.receiver, event.sink);
+    case 'switched': {
+      if (!work.state.owners.has(event.receiver) || !work.state.owners.has(event.source)) return 'unknown-channel';
+      const source = sourceKey(event.source, event.position);
+      setRefresh(work, sawSwitch(work.state.refresh, source, sourceKey(event.receiver, event.sink)));
+      return undefined;
+    }
+    case 'tick':
+      tick(work);
+      return undefined;
+    case 'close':
+      if (event.reason === 'stopping') close(work, 503, 'the switch is stopping');
+      else close(work, 410, 'the conference was ended by its operator');
+      return undefined;
+    default:
+      return unreachable(event, 'conference');
+  }
+}
+
+/** Reports come in bursts, one a source: they are kept and weighed together, so that a report costs no copy of a table. */
+function activity(work: Work, report: Extract<ConferenceEvent, { type: 'activity' }>): IllegalReason | undefined {
+  const { state, now } = work;
+  const owner = state.owners.get(report.channel);
+  if (owner === undefined) return 'unknown-channel';
+  const channel = liveChannel(state.members.get(owner)!, 'audio');
+  // Video, a place that was not negotiated, an endpoint that is not ready: nothing that anybody could be speaking from.
+  const spoken = SPEAKING_POSITIONS.includes(report.position);
+  if (!spoken || channel?.id !== report.channel) return undefined;
+  if ((transmitMask(channel) & (1 << report.position)) === 0) return undefined;
+  const { pending, count, weighAtMs } = state.activity;
+  work.state = {
+    ...state,
+    activity: {
+      pending: { report, next: pending },
+      count: count + 1,
+      weighAtMs: weighAtMs ?? now + ACTIVITY_WEIGH_DELAY_MS,
+    },
+  };
+  if (count + 1 >= MAX_PENDING_ACTIVITY_REPORTS) weigh(work);
+  return undefined;
+}
+
+function refreshWanted(work: Work, receiver: number, sink: number): IllegalReason | undefined {
+  if (!work.state.owners.has(receiver)) return 'unknown-channel';
+  const edge = work.state.routes.video.find((candidate) => candidate.receiver === receiver && candidate.sink === sink);
+  if (edge === undefined || channelById(work.state, edge.source) === undefined) return undefined;
+  applyRefresh(work, wantRefresh(work.state.refresh, sourceKey(edge.source, edge.position), [], work.now));
+  return undefined;
+}
+
+function setRefresh(work: Work, refresh: State['refresh']): void {
+  if (refresh !== work.state.refresh) work.state = { ...work.state, refresh };
+}
+
+function tick(work: Work): void {
+  const { now } = work;
+  const due = (time: number | undefined) => time !== undefined && time <= now;
+  if (due(setsDeadline(work.state.sets))) applySets(work, settle(work.state.sets, now));
+  if (work.state.phase === 'closed') return;
+  if (due(work.state.activity.weighAtMs)) weigh(work);
+  if (due(refreshDeadline(work.state.refresh))) {
+    applyRefresh(work, askDue(work.state.refresh, work.state.refresh.keys(), now));
+  }
+}

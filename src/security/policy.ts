@@ -1,0 +1,230 @@
+/**
+ * Who may be in a conference (REQUIREMENTS C1-C3, C6, C8-C10): verdicts with their reasons. Pure functions of facts; the
+ * conference acts on the verdicts. A refusal names itself three times: a code for machines, a Warning (RFC 3261 §20.43)
+ * and the text of a Reason header (RFC 3326).
+ */
+import type { Media } from '../base/ids.js';
+import { ok, type Result, refuse } from '../base/result.js';
+import type { SecurityEventCode } from './events.js';
+import { lower, meets, type ProvenLevel } from './levels.js';
+import { safeText } from './text.js';
+
+/** The policies of C1. */
+export type Policy = 'secure' | 'best-effort' | 'non-secure';
+/** Best-effort has its own issue; until then no conference can be made with it. */
+export type AvailablePolicy = Exclude<Policy, 'best-effort'>;
+
+export interface PolicySettings {
+  readonly policy: AvailablePolicy;
+  /** What every endpoint must reach; the conference's media runs at exactly this level. */
+  readonly requiredLevel: ProvenLevel;
+}
+
+export type PolicyProblem = 'not-available-yet' | 'unknown-policy' | 'unknown-level' | 'level-does-not-fit';
+
+/**
+ * Checks what a configuration asks for.
+ * @param requiredLevel left out: `end-to-end` for `secure` (C2), `none` for `non-secure`.
+ */
+export function checkPolicy(policy: string, requiredLevel?: string): Result<PolicySettings, PolicyProblem> {
+  if (policy === 'best-effort') {
+    return refuse('not-available-yet', 'policy "best-effort" is not available yet: use "secure" or "non-secure"');
+  }
+  if (policy !== 'secure' && policy !== 'non-secure') {
+    return refuse('unknown-policy', 'policy must be "secure" or "non-secure"');
+  }
+  const level = requiredLevel ?? (policy === 'secure' ? 'end-to-end' : 'none');
+  if (level !== 'none' && level !== 'hop-by-hop' && level !== 'end-to-end') {
+    return refuse('unknown-level', 'the required level must be "end-to-end" or "hop-by-hop" (or "none")');
+  }
+  if ((policy === 'secure') !== (level !== 'none')) {
+    const expected = policy === 'secure' ? '"end-to-end" or "hop-by-hop"' : '"none"';
+    return refuse('level-does-not-fit', `policy "${policy}" needs the required level ${expected}`);
+  }
+  return ok({ policy, requiredLevel: level });
+}
+
+/** One m-line of an offer, as far as security goes. */
+export interface OfferedMedia {
+  readonly media: Media;
+  /** `unsupported`: secure by intention, but not in a way we take (sha-1 fingerprint, keys in SDP, no rtcp-mux, ...). */
+  readonly security: 'dtls' | 'plain' | 'unsupported';
+  /** What is wrong with an unsupported m-line, in words. */
+  readonly problem?: string;
+}
+
+export interface SipWarning {
+  /** RFC 3261 §20.43: 302 incompatible transport protocol, 304 media type not available, 399 miscellaneous. */
+  readonly code: 302 | 304 | 399;
+  readonly text: string;
+}
+
+export type RefusalReason =
+  | 'no-media'
+  | 'plain-offer'
+  | 'secure-offer'
+  | 'unsupported-security'
+  | 'audio-only'
+  | 'tip-version'
+  | 'tip-not-secure'
+  | 'ekt-missing'
+  | 'ekt-one-direction'
+  | 'suite-not-listed'
+  | 'dtls-required';
+
+export interface OfferRefusal {
+  readonly verdict: 'refuse';
+  readonly status: 488;
+  readonly reason: RefusalReason;
+  /** Exactly one event a refusal; none when the offer has nothing to do with security (`no-media`). */
+  readonly event: 'security-mismatch' | 'endpoint-not-capable' | undefined;
+  readonly warning: SipWarning;
+  /** For `Reason: SIP;cause=488;text="..."`. */
+  readonly reasonText: string;
+  /** Index of the m-line that decided, where one did. */
+  readonly line?: number;
+}
+
+export type OfferVerdict = { readonly verdict: 'admit' } | OfferRefusal;
+
+/**
+ * May a call with this offer come in? An offer alone can refuse but never raise (C9): `admit` promises no level.
+ * The first m-line that does not fit decides; one bad m-line refuses the call (C6).
+ */
+export function judgeOffer(settings: PolicySettings, lines: readonly OfferedMedia[]): OfferVerdict {
+  if (lines.length === 0)
+    return refusal('no-media', undefined, 304, 'the offer has no audio or video that can be used');
+  const { policy, requiredLevel } = settings;
+  for (const [line, offered] of lines.entries()) {
+    const problem = safeText(offered.problem ?? 'it cannot be used');
+    if (offered.security === 'unsupported') {
+      const text = `${demand(settings)}, but the security offered for ${offered.media} is not supported: ${problem}`;
+      return refusal('unsupported-security', 'security-mismatch', 399, text, line);
+    }
+    if (policy === 'secure' && offered.security === 'plain') {
+      const text = `${demand(settings)}, but ${offered.media} is offered as plain RTP`;
+      return refusal('plain-offer', 'security-mismatch', 302, text, line);
+    }
+    if (policy === 'non-secure' && offered.security === 'dtls') {
+      // A DTLS m-line cannot be answered with RTP/AVP: an answer repeats the transport of its offer (RFC 8829 §5.3.1).
+      const text = `${demand(settings)}, but ${offered.media} is offered with DTLS only`;
+      return refusal('secure-offer', 'security-mismatch', 302, text, line);
+    }
+  }
+  if (requiredLevel === 'end-to-end' && lines.every((offered) => offered.media === 'audio')) {
+    const text = `${demand(settings)}, and an audio-only call counts as below it`;
+    return refusal('audio-only', 'endpoint-not-capable', 399, text);
+  }
+  return { verdict: 'admit' };
+}
+
+/** What TIP has shown about one channel (WIRE.md 4). */
+export interface TipSecurity {
+  readonly version: number;
+  /** The secure bit of the profile. */
+  readonly secure: boolean;
+  /** EKT in force from us to the peer, and from the peer to us. */
+  readonly ektTx: boolean;
+  readonly ektRx: boolean;
+  /** What the TIP machine concluded; it may know more reasons than the flags (a suite the peer does not list). */
+  readonly capable: boolean;
+  readonly reason?: string;
+}
+
+/** `transport: 'dtls'` means: handshake done and the certificate matched the SDP fingerprint. */
+export interface ProvenFacts {
+  readonly transport: 'dtls' | 'plain';
+  /** Absent on a plain channel without TIP. */
+  readonly tip?: TipSecurity;
+}
+
+export type ProvenVerdict =
+  /** The level the channel runs at; for `end-to-end` it counts once SPIMAP was ACKed. */
+  | { readonly verdict: 'meets'; readonly level: ProvenLevel }
+  | {
+      readonly verdict: 'end';
+      readonly status: 488;
+      readonly reason: RefusalReason;
+      readonly event: 'security-mismatch' | 'endpoint-not-capable';
+      readonly reasonText: string;
+    };
+
+/** Judges a channel on what DTLS and TIP have shown (C3, C6, C8, C9). Never gives more than the conference runs at. */
+export function judgeProven(settings: PolicySettings, facts: ProvenFacts): ProvenVerdict {
+  const { requiredLevel } = settings;
+  const lack = facts.transport === 'dtls' ? lackOf(facts.tip) : undefined;
+  const possible: ProvenLevel = facts.transport === 'plain' ? 'none' : lack === undefined ? 'end-to-end' : 'hop-by-hop';
+  if (meets(possible, requiredLevel)) return { verdict: 'meets', level: lower(possible, requiredLevel) };
+  const [reason, words, event] =
+    lack === undefined
+      ? (['dtls-required', 'the channel is plain RTP', 'security-mismatch'] as const)
+      : ([lack[0], lack[1], 'endpoint-not-capable'] as const);
+  return { verdict: 'end', status: 488, reason, event, reasonText: `${demand(settings)}, but ${words}` };
+}
+
+export type FailureReason =
+  | 'dtls-failed'
+  | 'fingerprint-mismatch'
+  | 'media-timeout'
+  | 'spimap-timeout'
+  | 'auth-failures';
+
+export type FailureVerdict =
+  | {
+      readonly verdict: 'end';
+      readonly status: 488;
+      readonly event: SecurityEventCode;
+      readonly reasonText: string;
+    }
+  | { readonly verdict: 'keep'; readonly event: SecurityEventCode };
+
+const FAILURE_TEXT: Readonly<Record<Exclude<FailureReason, 'auth-failures'>, string>> = {
+  'dtls-failed': 'DTLS handshake failed',
+  'fingerprint-mismatch': 'DTLS certificate does not match the fingerprint in SDP',
+  'media-timeout': 'no TIP answer',
+  'spimap-timeout': 'group parameter set not acknowledged',
+};
+
+/**
+ * Judges a negotiation that went wrong on a channel that offered security (C10): it ends that endpoint's call under every
+ * policy and lowers nothing. Packets that fail authentication end nothing: anybody who can reach the port can send them.
+ */
+export function judgeFailure(reason: FailureReason): FailureVerdict {
+  if (reason === 'auth-failures') return { verdict: 'keep', event: 'auth-failures' };
+  return { verdict: 'end', status: 488, event: reason, reasonText: FAILURE_TEXT[reason] };
+}
+
+function demand({ policy, requiredLevel }: PolicySettings): string {
+  return policy === 'secure'
+    ? `this conference requires ${requiredLevel} security`
+    : 'this conference is non-secure (RTP for all)';
+}
+
+/** Why a channel is below end-to-end (C8, WIRE.md 4.1), or undefined. */
+function lackOf(tip: TipSecurity | undefined): readonly [RefusalReason, string] | undefined {
+  if (tip === undefined) return ['tip-not-secure', 'the endpoint has not negotiated TIP'];
+  if (tip.version < 7) return ['tip-version', `the endpoint speaks TIP version ${tip.version}`];
+  if (!tip.secure) return ['tip-not-secure', 'the endpoint did not set the secure bit in TIP'];
+  if (!tip.ektTx && !tip.ektRx) return ['ekt-missing', 'the endpoint does not offer EKT'];
+  if (!tip.ektTx || !tip.ektRx) return ['ekt-one-direction', 'the endpoint offers EKT in one direction only'];
+  if (!tip.capable) return ['suite-not-listed', safeText(tip.reason ?? 'the endpoint does not list the SRTP suite')];
+  return undefined;
+}
+
+function refusal(
+  reason: RefusalReason,
+  event: OfferRefusal['event'],
+  code: SipWarning['code'],
+  text: string,
+  line?: number,
+): OfferRefusal {
+  return {
+    verdict: 'refuse',
+    status: 488,
+    reason,
+    event,
+    warning: { code, text },
+    reasonText: text,
+    ...(line === undefined ? {} : { line }),
+  };
+}
