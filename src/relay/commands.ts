@@ -1,0 +1,187 @@
+/** Writes the commands of schema.ts. Illegal values are our own bug and throw; the native side checks lengths again. */
+
+import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
+import { MAX_DATAGRAM_BYTES } from '../base/limits.js';
+import type { Secret } from '../base/secret.js';
+import type { ChannelParameters, Edge, GroupParameterSet, OpenChannel, RelayLevel } from './contract.js';
+import { LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS } from './schema.js';
+
+/** Master key and salt lengths of the SRTP profiles (RFC 5764 §4.1.2, RFC 7714 §14.2). */
+const PROFILE_BYTES: Readonly<Record<number, number>> = { 1: 30, 7: 28, 8: 44 };
+
+class Writer {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView<ArrayBuffer>;
+  #at = 0;
+
+  constructor(opcode: number, bodyBytes: number) {
+    this.#bytes = new Uint8Array(1 + bodyBytes);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.u8(opcode);
+  }
+
+  u8(value: number): this {
+    this.#view.setUint8(this.#at, value);
+    this.#at += 1;
+    return this;
+  }
+
+  u16(value: number): this {
+    this.#view.setUint16(this.#at, value);
+    this.#at += 2;
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#view.setUint32(this.#at, value);
+    this.#at += 4;
+    return this;
+  }
+
+  bytes(value: Uint8Array): this {
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+    return this;
+  }
+
+  secret(value: Secret): this {
+    this.u8(value.length);
+    value.use((bytes) => this.bytes(bytes));
+    return this;
+  }
+
+  address(value: Address | undefined): this {
+    if (value === undefined) return this.u8(0).u16(0);
+    return this.u8(value.address.length).bytes(Buffer.from(value.address, 'latin1')).u16(value.port);
+  }
+
+  done(): Uint8Array<ArrayBuffer> {
+    if (this.#at !== this.#bytes.length) throw new Error('command length does not fit its body');
+    return this.#bytes;
+  }
+}
+
+function addressBytes(value: Address | undefined): number {
+  return 3 + (value?.address.length ?? 0);
+}
+
+function demand(condition: boolean, what: string): void {
+  if (!condition) throw new RangeError(`relay command: ${what}`);
+}
+
+/** @param slot counter slot of the channel on its thread. @param socket descriptor that the thread takes over; -1: none. */
+export function openChannelCommand(o: OpenChannel, slot: number, socket: number): Uint8Array<ArrayBuffer> {
+  demand(o.transport === 'dtls' || o.peer !== undefined, 'a plain channel needs the peer of its SDP');
+  const peer = o.transport === 'plain' ? o.peer : undefined;
+  return new Writer(OPCODES.openChannel, 22 + addressBytes(peer))
+    .u32(o.channel)
+    .u32(o.conference)
+    .u32(o.member)
+    .u8(MEDIA[o.media])
+    .u8(TRANSPORTS[o.transport])
+    .u32(slot)
+    .u32(socket >>> 0)
+    .address(peer)
+    .done();
+}
+
+export function closeChannelCommand(channel: ChannelId): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.closeChannel, 4).u32(channel).done();
+}
+
+export function sendDatagramCommand(channel: ChannelId, to: Address, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  demand(bytes.length <= MAX_DATAGRAM_BYTES, 'datagram too long');
+  return new Writer(OPCODES.sendDatagram, 6 + addressBytes(to) + bytes.length)
+    .u32(channel)
+    .address(to)
+    .u16(bytes.length)
+    .bytes(bytes)
+    .done();
+}
+
+export function provePeerCommand(channel: ChannelId, peer: Address): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.provePeer, 4 + addressBytes(peer)).u32(channel).address(peer).done();
+}
+
+/** The result holds keys: the caller wipes it. */
+export function channelKeysCommand(
+  channel: ChannelId,
+  keys: { profile: number; local: Secret; remote: Secret },
+): Uint8Array<ArrayBuffer> {
+  const size = PROFILE_BYTES[keys.profile];
+  demand(size !== undefined, `unknown SRTP profile ${keys.profile}`);
+  demand(keys.local.length === size && keys.remote.length === size, 'channel key length does not fit its profile');
+  return new Writer(OPCODES.setChannelKeys, 8 + keys.local.length + keys.remote.length)
+    .u32(channel)
+    .u16(keys.profile)
+    .secret(keys.local)
+    .secret(keys.remote)
+    .done();
+}
+
+export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uint8Array<ArrayBuffer> {
+  demand(p.payloadTypes.length <= 128, 'more than 128 payload types');
+  const flags =
+    (p.tip ? PARAMETER_FLAGS.tip : 0) |
+    (p.trailingByte ? PARAMETER_FLAGS.trailingByte : 0) |
+    (p.ready ? PARAMETER_FLAGS.ready : 0);
+  const w = new Writer(OPCODES.setParameters, 9 + 2 * p.payloadTypes.length)
+    .u32(channel)
+    .u8(flags)
+    .u8(LEVELS[p.level])
+    .u16(p.transmitMask)
+    .u8(p.payloadTypes.length);
+  for (const { payloadType, codec } of p.payloadTypes) {
+    demand(payloadType >= 0 && payloadType <= 127 && codec >= 0 && codec <= 255, 'payload type or codec out of range');
+    w.u8(payloadType).u8(codec);
+  }
+  return w.done();
+}
+
+export function sendControlCommand(channel: ChannelId, rtcp: Uint8Array): Uint8Array<ArrayBuffer> {
+  demand(rtcp.length <= MAX_DATAGRAM_BYTES, 'compound too long');
+  return new Writer(OPCODES.sendControl, 6 + rtcp.length).u32(channel).u16(rtcp.length).bytes(rtcp).done();
+}
+
+export function setConferenceCommand(
+  conference: ConferenceId,
+  requiredLevel: Exclude<RelayLevel, 'unknown'>,
+): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.setConference, 5).u32(conference).u8(LEVELS[requiredLevel]).done();
+}
+
+export function closeConferenceCommand(conference: ConferenceId): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.closeConference, 4).u32(conference).done();
+}
+
+/** The result holds keys: the caller wipes it. Only suite 1 with cipher 1 is known (WIRE.md 4.3). */
+export function installSetCommand(conference: ConferenceId, set: GroupParameterSet): Uint8Array<ArrayBuffer> {
+  demand(set.suite === 1 && set.cipher === 1, `suite ${set.suite} with EKT cipher ${set.cipher} is not supported`);
+  demand((set.spiWord & 1) === 1 && set.spiWord <= 0xffff, 'the lowest bit of an SPI word is 1');
+  demand(set.kek.length === 16 && set.masterSalt.length === 14, 'KEK or salt length does not fit the suite');
+  return new Writer(OPCODES.installSet, 10 + set.kek.length + set.masterSalt.length)
+    .u32(conference)
+    .u16(set.spiWord)
+    .u8(set.suite)
+    .u8(set.cipher)
+    .secret(set.kek)
+    .secret(set.masterSalt)
+    .done();
+}
+
+export function dropSetCommand(conference: ConferenceId, spiWord: number): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.dropSet, 6).u32(conference).u16(spiWord).done();
+}
+
+export function setAckedCommand(channel: ChannelId, spiWord: number): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.setAcked, 6).u32(channel).u16(spiWord).done();
+}
+
+export function routesCommand(conference: ConferenceId, media: Media, edges: readonly Edge[]): Uint8Array<ArrayBuffer> {
+  const w = new Writer(OPCODES.setRoutes, 9 + 10 * edges.length).u32(conference).u8(MEDIA[media]).u32(edges.length);
+  for (const e of edges) {
+    demand(e.position >= 1 && e.position <= 15 && e.sink >= 1 && e.sink <= 15, 'positions and sinks are 1 to 15');
+    w.u32(e.source).u8(e.position).u32(e.receiver).u8(e.sink);
+  }
+  return w.done();
+}

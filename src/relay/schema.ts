@@ -1,0 +1,64 @@
+/**
+ * The numbers that cross between JavaScript and native/: one table here, one in native/core/schema.h; a test compares the
+ * two. All integers are big-endian. A command is `opcode u8 ‖ body`, an event `type u8 ‖ body`; events follow one another
+ * without padding. An address is `length u8 ‖ literal in ASCII ‖ port u16`, length 0 when there is none.
+ */
+export const OPCODES = {
+  /** channel u32, conference u32, member u32, media u8, transport u8, counter slot u32, socket i32, peer address */
+  openChannel: 1,
+  /** channel u32 */
+  closeChannel: 2,
+  /** channel u32, address, length u16, bytes */
+  sendDatagram: 3,
+  /** channel u32, address */
+  provePeer: 4,
+  /** channel u32, profile u16, length u8, local key ‖ salt, length u8, remote key ‖ salt */
+  setChannelKeys: 5,
+  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8} */
+  setParameters: 6,
+  /** channel u32, length u16, compound */
+  sendControl: 7,
+  /** conference u32, required level u8 */
+  setConference: 8,
+  /** conference u32 */
+  closeConference: 9,
+  /** conference u32, SPI word u16, suite u8, cipher u8, length u8, KEK, length u8, master salt */
+  installSet: 10,
+  /** conference u32, SPI word u16 */
+  dropSet: 11,
+  /** channel u32, SPI word u16 */
+  setAcked: 12,
+  /** conference u32, media u8, count u32, count × {source u32, position u8, receiver u32, sink u8} */
+  setRoutes: 13,
+} as const;
+
+export const EVENTS = {
+  /** channel u32, address, length u16, bytes */
+  dtls: 1,
+  /** channel u32, tip allowed u8, length u16, compound */
+  control: 2,
+  /** channel u32, SSRC u32, position u8 */
+  bound: 3,
+  /** channel u32, position u8, energy i8, packets u32 */
+  activity: 4,
+  /** channel u32, position u8 */
+  refresh: 5,
+  /** receiver u32, sink u8, source u32, position u8 */
+  switched: 6,
+  /** channel u32, drop u8, count u32, SSRC u32 */
+  refusals: 7,
+} as const;
+
+export const MEDIA = { audio: 0, video: 1 } as const;
+export const TRANSPORTS = { dtls: 0, plain: 1 } as const;
+export const LEVELS = { unknown: 0, none: 1, 'hop-by-hop': 2, 'end-to-end': 3 } as const;
+export const PARAMETER_FLAGS = { tip: 1, trailingByte: 2, ready: 4 } as const;
+
+/**
+ * Counters in shared memory, 64-bit words. For each thread: THREAD_WORDS of its own, then MAX_CHANNELS slots of
+ * CHANNEL_WORDS. A slot's first word is the id + 1 of the channel that it counts for.
+ */
+export const THREAD_COUNTERS = { ingress: 0, verified: 1, egress: 2, variants: 3, drops: 4 } as const;
+export const CHANNEL_COUNTERS = { owner: 0, packetsIn: 1, bytesIn: 2, packetsOut: 3, bytesOut: 4, drops: 5 } as const;
+export const THREAD_WORDS = 32;
+export const CHANNEL_WORDS = 24;
