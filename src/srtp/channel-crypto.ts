@@ -38,14 +38,15 @@ function transformOf(profile: ChannelProfile, secret: Secret): SrtpTransform {
 
 /**
  * SRTCP, and plain SRTP for `hop-by-hop`, under the keys that DTLS-SRTP gave a channel (RFC 3711, RFC 7714). One replay window
- * a (channel keys, SSRC); nothing is remembered of a packet that does not verify.
+ * a (channel keys, SSRC); nothing is remembered of a packet that does not verify. One instance a channel and its keys: a
+ * second one would use the same indices again.
  */
 export class ChannelCrypto {
   readonly #local: SrtpTransform;
   readonly #remote: SrtpTransform;
   readonly #rtcpReceived = new Map<number, ReplayWindow>();
   readonly #rtpReceived = new Map<number, ReplayWindow>();
-  readonly #rtpSent = new Map<number, number>();
+  readonly #rtpSent = new Map<number, ReplayWindow>();
   #nextRtcpIndex = 0;
   #wiped = false;
 
@@ -87,18 +88,20 @@ export class ChannelCrypto {
 
   /**
    * Plain SRTP. The rollover counter of each SSRC is estimated from what was sent before (RFC 3711 §3.3.1), so packets may
-   * come in another order than that of their sequence numbers, but no packet twice.
+   * come in another order than that of their sequence numbers; `replayed` and `too_old` refuse an index that was used, or may
+   * have been: two packets under one index would reveal each other.
    */
   protectRtp(packet: Uint8Array): Result<Uint8Array, DropName> {
     this.#live();
     const header = parseRtpHeader(packet);
     if (!header.ok) return header;
     const { ssrc, sequence, length } = header.value;
-    const highest = this.#rtpSent.get(ssrc);
-    if (highest === undefined && this.#rtpSent.size >= MAX_CHANNEL_KEY_SSRCS) return refuse('stream_limit');
-    const index = highest === undefined ? sequence : estimateIndex(highest, sequence);
+    const known = this.#rtpSent.get(ssrc);
+    const index = known === undefined ? sequence : estimateIndex(known.highest, sequence);
     if (index === undefined) return refuse('too_old');
-    this.#rtpSent.set(ssrc, Math.max(highest ?? 0, index));
+    const freshness = known?.check(index) ?? 'new';
+    if (freshness !== 'new') return refuse(freshness);
+    if (!keep(this.#rtpSent, known, ssrc, index)) return refuse('stream_limit');
     return ok(this.#local.sealRtp(packet, length, index));
   }
 

@@ -68,20 +68,6 @@ export function parseRtpHeader(datagram: Uint8Array, end = datagram.length): Res
   return ok(extension === undefined ? header : { ...header, extension });
 }
 
-/**
- * A header on a channel whose peer speaks TIP: it also names a media SSRC and carries the multiplex word (WIRE.md 3, 8).
- * @returns `malformed` before `no_multiplex_word`, in the order of WIRE.md 9 step 2.
- */
-export function parseTipRtpHeader(
-  datagram: Uint8Array,
-  end = datagram.length,
-): Result<RtpHeader, 'malformed' | 'no_multiplex_word'> {
-  const header = parseRtpHeader(datagram, end);
-  if (!header.ok) return header;
-  if (isControlSsrc(header.value.ssrc)) return refuse('malformed', 'media under a control SSRC');
-  return header.value.csrcs.length === 0 ? refuse('no_multiplex_word') : header;
-}
-
 /** Takes the padding off a plain payload (RFC 3550 §5.1: the last byte counts the padding, itself included). */
 export function stripPadding(payload: Uint8Array, padding: boolean): Result<Uint8Array, 'malformed'> {
   if (!padding) return ok(payload);

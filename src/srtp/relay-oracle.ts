@@ -1,0 +1,324 @@
+/**
+ * The switch's half of EKT in TypeScript: what the native relay does with a datagram of a DTLS channel (WIRE.md 9), one by
+ * one and slowly, so that the two can be compared bit for bit. It has no sockets, no clock and no switch-over at refresh
+ * points: edges hold from the moment they are set.
+ */
+import { readU32, writeU32 } from '../base/bytes.js';
+import type { ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
+import { MAX_DATAGRAM_BYTES, MAX_STREAMS_PER_CHANNEL } from '../base/limits.js';
+import { type Result, refuse } from '../base/result.js';
+import { FIRST_CSRC_AT, parseMultiplexWord, withSink } from '../wire/csrc.js';
+import { classify } from '../wire/demux.js';
+import type { DropName } from '../wire/drop.js';
+import { isControlSsrc, type RtpHeader } from '../wire/rtp.js';
+import { ChannelCrypto, type ChannelKeys } from './channel-crypto.js';
+import { rtpTail, withTag } from './ekt-packet.js';
+import { EktStreams, parseEktRtpHeader, type VerifiedRtcp, type VerifiedRtp } from './ekt-streams.js';
+import { type GroupSet, GroupSets, type SetRefusal } from './group-set.js';
+
+export type OracleLevel = 'unknown' | 'none' | 'hop-by-hop' | 'end-to-end';
+
+/** As in the relay's contract, for a TIP channel. */
+export interface OracleParameters {
+  /** 1 << position of every place that the endpoint may send from. */
+  readonly transmitMask: number;
+  readonly trailingByte: boolean;
+  readonly level: OracleLevel;
+  readonly ready: boolean;
+  readonly payloadTypes: readonly { readonly payloadType: number; readonly codec: number }[];
+}
+
+export interface OracleEdge {
+  readonly source: ChannelId;
+  readonly position: number;
+  readonly receiver: ChannelId;
+  readonly sink: number;
+}
+
+export interface OracleOutput {
+  readonly receiver: ChannelId;
+  readonly bytes: Uint8Array;
+}
+
+export interface OracleVerdict {
+  /** Why the datagram was refused; it then has no other effect. */
+  readonly drop?: DropName;
+  /** In the order of the edges; media RTCP in the order in which channels were opened. */
+  readonly outputs: readonly OracleOutput[];
+  /** Receivers that a route or the conference names and that did not get it. */
+  readonly withheld: readonly { readonly receiver: ChannelId; readonly drop: DropName }[];
+  /** Energy or refresh flag that was taken off (WIRE.md 7). */
+  readonly trailingByte?: number;
+  /** A compound under channel keys, decrypted. TIP is believed from a control SSRC only (WIRE.md 3). */
+  readonly control?: { readonly rtcp: Uint8Array; readonly tipAllowed: boolean };
+  /** A DTLS record: it goes to the negotiation. */
+  readonly dtls?: true;
+}
+
+interface Conference {
+  readonly sets: GroupSets;
+  /** SSRC to the channel that it is bound to. */
+  readonly owners: Map<number, ChannelId>;
+  requiredLevel: OracleLevel;
+  readonly edges: Record<Media, readonly OracleEdge[]>;
+}
+
+interface Channel {
+  readonly id: ChannelId;
+  readonly member: MemberId;
+  readonly media: Media;
+  readonly conference: Conference;
+  readonly acked: Set<number>;
+  readonly streams: EktStreams;
+  /** SSRC to the position fixed by its first SRTP packet. */
+  readonly positions: Map<number, number>;
+  parameters: OracleParameters;
+  crypto: ChannelCrypto | undefined;
+}
+
+const RANK: Readonly<Record<OracleLevel, number>> = { unknown: -1, none: 0, 'hop-by-hop': 1, 'end-to-end': 2 };
+
+export class RelayOracle {
+  readonly #conferences = new Map<ConferenceId, Conference>();
+  readonly #channels = new Map<ChannelId, Channel>();
+
+  /** A conference is there from its first mention; it requires `end-to-end` until told otherwise. */
+  setConference(conference: ConferenceId, options: { readonly requiredLevel: Exclude<OracleLevel, 'unknown'> }): void {
+    this.#conference(conference).requiredLevel = options.requiredLevel;
+  }
+
+  openChannel(options: {
+    readonly channel: ChannelId;
+    readonly conference: ConferenceId;
+    readonly member: MemberId;
+    readonly media: Media;
+    readonly parameters: OracleParameters;
+    /** Without them every packet is `not_ready`. */
+    readonly keys?: ChannelKeys;
+  }): void {
+    const conference = this.#conference(options.conference);
+    const acked = new Set<number>();
+    this.#channels.set(options.channel, {
+      id: options.channel,
+      member: options.member,
+      media: options.media,
+      conference,
+      acked,
+      // A channel may send under a set that it has ACKed, and under no other.
+      streams: new EktStreams(
+        (spiWord) => (acked.has(spiWord) ? conference.sets.get(spiWord) : undefined),
+        MAX_STREAMS_PER_CHANNEL,
+      ),
+      positions: new Map(),
+      parameters: options.parameters,
+      crypto: options.keys && new ChannelCrypto(options.keys),
+    });
+  }
+
+  /** The bindings of its SSRCs end with a channel (WIRE.md 10). */
+  closeChannel(id: ChannelId): void {
+    const channel = this.#channel(id);
+    for (const [ssrc, owner] of channel.conference.owners) if (owner === id) channel.conference.owners.delete(ssrc);
+    channel.streams.wipe();
+    channel.crypto?.wipe();
+    this.#channels.delete(id);
+  }
+
+  setParameters(id: ChannelId, parameters: OracleParameters): void {
+    this.#channel(id).parameters = parameters;
+  }
+
+  setChannelKeys(id: ChannelId, keys: ChannelKeys): void {
+    const channel = this.#channel(id);
+    channel.crypto?.wipe();
+    channel.crypto = new ChannelCrypto(keys);
+  }
+
+  installSet(conference: ConferenceId, set: GroupSet): Result<unknown, SetRefusal> {
+    return this.#conference(conference).sets.add(set);
+  }
+
+  dropSet(conference: ConferenceId, spiWord: number): void {
+    const dropped = this.#conference(conference);
+    for (const channel of this.#channels.values()) {
+      if (channel.conference === dropped) channel.streams.dropSet(spiWord);
+    }
+    dropped.sets.drop(spiWord);
+  }
+
+  /** The channel has installed the set: streams under it may go there, and it may send under it. */
+  setAcked(id: ChannelId, spiWord: number): void {
+    this.#channel(id).acked.add(spiWord);
+  }
+
+  /** The whole plan of one media kind. */
+  setEdges(conference: ConferenceId, media: Media, edges: readonly OracleEdge[]): void {
+    this.#conference(conference).edges[media] = edges;
+  }
+
+  /** A datagram from the proven peer of a channel. @param now ms */
+  feed(id: ChannelId, datagram: Uint8Array, now: number): OracleVerdict {
+    const channel = this.#channel(id);
+    switch (classify(datagram)) {
+      case 'other':
+        return drop('unknown_protocol');
+      case 'dtls':
+        return { ...NOTHING, dtls: true };
+      case 'rtp':
+        return this.#rtp(channel, datagram, now);
+      case 'rtcp':
+        return this.#rtcp(channel, datagram, now);
+    }
+  }
+
+  /** The learnt state as text, for comparing states; holds no key. */
+  describe(): string {
+    const lines: string[] = [];
+    for (const channel of this.#channels.values()) {
+      lines.push(`channel ${channel.id} positions ${JSON.stringify([...channel.positions])}`);
+      lines.push(channel.streams.describe(), channel.crypto?.describe() ?? '');
+    }
+    for (const [id, { owners }] of this.#conferences)
+      lines.push(`conference ${id} owners ${JSON.stringify([...owners])}`);
+    return lines.join('\n');
+  }
+
+  #rtp(channel: Channel, datagram: Uint8Array, now: number): OracleVerdict {
+    const { parameters, streams, conference } = channel;
+    const trailing = parameters.trailingByte ? 1 : 0;
+    const parsed = parseEktRtpHeader(datagram, trailing);
+    if (!parsed.ok) return drop(parsed.reason);
+    if (!parameters.ready || channel.crypto === undefined) return drop('not_ready');
+    const header = parsed.value;
+    const { ssrc } = header;
+    const verified = streams.verifyRtp(datagram, header.length + trailing, ssrc, header.sequence, now);
+    if (!verified.ok) return drop(verified.reason);
+    const owner = conference.owners.get(ssrc);
+    if (owner !== undefined && owner !== channel.id) return drop('ssrc_owned');
+    const { source } = parseMultiplexWord(header.csrcs[0]!);
+    if (source === 0 || ((parameters.transmitMask >>> source) & 1) === 0) return drop('bad_position');
+    if ((channel.positions.get(ssrc) ?? source) !== source) return drop('bad_position');
+    if (!streams.hasRoomFor(ssrc)) return drop('stream_limit');
+    conference.owners.set(ssrc, channel.id);
+    channel.positions.set(ssrc, source);
+    streams.acceptRtp(verified.value, now);
+    const end = verified.value.tag.at;
+    const out = this.#forwardRtp(channel, datagram.subarray(0, end - trailing), header, source, verified.value);
+    return trailing === 1 ? { ...out, trailingByte: datagram[end - 1]! } : out;
+  }
+
+  /** @param packet header and encrypted payload, without trailing byte and tag */
+  #forwardRtp(
+    channel: Channel,
+    packet: Uint8Array,
+    header: RtpHeader,
+    source: number,
+    verified: VerifiedRtp,
+  ): OracleVerdict {
+    const outputs: OracleOutput[] = [];
+    const withheld: { receiver: ChannelId; drop: DropName }[] = [];
+    const codec = channel.parameters.payloadTypes.find((entry) => entry.payloadType === header.payloadType)?.codec;
+    for (const edge of channel.conference.edges[channel.media]) {
+      if (edge.source !== channel.id || edge.position !== source) continue;
+      const receiver = this.#channels.get(edge.receiver);
+      if (receiver === undefined) continue;
+      const refusal = refusalOf(receiver, verified.keys.spiWord);
+      const renumbered = receiver.parameters.payloadTypes.find((entry) => entry.codec === codec)?.payloadType;
+      if (refusal !== undefined) withheld.push({ receiver: edge.receiver, drop: refusal });
+      else if (renumbered === undefined) withheld.push({ receiver: edge.receiver, drop: 'no_payload_type' });
+      else {
+        outputs.push({ receiver: edge.receiver, bytes: variant(packet, header, verified, edge.sink, renumbered) });
+      }
+    }
+    return { outputs, withheld };
+  }
+
+  #rtcp(channel: Channel, datagram: Uint8Array, now: number): OracleVerdict {
+    if (datagram.length < 8 || datagram.length > MAX_DATAGRAM_BYTES) return drop('malformed');
+    if (channel.crypto === undefined) return drop('not_ready');
+    const ssrc = readU32(datagram, 4);
+    if (isControlSsrc(ssrc)) {
+      const control = channel.crypto.unprotectRtcp(datagram);
+      return control.ok ? { ...NOTHING, control: { rtcp: control.value, tipAllowed: true } } : drop(control.reason);
+    }
+    const media = channel.parameters.ready ? channel.streams.verifyRtcp(datagram, now) : refuse('not_ready' as const);
+    if (media.ok) return this.#mediaRtcp(channel, datagram, media.value);
+    const feedback = channel.crypto.unprotectRtcp(datagram);
+    if (feedback.ok) return { ...NOTHING, control: { rtcp: feedback.value, tipAllowed: false } };
+    return drop(mediaRtcpVerdict(media.reason, feedback.reason));
+  }
+
+  #mediaRtcp(channel: Channel, datagram: Uint8Array, verified: VerifiedRtcp): OracleVerdict {
+    const { conference, streams } = channel;
+    const { ssrc, keys, tag } = verified;
+    const owner = conference.owners.get(ssrc);
+    if (owner !== undefined && owner !== channel.id) return drop('ssrc_owned');
+    if (!streams.hasRoomFor(ssrc)) return drop('stream_limit');
+    conference.owners.set(ssrc, channel.id);
+    streams.acceptRtcp(verified);
+    const bytes = Uint8Array.from(datagram);
+    if (tag.form === 'short') bytes[bytes.length - 1] = 0;
+    const outputs: OracleOutput[] = [];
+    const withheld: { receiver: ChannelId; drop: DropName }[] = [];
+    for (const receiver of this.#channels.values()) {
+      if (receiver.conference !== conference || receiver.media !== channel.media) continue;
+      if (receiver.member === channel.member) continue;
+      const refusal = refusalOf(receiver, keys.spiWord);
+      if (refusal !== undefined) withheld.push({ receiver: receiver.id, drop: refusal });
+      else outputs.push({ receiver: receiver.id, bytes });
+    }
+    return { outputs, withheld };
+  }
+
+  #conference(id: ConferenceId): Conference {
+    let conference = this.#conferences.get(id);
+    if (conference === undefined) {
+      conference = {
+        sets: new GroupSets(),
+        owners: new Map(),
+        requiredLevel: 'end-to-end',
+        edges: { audio: [], video: [] },
+      };
+      this.#conferences.set(id, conference);
+    }
+    return conference;
+  }
+
+  #channel(id: ChannelId): Channel {
+    const channel = this.#channels.get(id);
+    if (channel === undefined) throw new Error(`channel ${id} is not open`);
+    return channel;
+  }
+}
+
+const NOTHING = { outputs: [], withheld: [] } as const;
+
+function drop(name: DropName): OracleVerdict {
+  return { drop: name, ...NOTHING };
+}
+
+/** Egress: `below_level` before `set_not_installed` (WIRE.md 9). */
+function refusalOf(receiver: Channel, spiWord: number): DropName | undefined {
+  if (RANK[receiver.parameters.level] < RANK[receiver.conference.requiredLevel]) return 'below_level';
+  return receiver.acked.has(spiWord) ? undefined : 'set_not_installed';
+}
+
+/** WIRE.md 3: a media SSRC's RTCP that fits neither sender key nor channel keys. */
+function mediaRtcpVerdict(media: DropName, feedback: DropName): DropName {
+  return media === 'malformed' && feedback === 'malformed' ? 'malformed' : 'auth_failed';
+}
+
+/** The packet as receivers with this sink and payload type get it. */
+function variant(
+  packet: Uint8Array,
+  header: RtpHeader,
+  verified: VerifiedRtp,
+  sink: number,
+  payloadType: number,
+): Uint8Array {
+  const bytes = Uint8Array.from(packet);
+  bytes[1] = (header.marker ? 0x80 : 0) | payloadType;
+  writeU32(bytes, FIRST_CSRC_AT, withSink(header.csrcs[0]!, sink));
+  const { keys, index, tag } = verified;
+  return withTag(keys, 'rtp', bytes, rtpTail(keys, index, tag.form === 'full' ? tag.isn : undefined));
+}
