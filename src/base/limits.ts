@@ -69,6 +69,8 @@ export const DTLS_MAX_HANDSHAKE_MESSAGE_BYTES = 16_384;
 export const DTLS_MAX_PARALLEL_ADDRESSES = 4;
 export const DTLS_MAX_ASSOCIATIONS_PER_WORKER = 4_096;
 export const DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION = 64;
+/** How long a closing pool waits for its workers before it terminates them. */
+export const DTLS_POOL_CLOSE_TIMEOUT_MS = 1_000;
 /** Handshake messages held that came before their turn, and separate pieces held of one message (RFC 6347 §4.2.3). */
 export const DTLS_MAX_MESSAGES_AHEAD = 8;
 export const DTLS_MAX_RANGES_PER_MESSAGE = 32;
