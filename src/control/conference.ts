@@ -41,7 +41,10 @@ export class ConferenceRuntime {
     this.id = id;
     this.name = name;
     this.#host = host;
-    this.#state = createConference({ id, name, ...settings });
+    const created = createConference({ id, name, ...settings });
+    if (!created.ok)
+      throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
+    this.#state = created.value;
     host.relay.setConference(id, { requiredLevel: settings.requiredLevel });
   }
 

@@ -1,0 +1,6 @@
+/** The reference endpoint as a library: dial a conference, send and receive secured media. */
+export { type Call, type CallEnd, type CallOptions, CallRefused, type CallStatus, call } from './call.js';
+export type { KeyLogEntry, ReceivedMedia } from './channel-types.js';
+export { openAudioSource, openVideoSource } from './media/source.js';
+export type { AudioSource, VideoSource } from './media/types.js';
+export type { AudioInput, DuePacket, VideoInput } from './pacer.js';
