@@ -30,7 +30,8 @@ export function dialogKey(callId: string, localTag: string, remoteTag: string): 
 export function contactUri(message: SipMessage): string | undefined {
   if (message.contact === '*' || message.contact.length !== 1) return undefined;
   const contact = message.contact[0]!;
-  return contact.uri === undefined ? undefined : contact.uriText;
+  // §19.1.1, table 1: a dialog's Contact has no headers component; it becomes a Request-URI.
+  return contact.uri === undefined || contact.uri.headers !== undefined ? undefined : contact.uriText;
 }
 
 /** RFC 3261 §12.1.1. The request has been checked: one usable Contact. */

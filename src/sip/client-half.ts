@@ -1,0 +1,259 @@
+/** Our requests and what the peer answers (RFC 3261 §8.1.3, §9.1, §13.2.2, §14.1, §15.1.1). */
+import { SIP_MAX_FORKS } from '../base/limits.js';
+import { headerValue } from '../wire/sip-message.js';
+import type { SipHeader, SipResponse } from '../wire/sip-types.js';
+import { parseSipUri } from '../wire/sip-uri.js';
+import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.js';
+import { bodyText, type Call, type CallTable, type ClientUse, reasonAndWarning, TIMEOUT_MS } from './call.js';
+import type { CallNumber, SipCommand } from './contract.js';
+import { contactUri, type Dialog, dialogOfClient, dialogRequest } from './dialog.js';
+import type { TransactionKey } from './transaction-layer.js';
+
+export class ClientHalf {
+  readonly #table: CallTable;
+
+  constructor(table: CallTable) {
+    this.#table = table;
+  }
+
+  invite(command: SipCommand & { readonly type: 'invite' }, now: number): void {
+    const table = this.#table;
+    const { call: id, connection, target, from, sdp } = command;
+    if (table.calls.has(id)) throw new Error(`call ${id} exists already`);
+    const info = table.layer.connection(connection);
+    const uri = parseSipUri(target);
+    if (info === undefined) return this.#fail(id, 503, 'no such connection');
+    if (uri === undefined || uri.headers !== undefined || parseSipUri(from) === undefined) {
+      return this.#fail(id, 400, 'target and from must be sip: or sips: URIs');
+    }
+    const sips = uri.scheme === 'sips';
+    if (sips && !info.secure) return this.#fail(id, 403, 'sips: needs a TLS connection');
+    const localTag = table.options.random();
+    const body = sdpBody(sdp);
+    const headers: SipHeader[] = [
+      { name: 'max-forwards', value: MAX_FORWARDS },
+      { name: 'from', value: `<${from}>;tag=${localTag}` },
+      { name: 'to', value: `<${target}>` },
+      { name: 'call-id', value: table.options.random() },
+      { name: 'cseq', value: '1 INVITE' },
+      ...table.ownHeaders(connection, sips, 'user-agent'),
+      ...(command.headers ?? []),
+      ...body.headers,
+    ];
+    const call = table.add({ id, connection, localTag, phase: 'calling', outgoing: true, sips });
+    if (!this.#start(call, 'invite', { method: 'INVITE', uri: target, headers, body: body.body }, sdp, now)) {
+      table.remove(call);
+      this.#fail(id, 503, 'too many transactions on this connection');
+    }
+  }
+
+  #start(call: Call, purpose: 'invite' | 'again', draft: RequestDraft, sdp: string, now: number): boolean {
+    const transaction = this.#table.start(call, purpose, draft, now);
+    if (transaction === undefined) return false;
+    call.client = { transaction, draft, sdp };
+    return true;
+  }
+
+  #fail(call: CallNumber, status: number, reason: string, warning = ''): void {
+    this.#table.outputs.push({ type: 'failed', call, status, reason, warning });
+  }
+
+  reinvite(call: Call, sdp: string, now: number): void {
+    if (call.phase !== 'confirmed' && call.phase !== 'accepted') return;
+    call.queued = { sdp, at: Math.max(now, call.queued?.at ?? now) };
+    this.#sendQueued(call, now);
+  }
+
+  #sendQueued(call: Call, now: number): void {
+    const { queued } = call;
+    if (queued !== undefined && queued.at <= now && this.#table.idle(call)) {
+      call.queued = undefined;
+      const { headers, body } = sdpBody(queued.sdp);
+      const own = this.#table.ownHeaders(call.connection, call.sips, 'user-agent');
+      const draft = dialogRequest(call.dialog!, 'INVITE', [...own, ...headers], body);
+      if (!this.#start(call, 'again', draft, queued.sdp, now)) {
+        this.#refuseOffer(call, 503, 'too many transactions on this connection', '');
+      }
+    }
+    this.#table.setTimer(call);
+  }
+
+  #refuseOffer(call: Call, status: number, reason: string, warning: string): void {
+    this.#table.outputs.push({ type: 'offer-refused', call: call.id, status, reason, warning });
+  }
+
+  /** Of a call that is not `incoming`: BYE, CANCEL, or either as soon as it is allowed. */
+  hangup(call: Call, reason: string | undefined, now: number): void {
+    if (call.hangup !== undefined || call.phase === 'leaving') return;
+    call.hangup = { reason };
+    if (call.phase === 'proceeding') this.#cancel(call, now);
+    else if (call.phase === 'confirmed') {
+      if (call.server !== undefined) {
+        this.#table.layer.respond(call.server.transaction, { status: 487 }, now);
+        this.#table.setServer(call, undefined);
+      }
+      this.#table.bye(call, reason, now);
+    }
+    // `calling`: no CANCEL before a provisional response (§9.1). `accepted`: no BYE before the ACK (§15).
+  }
+
+  #cancel(call: Call, now: number): void {
+    call.phase = 'cancelling';
+    call.cancelGiveUpAt = now + TIMEOUT_MS;
+    this.#table.start(call, 'cancel', cancelDraft(call.client!.draft, call.hangup?.reason), now);
+    this.#table.setTimer(call);
+  }
+
+  onResponse(transaction: TransactionKey, response: SipResponse, now: number): void {
+    const use = this.#table.uses.get(transaction);
+    if (use === undefined) return;
+    const call = this.#table.calls.get(use.call);
+    const { status } = response;
+    if (use.purpose === 'bye') {
+      if (call !== undefined && status >= 200) this.#table.end(call, 'local');
+    } else if (use.purpose === 'invite') {
+      if (status < 200) this.#onProvisional(call, status, now);
+      else if (status < 300) this.#onAnswer(use, call, response, now);
+      else if (call !== undefined) this.#onRefused(call, response);
+    } else if (use.purpose === 'again' && status >= 200) {
+      if (status < 300) this.#onAnswerAgain(use, call, response, now);
+      else if (call !== undefined) this.#onRefusedAgain(call, response, now);
+    }
+  }
+
+  #onProvisional(call: Call | undefined, status: number, now: number): void {
+    if (call === undefined) return;
+    if (call.phase === 'calling') call.phase = 'proceeding';
+    if (call.phase === 'proceeding' && call.hangup !== undefined) this.#cancel(call, now);
+    else if (call.phase === 'proceeding' && status > 100) {
+      this.#table.outputs.push({ type: 'progress', call: call.id, status });
+    }
+  }
+
+  #onAnswer(use: ClientUse, call: Call | undefined, response: SipResponse, now: number): void {
+    const table = this.#table;
+    if (this.#ackAgain(use, response)) return;
+    const dialog = dialogOfClient(use.draft, use.localTag, response);
+    if (dialog === undefined) {
+      if (call === undefined || call.dialog !== undefined) return;
+      table.remove(call);
+      this.#fail(call.id, 500, '2xx without To tag or Contact');
+      return;
+    }
+    if (use.acks.size > SIP_MAX_FORKS) return;
+    this.#ack(use, dialog, response);
+    if (call === undefined || call.dialog !== undefined) {
+      // RFC 3261 §13.2.2.4: an answer of another fork, or one that came after we gave up, is confirmed and ended.
+      const draft = dialogRequest(dialog, 'BYE', []);
+      table.layer.request(use.connection, draft, now);
+      return;
+    }
+    table.setDialog(call, dialog);
+    call.client = undefined;
+    call.cancelGiveUpAt = undefined;
+    call.phase = 'confirmed';
+    if (call.hangup !== undefined) {
+      table.bye(call, call.hangup.reason, now);
+      return;
+    }
+    table.setTimer(call);
+    table.outputs.push({ type: 'answered', call: call.id, sdp: sdpOf(response) });
+  }
+
+  #ack(use: ClientUse, dialog: Dialog, response: SipResponse): void {
+    const draft = dialogRequest(dialog, 'ACK', [], undefined, response.cseq.number);
+    const bytes = this.#table.layer.sendAck(use.connection, draft);
+    if (bytes !== undefined) use.acks.set(dialog.remoteTag, bytes);
+  }
+
+  /** A 2xx that came again gets the same ACK again. */
+  #ackAgain(use: ClientUse, response: SipResponse): boolean {
+    const bytes = use.acks.get(response.to.params.get('tag') ?? '');
+    if (bytes === undefined) return false;
+    this.#table.layer.sendAgain(use.connection, bytes);
+    return true;
+  }
+
+  #onRefused(call: Call, response: SipResponse): void {
+    if (call.dialog !== undefined) return;
+    this.#table.remove(call);
+    if (call.hangup !== undefined) {
+      this.#table.outputs.push({ type: 'ended', call: call.id, by: 'local' });
+      return;
+    }
+    const { reason, warning } = reasonAndWarning(response, response.phrase);
+    this.#fail(call.id, response.status, reason, warning);
+  }
+
+  #onAnswerAgain(use: ClientUse, call: Call | undefined, response: SipResponse, now: number): void {
+    if (this.#ackAgain(use, response)) return;
+    const target = contactUri(response);
+    if (target !== undefined) use.dialog!.remoteTarget = target; // §12.2.1.2: target refresh
+    this.#ack(use, use.dialog!, response);
+    if (call === undefined) return;
+    call.client = undefined;
+    if (call.phase !== 'confirmed') return;
+    this.#table.outputs.push({ type: 'answered', call: call.id, sdp: sdpOf(response) });
+    this.#sendQueued(call, now);
+  }
+
+  #onRefusedAgain(call: Call, response: SipResponse, now: number): void {
+    const { status } = response;
+    const sdp = call.client?.sdp;
+    call.client = undefined;
+    if (call.phase !== 'confirmed') return;
+    const { reason, warning } = reasonAndWarning(response, response.phrase);
+    if (status === 481 || status === 408) {
+      this.#endBroken(call, 'peer', `re-INVITE was answered ${status}`, now);
+    } else if (status === 491 && sdp !== undefined) {
+      const at = now + glareDelayMs(call.outgoing, this.#table.options.random());
+      call.queued = { sdp: call.queued?.sdp ?? sdp, at };
+      this.#table.setTimer(call);
+    } else {
+      this.#refuseOffer(call, status, reason, warning);
+      this.#sendQueued(call, now);
+    }
+  }
+
+  /** RFC 3261 §12.2.1.2: the peer does not know the dialog any more, or is silent. */
+  #endBroken(call: Call, by: 'peer' | 'timeout', cause: string, now: number): void {
+    const draft = dialogRequest(call.dialog!, 'BYE', [{ name: 'reason', value: 'SIP;cause=481' }]);
+    this.#table.end(call, by, cause);
+    this.#table.layer.request(call.connection, draft, now);
+  }
+
+  onTimeout(transaction: TransactionKey, now: number): void {
+    const use = this.#table.uses.get(transaction);
+    const call = use === undefined ? undefined : this.#table.calls.get(use.call);
+    if (use === undefined || call === undefined) return;
+    if (use.purpose === 'bye') this.#table.end(call, 'local', 'no answer to BYE');
+    else if (use.purpose === 'again' && call.phase === 'confirmed') {
+      call.client = undefined;
+      this.#endBroken(call, 'timeout', 're-INVITE was not answered', now);
+    } else if (use.purpose === 'invite') {
+      this.#table.remove(call);
+      if (call.hangup === undefined) this.#fail(call.id, 408, 'no answer to INVITE');
+      else this.#table.outputs.push({ type: 'ended', call: call.id, by: 'local' });
+    }
+  }
+
+  tick(call: Call, now: number): void {
+    if (call.cancelGiveUpAt !== undefined && now >= call.cancelGiveUpAt) {
+      this.#table.layer.destroy(call.client!.transaction);
+      this.#table.end(call, 'local', 'no answer to CANCEL');
+    } else {
+      this.#sendQueued(call, now);
+    }
+  }
+}
+
+function sdpOf(response: SipResponse): string {
+  return response.contentType === 'application/sdp' ? (bodyText(response) ?? '') : '';
+}
+
+/** RFC 3261 §14.1: 2.1 to 4 s for the owner of the Call-ID, 0 to 2 s for the other, in steps of 10 ms. */
+function glareDelayMs(owner: boolean, token: string): number {
+  let hash = 0;
+  for (let i = 0; i < token.length; i++) hash = (Math.imul(hash, 31) + token.charCodeAt(i)) >>> 0;
+  return owner ? 2_100 + 10 * (hash % 191) : 10 * (hash % 201);
+}

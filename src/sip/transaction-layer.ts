@@ -1,0 +1,341 @@
+/**
+ * All transactions of all connections: matches messages to them (RFC 3261 §17.1.3, §17.2.3) and runs their timers. A
+ * transaction belongs to the connection it began on; nobody on another connection can reach it.
+ */
+import type { Engine, Tick } from '../base/engine.js';
+import { SIP_MAX_CONNECTIONS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
+import { writeHostPort } from '../wire/sip-address.js';
+import { parseNameAddr } from '../wire/sip-headers.js';
+import { BRANCH_COOKIE, headerValue } from '../wire/sip-message.js';
+import { quote } from '../wire/sip-scan.js';
+import type { SipMessage, SipRequest, SipResponse } from '../wire/sip-types.js';
+import { type RequestDraft, type ResponseDraft, writeAckToFailure, writeRequest, writeResponse } from './build.js';
+import { type ClientTransaction, InviteClientTransaction, NonInviteClientTransaction } from './client-transaction.js';
+import type { Connected, ConnectionNumber, UserAgentInput } from './contract.js';
+import { InviteServerTransaction, NonInviteServerTransaction, type ServerTransaction } from './server-transaction.js';
+import { TimerQueue } from './timer-queue.js';
+
+export type TransactionKey = string;
+
+export type LayerInput = Exclude<
+  UserAgentInput,
+  { readonly type: 'invite' | 'accept' | 'reject' | 'reinvite' | 'hangup' | 'stop' }
+>;
+
+export type LayerOutput =
+  | { readonly type: 'send'; readonly connection: ConnectionNumber; readonly bytes: Uint8Array }
+  | { readonly type: 'close'; readonly connection: ConnectionNumber; readonly why: string }
+  /**
+   * A new request to be answered by `respond`; for an ACK to a 2xx there is nothing to answer. `invite`, with CANCEL: the
+   * INVITE it names, where there is one.
+   */
+  | {
+      readonly type: 'request';
+      readonly connection: ConnectionNumber;
+      readonly transaction: TransactionKey;
+      readonly request: SipRequest;
+      readonly invite?: TransactionKey;
+    }
+  | { readonly type: 'response'; readonly transaction: TransactionKey; readonly response: SipResponse }
+  /** No final response came (timer B or F). */
+  | { readonly type: 'timeout'; readonly transaction: TransactionKey }
+  /** Whatever was kept for this transaction can go. */
+  | { readonly type: 'terminated'; readonly transaction: TransactionKey }
+  | { readonly type: 'lost'; readonly connection: ConnectionNumber };
+
+interface Connection {
+  readonly info: Connected;
+  readonly transactions: Set<TransactionKey>;
+}
+
+type Entry = { readonly connection: Connection } & (
+  | {
+      readonly side: 'client';
+      readonly machine: ClientTransaction;
+      readonly draft: RequestDraft;
+      readonly branch: string;
+    }
+  | { readonly side: 'server'; readonly machine: ServerTransaction; readonly request: SipRequest }
+);
+
+export interface LayerOptions {
+  readonly random: () => string;
+  readonly host?: string;
+}
+
+/** Every connection of today is TLS or TCP; with `false` the UDP timers run. */
+const RELIABLE = true;
+
+export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> {
+  readonly #options: LayerOptions;
+  readonly #connections = new Map<ConnectionNumber, Connection>();
+  readonly #entries = new Map<TransactionKey, Entry>();
+  readonly #timers = new TimerQueue<TransactionKey>();
+  #outputs: LayerOutput[] = [];
+  #retryAfterSeconds = 2;
+
+  constructor(options: LayerOptions) {
+    this.#options = options;
+  }
+
+  /** Live transactions, for bounds in tests and metrics. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  connection(number: ConnectionNumber): Connected | undefined {
+    return this.#connections.get(number)?.info;
+  }
+
+  receive(input: LayerInput, now: number): void {
+    switch (input.type) {
+      case 'connected':
+        if (this.#connections.has(input.connection)) return;
+        if (this.#connections.size >= SIP_MAX_CONNECTIONS) {
+          this.#outputs.push({ type: 'close', connection: input.connection, why: 'connection limit' });
+        } else {
+          this.#connections.set(input.connection, { info: input, transactions: new Set() });
+        }
+        return;
+      case 'disconnected':
+        this.#disconnect(input.connection);
+        return;
+      case 'message':
+        this.#message(input.connection, input.message, now);
+        return;
+      case 'refused':
+        this.#refused(input);
+        return;
+      case 'tick':
+        for (let key = this.#timers.takeDue(now); key !== undefined; key = this.#timers.takeDue(now)) {
+          const entry = this.#entries.get(key);
+          entry?.machine.receive({ type: 'tick' }, now);
+          this.#drain(key);
+        }
+    }
+  }
+
+  poll(): LayerOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  deadline(): number | undefined {
+    return this.#timers.next();
+  }
+
+  /**
+   * Starts a client transaction. CANCEL takes the branch of its INVITE by `branchOf`.
+   * @returns its key; undefined when the connection is gone or at its limit. Twice the limit holds for requests that end or
+   * confirm something, so that a full table can still be emptied.
+   */
+  request(
+    connectionNumber: ConnectionNumber,
+    draft: RequestDraft,
+    now: number,
+    branchOf?: TransactionKey,
+  ): TransactionKey | undefined {
+    const connection = this.#connections.get(connectionNumber);
+    if (connection === undefined) return undefined;
+    const limit = SIP_MAX_TRANSACTIONS_PER_CONNECTION * (draft.method === 'INVITE' ? 1 : 2);
+    if (connection.transactions.size >= limit) return undefined;
+    const parent = branchOf === undefined ? undefined : this.#entries.get(branchOf);
+    const branch = parent?.side === 'client' ? parent.branch : BRANCH_COOKIE + this.#options.random();
+    const via = this.#via(connection, branch);
+    const bytes = writeRequest(draft, via);
+    const machine =
+      draft.method === 'INVITE'
+        ? new InviteClientTransaction(bytes, RELIABLE, (response) => writeAckToFailure(draft, via, response))
+        : new NonInviteClientTransaction(bytes, RELIABLE);
+    const key = clientKey(connectionNumber, branch, draft.method);
+    this.#add(key, { connection, side: 'client', machine, draft, branch });
+    machine.receive({ type: 'start' }, now);
+    this.#drain(key);
+    return key;
+  }
+
+  /** Sends a request that has no transaction: the ACK to a 2xx (RFC 3261 §13.2.2.4). @returns what was sent, to be sent again. */
+  sendAck(connectionNumber: ConnectionNumber, draft: RequestDraft): Uint8Array | undefined {
+    const connection = this.#connections.get(connectionNumber);
+    if (connection === undefined) return undefined;
+    const bytes = writeRequest(draft, this.#via(connection, BRANCH_COOKIE + this.#options.random()));
+    this.sendAgain(connectionNumber, bytes);
+    return bytes;
+  }
+
+  sendAgain(connectionNumber: ConnectionNumber, bytes: Uint8Array): void {
+    if (this.#connections.has(connectionNumber))
+      this.#outputs.push({ type: 'send', connection: connectionNumber, bytes });
+  }
+
+  /** Answers a request. @returns the bytes, for a 2xx to INVITE that its user sends again; undefined when it is over. */
+  respond(key: TransactionKey, draft: ResponseDraft, now: number): Uint8Array | undefined {
+    const entry = this.#entries.get(key);
+    if (entry?.side !== 'server') return undefined;
+    const toTag = draft.toTag !== undefined && !entry.request.to.params.has('tag') ? draft.toTag : undefined;
+    const { toTag: _, ...rest } = draft;
+    const bytes = writeResponse(
+      entry.request,
+      toTag === undefined ? rest : { ...rest, toTag },
+      entry.connection.info.remote,
+    );
+    entry.machine.receive({ type: 'respond', status: draft.status, bytes }, now);
+    this.#drain(key);
+    return bytes;
+  }
+
+  /** Ends an INVITE whose CANCEL brought no final response (RFC 3261 §9.1). */
+  destroy(key: TransactionKey): void {
+    this.#remove(key);
+  }
+
+  /** The ACK to our 2xx arrived: nothing can come again on a reliable transport, so timer L is not waited for. */
+  acknowledged(key: TransactionKey): void {
+    if (RELIABLE) this.#remove(key);
+  }
+
+  /** Seconds of the Retry-After that a connection at its limit is told. */
+  setRetryAfter(seconds: number): void {
+    this.#retryAfterSeconds = seconds;
+  }
+
+  #message(number: ConnectionNumber, message: SipMessage, now: number): void {
+    const connection = this.#connections.get(number);
+    if (connection === undefined) return;
+    const via = message.via[0]!;
+    const branch = via.params.get('branch')!;
+    if (message.kind === 'response') {
+      // RFC 3261 §8.1.3.3: a second Via was not ours to add.
+      if (message.via.length !== 1) return;
+      const key = clientKey(number, branch, message.cseq.method);
+      const entry = this.#entries.get(key);
+      if (entry?.side !== 'client' || !answers(message, entry.draft)) return;
+      entry.machine.receive({ type: 'response', response: message }, now);
+      this.#drain(key);
+      return;
+    }
+    // §17.2.3: branch, sent-by and method; ACK belongs to the INVITE.
+    const sentBy = writeHostPort(via.host, via.port);
+    const { method } = message;
+    const key = serverKey(number, branch, sentBy, method === 'ACK' ? 'INVITE' : method);
+    const entry = this.#entries.get(key);
+    const known = entry?.side === 'server' ? entry : undefined;
+    if (method === 'ACK') {
+      if (known !== undefined && known.machine.state !== 'accepted') {
+        known.machine.receive({ type: 'ack' }, now);
+        this.#drain(key);
+      } else {
+        this.#outputs.push({ type: 'request', connection: number, transaction: '', request: message });
+      }
+      return;
+    }
+    if (known !== undefined) {
+      known.machine.receive({ type: 'request' }, now);
+      this.#drain(key);
+      return;
+    }
+    // An answered non-INVITE keeps nothing on a reliable transport, so only INVITE can fill the table.
+    if ((method === 'INVITE' || !RELIABLE) && connection.transactions.size >= SIP_MAX_TRANSACTIONS_PER_CONNECTION) {
+      this.#respondStateless(connection, message, {
+        status: 503,
+        toTag: this.#options.random(),
+        headers: [{ name: 'retry-after', value: String(this.#retryAfterSeconds) }],
+      });
+      return;
+    }
+    const machine =
+      method === 'INVITE' ? new InviteServerTransaction(RELIABLE) : new NonInviteServerTransaction(RELIABLE);
+    this.#add(key, { connection, side: 'server', machine, request: message });
+    const inviteKey = method === 'CANCEL' ? serverKey(number, branch, sentBy, 'INVITE') : undefined;
+    this.#outputs.push({
+      type: 'request',
+      connection: number,
+      transaction: key,
+      request: message,
+      ...(inviteKey !== undefined && this.#entries.has(inviteKey) ? { invite: inviteKey } : {}),
+    });
+  }
+
+  #refused(input: LayerInput & { type: 'refused' }): void {
+    const connection = this.#connections.get(input.connection);
+    if (connection === undefined || input.answerable === undefined) return;
+    const what = input.detail === undefined ? input.reason : `${input.reason}: ${input.detail}`;
+    const host = this.#options.host ?? connection.info.local.address;
+    const to = parseNameAddr(headerValue(input.answerable, 'to') ?? '');
+    this.#respondStateless(connection, input.answerable, {
+      status: input.reason === 'sip-version' ? 505 : 400,
+      ...(to === undefined || to.params.has('tag') ? {} : { toTag: this.#options.random() }),
+      headers: [{ name: 'warning', value: `399 ${writeHostPort(host)} ${quote(what)}` }],
+    });
+  }
+
+  #respondStateless(
+    connection: Connection,
+    request: Parameters<typeof writeResponse>[0] & { readonly to?: SipRequest['to'] },
+    draft: ResponseDraft,
+  ): void {
+    const { toTag, ...rest } = draft;
+    const tagged = toTag === undefined || request.to?.params.has('tag') === true ? rest : { ...rest, toTag };
+    const bytes = writeResponse(request, tagged, connection.info.remote);
+    this.#outputs.push({ type: 'send', connection: connection.info.connection, bytes });
+  }
+
+  #disconnect(number: ConnectionNumber): void {
+    const connection = this.#connections.get(number);
+    if (connection === undefined) return;
+    this.#connections.delete(number);
+    for (const key of [...connection.transactions]) this.#remove(key);
+    this.#outputs.push({ type: 'lost', connection: number });
+  }
+
+  #via(connection: Connection, branch: string): string {
+    const { local, secure } = connection.info;
+    const sentBy = writeHostPort(this.#options.host ?? local.address, local.port);
+    return `SIP/2.0/${secure ? 'TLS' : 'TCP'} ${sentBy};branch=${branch};rport`;
+  }
+
+  #add(key: TransactionKey, entry: Entry): void {
+    this.#entries.set(key, entry);
+    entry.connection.transactions.add(key);
+  }
+
+  #remove(key: TransactionKey): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    entry.connection.transactions.delete(key);
+    this.#timers.set(key, undefined);
+    this.#outputs.push({ type: 'terminated', transaction: key });
+  }
+
+  /** Passes on what a transaction has to say and sets its timer. */
+  #drain(key: TransactionKey): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    const connection = entry.connection.info.connection;
+    for (let out = entry.machine.poll(); out !== undefined; out = entry.machine.poll()) {
+      if (out.type === 'send') this.#outputs.push({ type: 'send', connection, bytes: out.bytes });
+      else if (out.type === 'response') {
+        this.#outputs.push({ type: 'response', transaction: key, response: out.response });
+      } else if (entry.side === 'client') this.#outputs.push({ type: 'timeout', transaction: key });
+    }
+    if (entry.machine.state === 'terminated') this.#remove(key);
+    else this.#timers.set(key, entry.machine.deadline());
+  }
+}
+
+/** Beyond RFC 3261 §17.1.3: what identifies the call must come back as it was sent. */
+function answers(response: SipResponse, draft: RequestDraft): boolean {
+  return (
+    response.callId === headerValue(draft, 'call-id') &&
+    `${response.cseq.number} ${response.cseq.method}` === headerValue(draft, 'cseq') &&
+    headerValue(draft, 'from')!.endsWith(`;tag=${response.from.params.get('tag')}`)
+  );
+}
+
+function clientKey(connection: ConnectionNumber, branch: string, method: string): TransactionKey {
+  return `c ${connection} ${branch} ${method}`;
+}
+
+function serverKey(connection: ConnectionNumber, branch: string, sentBy: string, method: string): TransactionKey {
+  return `s ${connection} ${branch} ${sentBy} ${method}`;
+}

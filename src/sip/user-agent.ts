@@ -1,0 +1,150 @@
+/**
+ * The SIP user agent of the switch and of the endpoint: transactions, dialogs and calls as one pull machine without sockets.
+ * Who drives it calls `receive`, sends what `poll` gives, and ticks at `deadline`.
+ */
+import type { Engine } from '../base/engine.js';
+import type { ResponseDraft } from './build.js';
+import { CallTable } from './call.js';
+import { ClientHalf } from './client-half.js';
+import type { CallNumber, SipCommand, UserAgentInput, UserAgentOptions, UserAgentOutput } from './contract.js';
+import { ServerHalf } from './server-half.js';
+
+export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
+  readonly #table: CallTable;
+  readonly #server: ServerHalf;
+  readonly #client: ClientHalf;
+
+  constructor(options: UserAgentOptions) {
+    this.#table = new CallTable(options);
+    this.#server = new ServerHalf(this.#table);
+    this.#client = new ClientHalf(this.#table);
+  }
+
+  /** A call number for an `invite`, from the same row as those of incoming calls. */
+  newCall(): CallNumber {
+    return this.#table.newCall();
+  }
+
+  /** Live calls and transactions, for metrics. */
+  get counts(): { readonly calls: number; readonly transactions: number } {
+    return { calls: this.#table.calls.size, transactions: this.#table.layer.size };
+  }
+
+  /** Throws only on a misuse that is our own bug: `invite` with the number of a live call. */
+  receive(input: UserAgentInput, now: number): void {
+    switch (input.type) {
+      case 'connected':
+      case 'message':
+      case 'refused':
+      case 'disconnected':
+        this.#table.layer.receive(input, now);
+        break;
+      case 'tick':
+        this.#table.layer.receive(input, now);
+        this.#drainLayer(now);
+        this.#tickCalls(now);
+        break;
+      default:
+        this.#command(input, now);
+    }
+    this.#drainLayer(now);
+  }
+
+  poll(): UserAgentOutput | undefined {
+    return this.#table.outputs.shift();
+  }
+
+  deadline(): number | undefined {
+    const layer = this.#table.layer.deadline();
+    const calls = this.#table.timers.next();
+    return layer === undefined || calls === undefined ? (layer ?? calls) : Math.min(layer, calls);
+  }
+
+  #command(command: SipCommand, now: number): void {
+    if (command.type === 'stop') {
+      this.#server.stop(command.retryAfterSeconds);
+      return;
+    }
+    if (command.type === 'invite') {
+      this.#client.invite(command, now);
+      return;
+    }
+    // The call may have ended while the command was on its way.
+    const call = this.#table.calls.get(command.call);
+    if (call === undefined) return;
+    switch (command.type) {
+      case 'accept':
+        this.#server.accept(call, command.sdp, now);
+        return;
+      case 'reject':
+        this.#server.reject(call, rejection(command), now);
+        return;
+      case 'reinvite':
+        this.#client.reinvite(call, command.sdp, now);
+        return;
+      case 'hangup':
+        if (call.phase !== 'incoming') {
+          this.#client.hangup(call, command.reason, now);
+          return;
+        }
+        this.#server.reject(
+          call,
+          {
+            status: 480,
+            headers: command.reason === undefined ? [] : [{ name: 'reason', value: command.reason }],
+          },
+          now,
+        );
+        this.#table.outputs.push({ type: 'ended', call: call.id, by: 'local' });
+    }
+  }
+
+  #tickCalls(now: number): void {
+    const { timers, calls } = this.#table;
+    for (let id = timers.takeDue(now); id !== undefined; id = timers.takeDue(now)) {
+      const call = calls.get(id);
+      if (call === undefined) continue;
+      this.#server.tick(call, now);
+      if (calls.has(id)) this.#client.tick(call, now);
+    }
+  }
+
+  #drainLayer(now: number): void {
+    const table = this.#table;
+    for (let event = table.layer.poll(); event !== undefined; event = table.layer.poll()) {
+      switch (event.type) {
+        case 'send':
+        case 'close':
+          table.outputs.push(event);
+          break;
+        case 'request':
+          this.#server.onRequest(event, now);
+          break;
+        case 'response':
+          this.#client.onResponse(event.transaction, event.response, now);
+          break;
+        case 'timeout':
+          this.#client.onTimeout(event.transaction, now);
+          break;
+        case 'terminated':
+          table.uses.delete(event.transaction);
+          this.#server.onTerminated(event.transaction);
+          break;
+        case 'lost':
+          for (const call of [...table.calls.values()]) {
+            if (call.connection !== event.connection) continue;
+            table.end(call, call.phase === 'leaving' ? 'local' : 'connection');
+          }
+      }
+    }
+  }
+}
+
+function rejection(command: SipCommand & { readonly type: 'reject' }): ResponseDraft {
+  const { status, reasonPhrase, headers } = command;
+  return {
+    status: status >= 300 && status <= 699 ? status : 500,
+    ...(reasonPhrase === undefined ? {} : { phrase: reasonPhrase }),
+    ...(headers === undefined ? {} : { headers }),
+  };
+}
