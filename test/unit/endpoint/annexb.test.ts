@@ -105,11 +105,14 @@ describe('parameter sets', () => {
     expect(parameterSetId(pps!)).toBe(0);
     expect(spsFrameRate(pps!)).toBeUndefined();
     for (let cut = 1; cut < 14; cut++) expect(spsFrameRate(sps!.subarray(0, cut))).toBeUndefined();
+    for (let cut = 14; cut < sps!.length; cut++)
+      expect([undefined, rate]).toContain(spsFrameRate(sps!.subarray(0, cut)));
   });
 
   it('reads the timing of a High profile SPS behind its extra fields', () => {
     // profile_idc 100, 320x180 cropped, VUI with timing 1/50
     const sps = fromHex('6764000cacd941419f9f011000000300100000030320f1429960');
     expect(spsFrameRate(sps)).toBe(25);
+    for (let cut = 1; cut < sps.length; cut++) expect([undefined, 25]).toContain(spsFrameRate(sps.subarray(0, cut)));
   });
 });

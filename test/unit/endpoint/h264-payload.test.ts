@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { fromHex } from '../../../src/base/bytes.js';
-import { MAX_ACCESS_UNIT_BYTES, MAX_NALS_PER_ACCESS_UNIT } from '../../../src/base/limits.js';
+import {
+  MAX_ACCESS_UNIT_BYTES,
+  MAX_NALS_PER_ACCESS_UNIT,
+  MAX_PARAMETER_SET_BYTES,
+  MAX_PARAMETER_SETS_KEPT,
+} from '../../../src/base/limits.js';
 import { readAsset, VIDEO_CLIPS } from '../../../src/endpoint/assets/assets.js';
 import { NAL, nalType, readH264File } from '../../../src/endpoint/media/annexb.js';
 import { H264Depacketizer, type H264Packet } from '../../../src/endpoint/media/h264-depacketizer.js';
@@ -57,6 +62,16 @@ describe('packetization mode 1 (RFC 6184)', () => {
     const headers = payloads.slice(1).map((p) => p.bytes[1]! >> 5);
     expect(headers).toEqual(headers.map((_, i) => (i === 0 ? 0b100 : i === headers.length - 1 ? 0b010 : 0)));
     expect(payloads[0]!.bytes[0]! & 0x60).toBe(0x60); // the highest NRI among them
+  });
+
+  it('keeps small slices apart, so that a lost packet costs one', () => {
+    const slices = [1, 2, 3].map((n) => Uint8Array.of(0x41, 0x5a, n));
+    expect(
+      sameParts(
+        packetizeAccessUnit(slices, 1200).map((p) => p.bytes),
+        slices,
+      ),
+    ).toBe(true);
   });
 
   it('makes no fragment that is start and end at once, at the sizes around the limit', () => {
@@ -202,6 +217,24 @@ describe('loss', () => {
       depacketizer.push(packet(slice, 9, false)),
     );
     expect(verdicts.findIndex((v) => v.refused === 'too_large')).toBe(MAX_NALS_PER_ACCESS_UNIT);
+  });
+
+  it('remembers no more and no larger parameter sets than its limits', () => {
+    const set = (id: number, length = 3) => {
+      const nal = new Uint8Array(length);
+      // pic_parameter_set_id of 1 to 62 as an Exp-Golomb code of 3 to 11 bits, at the front of two bytes
+      const zeros = Math.floor(Math.log2(id + 1));
+      const code = (id + 1) << (15 - 2 * zeros);
+      nal.set([0x68, code >> 8, code & 0xff]);
+      return nal;
+    };
+    const depacketizer = new H264Depacketizer();
+    depacketizer.push(packet(set(1, MAX_PARAMETER_SET_BYTES + 1), 0));
+    expect(depacketizer.parameterSets()).toEqual([]);
+    for (let id = 1; id <= MAX_PARAMETER_SETS_KEPT + 3; id++) depacketizer.push(packet(set(id), id));
+    depacketizer.push(packet(set(2, 4), 99));
+    expect(depacketizer.parameterSets()).toHaveLength(MAX_PARAMETER_SETS_KEPT);
+    expect(depacketizer.parameterSets()[1]).toEqual(set(2, 4));
   });
 
   it('gives a verdict on any payload, alone and in streams', () => {

@@ -160,6 +160,7 @@ describe('Opus packets (RFC 6716 §3)', () => {
     ['48 frames of 60 ms', '1b30', 'too_long'],
     ['constant rate that does not divide', 'fb02aabbcc', 'malformed'],
     ['padding longer than the packet', 'fb4209aabb', 'malformed'],
+    ['padding longer than the packet by a multiple of the count', 'fb420aaabb', 'malformed'],
     ['padding without end', 'fb42ffffff', 'malformed'],
     ['variable rate, lengths beyond the packet', 'fb8205aa', 'malformed'],
     ['one frame of 1276 bytes', `f8${'00'.repeat(1276)}`, 'malformed'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { REORDER_MAX_PACKETS, REORDER_MAX_WAIT_MS } from '../../../src/base/limits.js';
+import { REORDER_MAX_MISORDER_PACKETS, REORDER_MAX_PACKETS, REORDER_MAX_WAIT_MS } from '../../../src/base/limits.js';
 import { ReorderBuffer } from '../../../src/endpoint/media/reorder.js';
 import { seeded } from './random.js';
 
@@ -59,6 +59,13 @@ describe('reordering', () => {
     expect(feed(buffer, [30_000, 30_001, 5_000, 30_002])).toEqual([30_000, 30_001, 30_002]);
     expect(feed(buffer, [5_000, 5_001, 5_002])).toEqual([5_001, 5_002]);
     expect(buffer.counters).toEqual({ duplicate: 0, late: 2, lost: 0, restarted: 1 });
+  });
+
+  it('replays of what was given a moment ago are late, however many in a row', () => {
+    const buffer = new ReorderBuffer<number>();
+    const run = Array.from({ length: REORDER_MAX_MISORDER_PACKETS + 1 }, (_, i) => 1000 + i);
+    expect(feed(buffer, [...run, ...run.slice(1), 1000 + run.length])).toEqual([...run, 1000 + run.length]);
+    expect(buffer.counters).toEqual({ duplicate: 0, late: run.length - 1, lost: 0, restarted: 0 });
   });
 
   it('numbers only rise, nothing comes twice and nothing within the window is lost, whatever the order', () => {
