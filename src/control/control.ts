@@ -104,6 +104,10 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     return { conferences, members };
   }
 
+  conferenceLevel(name: string): Level | undefined {
+    return this.#conferences.get(name)?.state.level;
+  }
+
   receive(input: ControlInput, now: number): void {
     this.#now = now;
     switch (input.type) {

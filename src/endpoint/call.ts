@@ -26,6 +26,8 @@ export interface CallOptions {
   readonly security?: 'dtls' | 'plain';
   readonly audio?: readonly AudioInput[];
   readonly video?: readonly VideoInput[];
+  /** Further places that media is sent from with {@link Call.send}, on both lines. */
+  readonly externalPositions?: readonly number[];
   /** Displays and loudspeakers: 1 is center, 3 are center, left and right. Default 1. */
   readonly screens?: 1 | 3;
   /** Default 8. */
@@ -227,8 +229,9 @@ export class Call {
       }
       used.push(line);
       line.payloadType = remote.codecs[0]?.payloadType ?? CODECS[line.media].payloadType;
-      const inputs = this.#options[line.media] ?? [];
-      const streams: OutgoingStream[] = inputs.map(({ position }) => ({ position, ssrc: newSsrc('media') }));
+      const inputs = (this.#options[line.media] ?? []).map(({ position }) => position);
+      const positions = new Set([...inputs, ...(this.#options.externalPositions ?? [])]);
+      const streams: OutgoingStream[] = [...positions].map((position) => ({ position, ssrc: newSsrc('media') }));
       const options: ChannelOptions = {
         media: line.media,
         controlSsrc: newSsrc('control'),

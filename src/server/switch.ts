@@ -17,6 +17,7 @@ import { AssociationPool, type PoolAssociation } from '../dtls/pool.js';
 import type { Relay, RelayCounters } from '../relay/contract.js';
 import { openRelay } from '../relay/relay.js';
 import type { SecurityEvent } from '../security/events.js';
+import type { Level } from '../security/levels.js';
 import { AdminServer } from './admin.js';
 import { serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
@@ -151,6 +152,11 @@ export class Switch {
 
   get admin(): Address {
     return this.#adminAddress!;
+  }
+
+  /** As shown; undefined: there is no such conference. */
+  conferenceLevel(name: string): Level | undefined {
+    return this.#control.conferenceLevel(name);
   }
 
   counters(): RelayCounters {

@@ -1,0 +1,73 @@
+/** What `claviger call` writes to disk: recordings, a capture, a key log. */
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Media } from '../base/ids.js';
+import type { KeyLogEntry, ReceivedMedia } from '../endpoint/index.js';
+import { PcapWriter } from '../endpoint/media/pcap.js';
+import { RecorderSet } from '../endpoint/media/recorder.js';
+import type { Sink } from '../endpoint/media/types.js';
+
+export function fileSink(path: string, mode = 0o644): Sink {
+  const file = openSync(path, 'w', mode);
+  let open = true;
+  return {
+    append: (bytes) => {
+      for (let at = 0; open && at < bytes.length; ) at += writeSync(file, bytes, at);
+    },
+    close: () => {
+      if (open) closeSync(file);
+      open = false;
+    },
+  };
+}
+
+const RECORDER_TICK_MS = 50;
+
+/** One playable file a source: `video-center-1a2b3c4d.h264`, `audio-center-....opus`. */
+export class Recording {
+  readonly files: string[] = [];
+  readonly #set: RecorderSet;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(
+    folder: string,
+    private readonly clock: () => number,
+  ) {
+    mkdirSync(folder, { recursive: true });
+    this.#set = new RecorderSet(({ media, ssrc, position }) => {
+      const place = ['control', 'center', 'left', 'right'][position] ?? `position${position}`;
+      const name = `${media}-${place}-${ssrc.toString(16).padStart(8, '0')}.${media === 'video' ? 'h264' : 'opus'}`;
+      this.files.push(join(folder, name));
+      return fileSink(join(folder, name));
+    });
+    this.#timer = setInterval(() => this.#set.tick(clock()), RECORDER_TICK_MS);
+  }
+
+  packet(rtp: ReceivedMedia): void {
+    const { media, ssrc, source, sequence, timestamp, marker, payload } = rtp;
+    this.#set.packet({ media, ssrc, position: source }, { sequence, timestamp, marker, payload }, this.clock());
+  }
+
+  /** @returns lines that say what is in the files. */
+  close(): string[] {
+    clearInterval(this.#timer);
+    this.#set.close(this.clock());
+    return this.#set.status().map(({ status }, i) => {
+      const { packets, written, lost } = status;
+      return `${this.files[i] ?? '(not written)'}: ${packets} packets, ${written} written, ${lost} lost`;
+    });
+  }
+}
+
+export function captureTo(sink: Sink): PcapWriter {
+  return new PcapWriter((bytes) => sink.append(bytes));
+}
+
+/** One JSON line an entry; the file is readable by its owner only. */
+export function keyLogTo(path: string): { write(media: Media, entry: KeyLogEntry): void; close(): void } {
+  const sink = fileSink(path, 0o600);
+  return {
+    write: (media, entry) => sink.append(new TextEncoder().encode(`${JSON.stringify({ media, ...entry })}\n`)),
+    close: () => sink.close(),
+  };
+}

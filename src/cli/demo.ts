@@ -1,0 +1,174 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readAsset } from '../endpoint/assets/assets.js';
+import { type Call, call } from '../endpoint/index.js';
+import { loadConfig } from '../server/load-config.js';
+import { openLog } from '../server/log.js';
+import { Switch } from '../server/switch.js';
+import { type Flag, helpOfFlags, parseFlags, wholeNumber } from './arguments.js';
+import type { Command } from './command.js';
+import { DemoEndpoint, type EndpointReport, SentLedger } from './demo-endpoint.js';
+
+const FLAGS: readonly Flag[] = [
+  { name: 'seconds', value: 'N', help: 'how long media flows', default: '10' },
+  { name: 'json', help: 'one JSON object on the last line' },
+];
+
+const HELP = `Usage: claviger demo [flags]
+
+Starts a switch and three endpoints, one of them with three screens, in a secure conference on loopback. They send the
+H.264 and Opus clips that ship with Claviger; half way another one is the loudest. Every payload that arrives is compared
+with what its sender put in; exit code 0 only if all of it was right.`;
+
+const CONFERENCE = 'demo';
+
+export interface DemoReport {
+  readonly conference: string;
+  readonly level: string;
+  readonly seconds: number;
+  readonly endpoints: readonly EndpointReport[];
+  readonly switch: {
+    readonly ingress: number;
+    readonly egress: number;
+    readonly variants: number;
+    readonly drops: Readonly<Record<string, number>>;
+  };
+  readonly speakerChanges: number;
+}
+
+/** What is wrong with a run, in words; empty when the conference did what it promises. */
+export function faultsOf(report: DemoReport): string[] {
+  const faults: string[] = [];
+  if (report.level !== 'end-to-end') faults.push(`the conference ran at ${report.level}, not end-to-end`);
+  if (report.speakerChanges === 0) faults.push('the speaker never changed');
+  for (const e of report.endpoints) {
+    for (const count of ['authFailures', 'replayed', 'payloadMismatches', 'wrongSink'] as const) {
+      if (e[count] !== 0) faults.push(`${e.name}: ${count} ${e[count]}`);
+    }
+    for (const media of ['audio', 'video'] as const) {
+      if (e.sent[media] === 0) faults.push(`${e.name} sent no ${media}`);
+      if (e.received[media] === 0) faults.push(`${e.name} received no ${media}`);
+    }
+  }
+  return faults;
+}
+
+function table(report: DemoReport): string {
+  const rows = [
+    [
+      'endpoint',
+      'screens',
+      'sent audio',
+      'video',
+      'received audio',
+      'video',
+      'decrypted',
+      'not authentic',
+      'replayed',
+      'altered',
+      'wrong place',
+    ],
+    ...report.endpoints.map((e) => [
+      e.name,
+      String(e.screens),
+      ...[e.sent.audio, e.sent.video, e.received.audio, e.received.video].map(String),
+      ...[e.decrypted, e.authFailures, e.replayed, e.payloadMismatches, e.wrongSink].map(String),
+    ]),
+  ];
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  const lines = rows.map((row) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+  );
+  const { ingress, egress, variants, drops } = report.switch;
+  const dropped = Object.entries(drops).filter(([, n]) => n > 0);
+  return [
+    `Conference ${report.conference}, level ${report.level}, ${report.seconds} s, speaker changed ${report.speakerChanges} times`,
+    '',
+    ...lines,
+    '',
+    `switch: ${ingress} datagrams in, ${egress} out, ${variants} tags computed; it decrypted none of the media`,
+    `switch refused: ${dropped.length === 0 ? 'nothing' : dropped.map(([name, n]) => `${name} ${n}`).join(', ')}`,
+  ].join('\n');
+}
+
+async function run(seconds: number, say: (line: string) => void): Promise<DemoReport> {
+  const data = mkdtempSync(join(tmpdir(), 'claviger-demo-'));
+  const flags = {
+    'data-dir': data,
+    'sip-address': '127.0.0.1',
+    'media-address': '127.0.0.1',
+    'sip-port': '0',
+    'admin-port': '0',
+  };
+  const config = loadConfig({ flags, env: {} });
+  if (!config.ok) throw new Error(config.detail);
+  let speakerChanges = -1; // the first speaker is no change
+  let counting = false;
+  const log = openLog({ level: 'warn' }, { write: (line) => void process.stderr.write(line) });
+  const running = await Switch.start(config.value, {
+    log,
+    onSpeaker: (_, member) => {
+      if (!counting || member === undefined) return;
+      speakerChanges++;
+      say(`loudest is now ${member.replace(/^sips:|@.*$/g, '')}`);
+    },
+  });
+  try {
+    const target = `sips:${CONFERENCE}@127.0.0.1:${running.sip.port}`;
+    const caPem = readFileSync(running.caFile!, 'utf8');
+    const ledger = new SentLedger();
+    const half = (seconds * 1000) / 2;
+    const endpoints = [
+      new DemoEndpoint('room', 3, ['testsrc2.h264', 'bars.h264', 'mandelbrot.h264'], 'noise.opus', () => 20, ledger),
+      new DemoEndpoint('alice', 1, ['bars.h264'], 'tone.opus', (ms) => (ms < half ? 80 : 5), ledger),
+      new DemoEndpoint('bob', 1, ['mandelbrot.h264'], 'noise.opus', (ms) => (ms < half ? 5 : 80), ledger),
+    ];
+    const calls: Call[] = [];
+    for (const endpoint of endpoints) {
+      calls.push(await call(endpoint.callOptions(target, caPem, readAsset)));
+      say(`${endpoint.name} is connected`);
+    }
+    counting = true;
+    await Promise.all(calls.map((c) => c.ready));
+    say(`all keys are agreed; media flows for ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    const level = running.conferenceLevel(CONFERENCE) ?? 'none';
+    const reports = endpoints.map((endpoint, i) => endpoint.report(calls[i]!.status()));
+    const { ingress, egress, variants, drops } = running.counters();
+    await Promise.all(calls.map((c) => c.hangup()));
+    return {
+      conference: CONFERENCE,
+      level,
+      seconds,
+      endpoints: reports,
+      switch: { ingress, egress, variants, drops },
+      speakerChanges: Math.max(0, speakerChanges),
+    };
+  } finally {
+    await running.stop();
+    rmSync(data, { recursive: true, force: true });
+  }
+}
+
+export const demoCommand: Command = {
+  name: 'demo',
+  summary: 'a switch and three endpoints in a secure conference, with proof of what each received',
+  help: () => `${HELP}\n\n${helpOfFlags(FLAGS)}`,
+  run: async (args) => {
+    const parsed = parseFlags(args, FLAGS, 0);
+    const seconds = parsed.ok ? wholeNumber('seconds', String(parsed.value.flags.seconds ?? '10'), 2, 3_600) : parsed;
+    if (!parsed.ok || !seconds.ok) {
+      console.error(
+        `claviger demo: ${(seconds.ok ? undefined : seconds.detail) ?? 'wrong usage'}\nclaviger demo --help lists the flags`,
+      );
+      return 2;
+    }
+    const report = await run(seconds.value, (line) => console.log(line));
+    console.log(`\n${table(report)}`);
+    const faults = faultsOf(report);
+    for (const fault of faults) console.error(`wrong: ${fault}`);
+    if (parsed.value.flags.json === true) console.log(JSON.stringify(report));
+    return faults.length === 0 ? 0 : 1;
+  },
+};
