@@ -1,25 +1,12 @@
 /** What `claviger call` writes to disk: recordings, a capture, a key log. */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Media } from '../base/ids.js';
 import type { KeyLogEntry, ReceivedMedia } from '../endpoint/index.js';
+import { openFileSink } from '../endpoint/media/file-sink.js';
 import { PcapWriter } from '../endpoint/media/pcap.js';
 import { RecorderSet } from '../endpoint/media/recorder.js';
 import type { Sink } from '../endpoint/media/types.js';
-
-export function fileSink(path: string, mode = 0o644): Sink {
-  const file = openSync(path, 'w', mode);
-  let open = true;
-  return {
-    append: (bytes) => {
-      for (let at = 0; open && at < bytes.length; ) at += writeSync(file, bytes, at);
-    },
-    close: () => {
-      if (open) closeSync(file);
-      open = false;
-    },
-  };
-}
 
 const RECORDER_TICK_MS = 50;
 
@@ -38,7 +25,7 @@ export class Recording {
       const place = ['control', 'center', 'left', 'right'][position] ?? `position${position}`;
       const name = `${media}-${place}-${ssrc.toString(16).padStart(8, '0')}.${media === 'video' ? 'h264' : 'opus'}`;
       this.files.push(join(folder, name));
-      return fileSink(join(folder, name));
+      return openFileSink(join(folder, name));
     });
     this.#timer = setInterval(() => this.#set.tick(clock()), RECORDER_TICK_MS);
   }
@@ -65,7 +52,7 @@ export function captureTo(sink: Sink): PcapWriter {
 
 /** One JSON line an entry; the file is readable by its owner only. */
 export function keyLogTo(path: string): { write(media: Media, entry: KeyLogEntry): void; close(): void } {
-  const sink = fileSink(path, 0o600);
+  const sink = openFileSink(path, 0o600);
   return {
     write: (media, entry) => sink.append(new TextEncoder().encode(`${JSON.stringify({ media, ...entry })}\n`)),
     close: () => sink.close(),

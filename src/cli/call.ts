@@ -11,8 +11,9 @@ import {
   openVideoSource,
   type VideoInput,
 } from '../endpoint/index.js';
+import { openFileSink } from '../endpoint/media/file-sink.js';
 import { type Flag, helpOfFlags, parseFlags, wholeNumber } from './arguments.js';
-import { captureTo, fileSink, keyLogTo, Recording } from './call-files.js';
+import { captureTo, keyLogTo, Recording } from './call-files.js';
 import type { Command } from './command.js';
 import { openRtpInput, RtpOutput } from './rtp-bridge.js';
 
@@ -151,7 +152,7 @@ function plan(
   const recording = folder === undefined ? undefined : new Recording(folder, clock);
   const player = rtpOut === undefined ? undefined : new RtpOutput(rtpOut.value.host, rtpOut.value.port, clock);
   const pcapPath = text('pcap');
-  const pcapSink = pcapPath === undefined ? undefined : fileSink(pcapPath);
+  const pcapSink = pcapPath === undefined ? undefined : openFileSink(pcapPath);
   const pcap = pcapSink === undefined ? undefined : captureTo(pcapSink);
   const keyLogPath = text('key-log');
   const keyLog = keyLogPath === undefined ? undefined : keyLogTo(keyLogPath);

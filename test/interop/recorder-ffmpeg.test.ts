@@ -1,25 +1,18 @@
 /**
- * What we write, other people's programs read: recordings through ffmpeg, captures through tshark. Skipped with the reason
- * where a program is missing, but never in continuous integration.
+ * What we write, other people's programs read: recordings through ffmpeg, captures through tshark.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type AUDIO_CLIPS, readAsset, VIDEO_CLIPS } from '../../src/endpoint/assets/assets.js';
 import { BridgeOut } from '../../src/endpoint/media/bridge.js';
 import { openFileSink } from '../../src/endpoint/media/file-sink.js';
 import { PcapWriter } from '../../src/endpoint/media/pcap.js';
 import { AudioRecorder, VideoRecorder } from '../../src/endpoint/media/recorder.js';
 import { openAudioSource, openVideoSource } from '../../src/endpoint/media/source.js';
-
-function missing(...programs: readonly string[]): string | undefined {
-  const gone = programs.filter((program) => spawnSync(program, ['-version']).error !== undefined);
-  if (gone.length === 0) return undefined;
-  if (process.env.CI) throw new Error(`${gone.join(' and ')} must be installed in continuous integration`);
-  return `${gone.join(' and ')} not installed`;
-}
+import { describeWithPeers } from '../support/peers.js';
 
 function run(program: string, ...args: readonly string[]): { out: string; complaints: string } {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 15_000 });
@@ -32,9 +25,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'claviger-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-const noFfmpeg = missing('ffmpeg', 'ffprobe');
-const noTshark = missing('tshark');
 
 /** Records `seconds` of a clip, without the packets that `lost` names by their number. */
 function recordVideo(name: (typeof VIDEO_CLIPS)[number], seconds: number, lost: (packet: number) => boolean) {
@@ -67,7 +57,7 @@ function recordAudio(name: (typeof AUDIO_CLIPS)[number], seconds: number, lost: 
   return path;
 }
 
-describe.skipIf(noFfmpeg)(`recordings in ffmpeg${noFfmpeg ? ` (skipped: ${noFfmpeg})` : ''}`, () => {
+describeWithPeers('recordings in ffmpeg', ['ffmpeg', 'ffprobe'], () => {
   const countFrames = (path: string) =>
     Number(
       run('ffprobe', '-v', 'error', '-count_frames', '-show_entries', 'stream=nb_read_frames', '-of', 'csv=p=0', path)
@@ -108,7 +98,7 @@ describe.skipIf(noFfmpeg)(`recordings in ffmpeg${noFfmpeg ? ` (skipped: ${noFfmp
   });
 });
 
-describe.skipIf(noTshark)(`captures in tshark${noTshark ? ` (skipped: ${noTshark})` : ''}`, () => {
+describeWithPeers('captures in tshark', ['tshark'], () => {
   it('reads every datagram, none malformed, every checksum good, times kept', () => {
     for (const resolution of ['us', 'ns'] as const) {
       const parts: Uint8Array[] = [];

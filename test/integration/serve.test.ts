@@ -1,0 +1,159 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { dial } from '../support/caller.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+
+let folder = '';
+const children: ChildProcess[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Output {
+  text: string;
+}
+
+function claviger(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  const output: Output = { text: '' };
+  child.stdout.on('data', (chunk) => {
+    output.text += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    output.text += chunk;
+  });
+  const exit = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)));
+  return { child, output, exit };
+}
+
+async function serve(extra: readonly string[] = []) {
+  const args = [
+    'serve',
+    '--data',
+    folder,
+    '--sip-address',
+    '127.0.0.1',
+    '--sip-port',
+    '0',
+    '--admin-port',
+    '0',
+    '--media-address',
+    '127.0.0.1',
+  ];
+  const started = claviger([...args, ...extra]);
+  const port = await new Promise<number>((resolve, reject) => {
+    const look = (): void => {
+      const match = /sips:127\.0\.0\.1:(\d+) /.exec(started.output.text);
+      if (match !== null && started.output.text.includes('Call it:')) resolve(Number(match[1]));
+    };
+    started.child.stdout.on('data', look);
+    void started.exit.then((code) => reject(new Error(`serve ended with ${code}: ${started.output.text}`)));
+  });
+  return { ...started, port };
+}
+
+describe('claviger serve', () => {
+  it('says where it listens, with which policy, and how to call it', async () => {
+    const { output } = await serve();
+    expect(output.text).toMatch(/listens on sips:127\.0\.0\.1:\d+/);
+    expect(output.text).toContain('secure (every endpoint at end-to-end)');
+    expect(output.text).toMatch(new RegExp(`call sips:8000@127\\.0\\.0\\.1:\\d+ --ca ${folder}/ca.pem`));
+    expect(output.text).toMatch(/health\s+http:/);
+  });
+
+  it('on SIGTERM says BYE to everybody and exits with 0 within 5 s', async () => {
+    const { child, port, exit } = await serve();
+    const caller = await dial({
+      target: `sips:8000@127.0.0.1:${port}`,
+      caPem: readFileSync(join(folder, 'ca.pem'), 'utf8'),
+    });
+    await caller.call.ready;
+    const asked = performance.now();
+    child.kill('SIGTERM');
+    const end = await caller.call.ended;
+    expect(end.by).toBe('peer');
+    expect(end.cause).toMatch(/^SIP;cause=503/);
+    expect(await exit).toBe(0);
+    expect(performance.now() - asked).toBeLessThan(5_000);
+  });
+
+  it('on a second SIGTERM exits at once, even with a member that never answers the BYE', async () => {
+    const { child, port, exit, output } = await serve();
+    const caller = await dial({
+      target: `sips:8000@127.0.0.1:${port}`,
+      caPem: readFileSync(join(folder, 'ca.pem'), 'utf8'),
+    });
+    await caller.call.ready;
+    child.kill('SIGTERM');
+    await new Promise<void>((resolve) => {
+      const look = (): void => void (output.text.includes('stopping') && resolve());
+      child.stdout?.on('data', look);
+      look();
+    });
+    child.kill('SIGTERM');
+    expect([0, 1]).toContain(await exit);
+  });
+
+  it('refuses a wrong configuration with file, path and what is allowed, and changes nothing', async () => {
+    const file = join(folder, 'wrong.toml');
+    writeFileSync(file, '[sip]\nport = 99999\nprot = 1\n[conferences]\npolicy = "lax"\n');
+    const { exit, output } = claviger(['serve', '--config', file]);
+    expect(await exit).toBe(2);
+    expect(output.text).toContain(`${file}: sip.port: not allowed here; allowed: a whole number from 0 to 65535`);
+    expect(output.text).toContain(`${file}: sip.prot: unknown; allowed: one of the keys address, port, name`);
+    expect(output.text).toContain(
+      `${file}: conferences.policy: not allowed here; allowed: one of "secure", "non-secure"`,
+    );
+  });
+
+  it('names the setting when its port is taken', async () => {
+    const { port } = await serve();
+    const second = claviger([
+      'serve',
+      '--data',
+      folder,
+      '--sip-address',
+      '127.0.0.1',
+      '--sip-port',
+      String(port),
+      '--admin-port',
+      '0',
+    ]);
+    expect(await second.exit).toBe(1);
+    expect(second.output.text).toContain(`TCP port ${port} is in use`);
+    expect(second.output.text).toContain('--sip-port');
+  });
+});
+
+describe('the command line', () => {
+  it.each([
+    [['--help'], 0, 'Usage: claviger COMMAND'],
+    [['serve', '--help'], 0, '--sip-port NUMBER'],
+    [['call', '--help'], 0, '--key-log FILE'],
+    [['demo', '--help'], 0, '--seconds N'],
+    [['ports', '--media-port-min', '20000'], 0, '20000-32767'],
+    [['nonsense'], 2, "unknown command 'nonsense'"],
+    [['call', 'sip:8000@localhost'], 2, 'whom to call: sips:CONFERENCE@HOST:PORT'],
+    [['call', 'sips:8000@localhost:1', '--screens', '2'], 2, '--screens takes 1 or 3'],
+    [['call', 'sips:8000@localhost:1', '--rtp-out', '8.8.8.8:5000'], 2, '--rtp-out takes a loopback address'],
+    [['serve', '--sip-prot', '1'], 2, '--sip-prot'],
+    [['call', 'sips:8000@127.0.0.1:1'], 1, 'ECONNREFUSED'],
+  ])('%j', async (args, code, text) => {
+    const { exit, output } = claviger(args);
+    expect(await exit).toBe(code);
+    expect(output.text).toContain(text);
+  });
+});
