@@ -295,26 +295,6 @@ describe('a key encryption key', () => {
   });
 });
 
-describe('a peer that lowers the version', () => {
-  it('can do so while negotiating, not afterwards', () => {
-    const solo = new Solo(options('switch'));
-    solo.negotiate();
-    expect(summary(solo.hear(solo.muxctrl({ version: 6 })))).toEqual(['dropped other-version']);
-    expect(summary(solo.do({ type: 'spimap', set: parameterSet(0x0101) }))).toEqual(['send spimap']);
-  });
-
-  it('is not ACKed for a version above ours, nor for one that does not exist', () => {
-    const solo = new Solo(options('switch', { version: 7 }));
-    solo.do({ type: 'start' });
-    expect(summary(solo.hear(solo.muxctrl({ version: 8 })))).toEqual(['dropped other-version']);
-    const bytes = solo.packet(solo.muxctrl());
-    bytes[12] = 0x91;
-    expect(solo.do({ type: 'packet', bytes })).toEqual([
-      { type: 'dropped', reason: 'malformed', detail: 'unsupported_version' },
-    ]);
-  });
-});
-
 describe('a machine given impossible options', () => {
   it('does not start', () => {
     expect(() => new TipMachine(options('switch', { ssrc: 0x51000001 }))).toThrow('low byte 00');
