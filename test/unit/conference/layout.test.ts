@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest';
+import type { Edge } from '../../../src/conference/contract.js';
+import {
+  type ForwardedAudio,
+  layoutAudio,
+  layoutSite,
+  placesOf,
+  sameEdges,
+  type VideoSource,
+} from '../../../src/conference/layout.js';
+import { channelOf, positionOf, type SourceKey, sourceKey } from '../../../src/conference/speaker.js';
+import { seeded } from './helpers.js';
+
+const PLACE = ['', 'center', 'left', 'right', 'presentation'];
+const NAMES = ['', 'Ann', 'Ben', 'Cleo', 'Dan', 'Eve'];
+const source = (member: number, cameras: number[], loudestPlace = 1): VideoSource => ({
+  member,
+  channel: member * 10,
+  cameras,
+  loudestPlace,
+});
+const show = (edges: readonly Edge[]) =>
+  [2, 1, 3]
+    .map((sink) => edges.find((edge) => edge.sink === sink))
+    .map((edge) => (edge === undefined ? '-' : `${NAMES[edge.source / 10]} ${PLACE[edge.position]}`))
+    .map((cell) => cell.padEnd(12))
+    .join('| ')
+    .trimEnd();
+const shownBy = (edges: readonly Edge[]): Map<number, SourceKey> =>
+  new Map(edges.map((edge) => [edge.sink, sourceKey(edge.source, edge.position)]));
+
+/** A story: who is loudest, step by step, and what one receiver (Eve) has on her displays. */
+interface Story {
+  readonly title: string;
+  readonly displays: readonly number[];
+  readonly rankings: readonly (readonly VideoSource[])[];
+}
+
+const ann = (place = 1) => source(1, [1, 2, 3], place);
+const ben = source(2, [1]);
+const cleo = source(3, [1]);
+const dan = source(4, [1, 2]);
+const eve = source(5, [1, 2, 3]);
+const STORIES: readonly Story[] = [
+  { title: 'nobody else', displays: [1, 2, 3], rankings: [[], [eve]] },
+  { title: 'three cameras on three displays', displays: [1, 2, 3], rankings: [[ann(), ben]] },
+  {
+    title: 'three cameras on one display: where the talker is',
+    displays: [1],
+    rankings: [[ann()], [ann(2)], [ann(3), ben], [ben, ann(3)]],
+  },
+  {
+    title: 'one camera on three displays: center; the sides keep what they show',
+    displays: [1, 2, 3],
+    rankings: [
+      [ann(), ben, cleo],
+      [ben, ann(), cleo],
+      [cleo, ben, ann()],
+      [ben, cleo],
+      [ann(), ben, cleo],
+    ],
+  },
+  {
+    title: 'three single cameras: whoever moves to center leaves a side to the speaker before',
+    displays: [1, 2, 3],
+    rankings: [
+      [ben, cleo, source(1, [1])],
+      [cleo, ben, source(1, [1])],
+      [source(1, [1]), cleo, ben],
+    ],
+  },
+  { title: 'two cameras on three displays', displays: [1, 2, 3], rankings: [[dan, ann(), ben], [dan, ben], [dan]] },
+  {
+    title: 'two displays',
+    displays: [1, 3],
+    rankings: [
+      [ann(), ben],
+      [dan, ben],
+      [ben, ann(2)],
+    ],
+  },
+  { title: 'a display that is not at center', displays: [2], rankings: [[ann(3)], [ben]] },
+  { title: 'no display', displays: [], rankings: [[ann()]] },
+  { title: 'the loudest sees the one before', displays: [1, 2, 3], rankings: [[eve, ben, ann()]] },
+  { title: 'cameras without a display of their place', displays: [2, 3], rankings: [[source(1, [1, 4]), ben]] },
+];
+
+describe('site switching', () => {
+  it('the golden layout', async () => {
+    const lines: string[] = [];
+    for (const { title, displays, rankings } of STORIES) {
+      lines.push(`== ${title}`, `   ${'loudest first'.padEnd(32)}   left        | center      | right`);
+      let shown = new Map<number, SourceKey>();
+      for (const ranking of rankings) {
+        const edges = layoutSite({ member: 5, channel: 50, displays, shown }, ranking);
+        shown = shownBy(edges);
+        const who = ranking.map((s) => `${NAMES[s.member]}(${s.cameras.length})`).join(' ');
+        lines.push(`   ${who.padEnd(32)} : ${show(edges)}`);
+      }
+    }
+    await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('golden/layout.txt');
+  });
+
+  it('is total: no display twice, no camera twice, never itself, only what there is, nothing free while there is a source', () => {
+    const random = seeded(11);
+    for (let round = 0; round < 3_000; round++) {
+      const ranking = [1, 2, 3, 4, 5]
+        .filter(() => random.next() < 0.6)
+        .sort(() => random.next() - 0.5)
+        .map((m) => source(m, placesOf(1 + random.int(15) * 2 || 2), 1 + random.int(3)))
+        .filter((s) => s.cameras.length > 0);
+      const displays = placesOf(random.int(8) * 2);
+      const shown = new Map(displays.map((d) => [d, sourceKey(10 * (1 + random.int(6)), 1 + random.int(3))]));
+      const receiver = { member: 5, channel: 50, displays, shown };
+      const edges = layoutSite(receiver, ranking);
+      expect(layoutSite(receiver, ranking)).toEqual(edges);
+      const keys = edges.map((edge) => sourceKey(edge.source, edge.position));
+      expect(new Set(keys).size).toBe(keys.length);
+      expect(edges.map((edge) => edge.sink)).toEqual([...new Set(edges.map((edge) => edge.sink))].sort());
+      for (const [i, key] of keys.entries()) {
+        const from = ranking.find((s) => s.channel === channelOf(key));
+        expect(from?.member).not.toBe(5);
+        expect(from?.cameras).toContain(positionOf(key));
+        expect(displays).toContain(edges[i]!.sink);
+      }
+      const others = ranking.filter((s) => s.member !== 5);
+      if (others.length > 0 && displays.length > 0) expect(keys.map(channelOf)).toContain(others[0]!.channel);
+      expect(edges.length).toBeGreaterThanOrEqual(Math.min(displays.length, others.length));
+    }
+  });
+});
+
+describe('audio', () => {
+  const heard: readonly ForwardedAudio[] = [
+    { member: 1, channel: 10, position: 1 },
+    { member: 1, channel: 10, position: 3 },
+    { member: 2, channel: 20, position: 2 },
+    { member: 3, channel: 30, position: 4 },
+  ];
+  const sinks = (member: number, receiveMask: number) =>
+    layoutAudio({ member, channel: member * 10, receiveMask }, heard).map((e) => `${e.source}.${e.position}>${e.sink}`);
+
+  it('keeps the place where the receiver has it, else center', () => {
+    expect(sinks(5, 0b11110)).toEqual(['10.1>1', '20.2>2', '10.3>3', '30.4>4']);
+    expect(sinks(5, 0b00010)).toEqual(['10.1>1', '10.3>1', '20.2>1', '30.4>1']);
+    expect(sinks(5, 0b01010)).toEqual(['10.1>1', '20.2>1', '30.4>1', '10.3>3']);
+  });
+
+  it('without a center, the first place there is; without any place, nothing (position 0 is none)', () => {
+    expect(sinks(5, 0b01100)).toEqual(['10.1>2', '20.2>2', '30.4>2', '10.3>3']);
+    expect(sinks(5, 0b00001)).toEqual([]);
+  });
+
+  it('nobody hears itself', () => {
+    expect(sinks(1, 0b11110)).toEqual(['20.2>2', '30.4>4']);
+    expect(sinks(3, 0b11110)).toEqual(['10.1>1', '20.2>2', '10.3>3']);
+  });
+});
+
+describe('plans', () => {
+  it('are the same only when every edge is', () => {
+    const edge: Edge = { source: 1, position: 1, receiver: 2, sink: 1 };
+    expect(sameEdges([edge], [{ ...edge }])).toBe(true);
+    expect(sameEdges([edge], [])).toBe(false);
+    for (const key of ['source', 'position', 'receiver', 'sink'] as const) {
+      expect(sameEdges([edge], [{ ...edge, [key]: 9 }])).toBe(false);
+    }
+  });
+});

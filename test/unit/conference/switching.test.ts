@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { MAX_PENDING_ACTIVITY_REPORTS } from '../../../src/base/limits.js';
+import { audioOf, Driver, ONE, ofType, THREE, videoOf } from './helpers.js';
+
+const ROOM = {
+  audio: { transmitMask: THREE, receiveMask: THREE },
+  video: { transmitMask: THREE, receiveMask: THREE },
+};
+const PRESENTER = { audio: { transmitMask: 0b10010, receiveMask: 0b10010 } };
+
+/** Members 1..n, one camera each. */
+function people(n: number): Driver {
+  const d = new Driver();
+  for (let member = 1; member <= n; member++) d.enter(member);
+  return d;
+}
+
+describe('audio (S1)', () => {
+  it('three sources to everybody but themselves; the fourth gets in by speaking', () => {
+    const d = people(4);
+    expect(d.routes('audio').filter((route) => route.startsWith('41.'))).toEqual([
+      '41.1=11.1',
+      '41.1=21.1',
+      '41.1=31.1',
+    ]);
+    expect(d.routes('audio').filter((route) => route.startsWith('11.'))).toEqual(['11.1=21.1', '11.1=31.1']);
+    d.talk(600, [1, 60], [2, 50], [4, 60]);
+    expect(d.routes('audio').filter((route) => route.startsWith('11.'))).toEqual(['11.1=21.1', '11.1=41.1']);
+  });
+
+  it('a presentation is always forwarded, and never makes its endpoint the speaker', () => {
+    const d = people(3);
+    d.enter(4, PRESENTER);
+    expect(d.routes('audio')).toContain('11.1=41.4');
+    expect(d.routes('audio')).not.toContain('11.1=41.1');
+    d.talk(3_000, [4, 100, 4]);
+    expect(d.state.shownSpeaker).toBe(1);
+    expect(d.routes('audio')).not.toContain('11.1=41.1');
+    expect(d.routes('audio')).not.toContain('41.4=41.4');
+  });
+
+  it('without an energy byte packets count', () => {
+    const d = people(4);
+    d.talk(1_500, [4, -1]);
+    expect(d.state.shownSpeaker).toBe(4);
+  });
+
+  it('reports are kept until they are weighed, a bounded number of them', () => {
+    const d = people(2);
+    const report = { type: 'activity', channel: audioOf(2), position: 1, energy: 50, packets: 5 } as const;
+    for (let i = 1; i < MAX_PENDING_ACTIVITY_REPORTS; i++) d.send(report);
+    expect(d.state.activity.count).toBe(MAX_PENDING_ACTIVITY_REPORTS - 1);
+    d.send(report);
+    expect(d.state.activity).toEqual({ pending: undefined, count: 0, weighAtMs: undefined });
+  });
+
+  it('attack: an endpoint that is not proven, or a place that was not negotiated, makes itself heard - not', () => {
+    const d = people(2);
+    d.join(3);
+    const { state } = d;
+    d.send({ type: 'activity', channel: audioOf(3), position: 1, energy: 100, packets: 9 });
+    d.send({ type: 'activity', channel: audioOf(2), position: 2, energy: 100, packets: 9 });
+    d.send({ type: 'activity', channel: audioOf(2), position: 33, energy: 100, packets: 9 });
+    d.send({ type: 'activity', channel: videoOf(2), position: 1, energy: 100, packets: 9 });
+    expect(d.state).toBe(state);
+  });
+});
+
+describe('video (S2)', () => {
+  it('the loudest fills the displays of the others and sees the one before', () => {
+    const d = people(3);
+    expect(d.routes('video')).toEqual(['12.1=22.1', '22.1=12.1', '32.1=12.1']);
+    const effects = d.talk(1_500, [3, 60]);
+    expect(ofType(effects, 'speaker')).toEqual([{ type: 'speaker', member: 3 }]);
+    expect(d.routes('video')).toEqual(['12.1=32.1', '22.1=32.1', '32.1=12.1']);
+    d.talk(2_000, [2, 60], [3, 0]);
+    expect(d.routes('video')).toEqual(['12.1=22.1', '22.1=32.1', '32.1=22.1']);
+  });
+
+  it('a room of three on one screen: the camera where the talker is', () => {
+    const d = new Driver();
+    d.enter(1);
+    d.enter(2, ROOM);
+    expect(d.routes('video')).toEqual(['12.1=22.1', '22.1=12.1']);
+    d.talk(2_500, [2, 60, 3]);
+    expect(d.routes('video')).toEqual(['12.1=22.3', '22.1=12.1']);
+  });
+
+  it('a room of three sees one at center and earlier speakers beside', () => {
+    const d = people(3);
+    d.enter(4, ROOM);
+    const room = () => d.routes('video').filter((route) => route.startsWith('42.'));
+    expect(room()).toEqual(['42.1=12.1', '42.2=22.1', '42.3=32.1']);
+    d.talk(1_500, [3, 60]);
+    expect(room()).toEqual(['42.1=32.1', '42.2=22.1', '42.3=12.1']);
+  });
+
+  it('who speaks without a camera leaves the picture as it is', () => {
+    const d = new Driver({ requiredLevel: 'hop-by-hop' });
+    d.enter(1);
+    d.enter(2);
+    d.send({ type: 'join', member: 3, name: 'phone', channels: [{ channel: 31, media: 'audio', security: 'dtls' }] });
+    d.keyed(31);
+    d.negotiated(31);
+    const before = d.routes('video');
+    d.talk(1_500, [3, 60]);
+    expect(d.state.shownSpeaker).toBe(3);
+    expect(d.routes('video')).toEqual(before);
+  });
+
+  it('attack: masks of all ones or none bring no other places into the plan', () => {
+    const d = people(2);
+    d.enter(3, {
+      audio: { transmitMask: 0xffff, receiveMask: 0xffff },
+      video: { transmitMask: 0xffff, receiveMask: 0xffff },
+    });
+    d.enter(4, { audio: { transmitMask: 0, receiveMask: 0 }, video: { transmitMask: 0, receiveMask: 0 } });
+    const { audio, video } = d.state.routes;
+    for (const edge of [...audio, ...video]) {
+      expect([edge.source, edge.receiver]).not.toContain(audioOf(4));
+      expect([edge.source, edge.receiver]).not.toContain(videoOf(4));
+    }
+    for (const edge of video) expect([1, 2, 3]).toEqual(expect.arrayContaining([edge.position, edge.sink]));
+    for (const edge of audio) expect([1, 2, 3, 4]).toEqual(expect.arrayContaining([edge.position, edge.sink]));
+    expect(d.routes('video').filter((route) => route.startsWith('32.'))).toEqual(['32.1=12.1', '32.2=22.1']);
+  });
+});
+
+describe('refresh points (S3)', () => {
+  it('a joiner gets a refresh point of what it is to watch, and of nothing else', () => {
+    const d = people(2);
+    d.advance(20_000);
+    const asked = ofType(d.enter(3), 'request-refresh');
+    const late = ofType(d.advance(400), 'request-refresh');
+    expect([...asked, ...late]).toEqual([{ type: 'request-refresh', channel: 12, position: 1 }]);
+  });
+
+  it('a switch-over asks the new source, again each second, until the sinks have changed over', () => {
+    const d = people(3);
+    d.advance(20_000);
+    const asked = ofType(d.talk(1_500, [3, 60]), 'request-refresh').map((effect) => effect.channel);
+    expect(asked.filter((channel) => channel === 32)).toHaveLength(1);
+    expect(ofType(d.advance(1_000), 'request-refresh').map((effect) => effect.channel)).toContain(32);
+    for (const receiver of [12, 22]) {
+      d.send({ type: 'switched', receiver, sink: 1, source: 32, position: 1 });
+    }
+    expect(ofType(d.advance(10_000), 'request-refresh').map((effect) => effect.channel)).not.toContain(32);
+  });
+
+  it('a receiver that lost its picture may ask, 500 ms apart for the source whoever asks', () => {
+    const d = people(3);
+    d.send({ type: 'switched', receiver: 22, sink: 1, source: 12, position: 1 });
+    d.send({ type: 'switched', receiver: 32, sink: 1, source: 12, position: 1 });
+    d.advance(20_000);
+    const ask = (receiver: number) => d.send({ type: 'refresh-wanted', receiver, sink: 1 });
+    expect(ask(22)).toEqual([{ type: 'request-refresh', channel: 12, position: 1 }]);
+    expect(ask(32)).toEqual([]);
+    expect(ask(22)).toEqual([]);
+    expect(d.advance(499)).toEqual([]);
+    expect(d.advance(1)).toEqual([{ type: 'request-refresh', channel: 12, position: 1 }]);
+    expect(d.send({ type: 'refresh-wanted', receiver: 22, sink: 3 })).toEqual([]);
+  });
+
+  it('a source without refresh flag is asked once a switch-over', () => {
+    const d = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
+    d.join(1, 'plain');
+    d.join(2, 'plain');
+    d.advance(60_000);
+    expect(d.of('request-refresh').filter((effect) => effect.channel === 12)).toHaveLength(1);
+  });
+
+  it('a display that TIP adds later on a plain channel is planned and refreshed', () => {
+    const d = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
+    for (const member of [1, 2, 3]) d.join(member, 'plain');
+    d.advance(60_000);
+    const effects = d.negotiated(videoOf(3), { transmitMask: ONE, receiveMask: THREE });
+    expect(d.routes('video').filter((route) => route.startsWith('32.'))).toEqual(['32.1=12.1', '32.2=22.1']);
+    expect(ofType(effects, 'request-refresh')).toEqual([{ type: 'request-refresh', channel: 22, position: 1 }]);
+  });
+});
