@@ -32,7 +32,7 @@ export async function createSelfSigned(
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: serial.toString('hex'),
-      name: [{ CN: [commonName] }],
+      name: [{ CN: [{ utf8String: commonName }] }], // as an object: in a plain string the library reads quotes and #
       notBefore: new Date(now - CLOCK_SKEW_MS),
       notAfter: new Date(now + VALIDITY_MS),
       signingAlgorithm: algorithm,

@@ -88,10 +88,15 @@ export class Pair {
 
   /** Delivers until the network is empty, without letting time pass. */
   settle(): this {
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      this.input(next.to, { type: 'datagram', bytes: next.bytes });
-    }
+    while (this.step()) {}
     return this;
+  }
+
+  /** Delivers one datagram; false when the network is empty. */
+  step(): boolean {
+    const next = this.#queue.shift();
+    if (next !== undefined) this.input(next.to, { type: 'datagram', bytes: next.bytes });
+    return next !== undefined;
   }
 
   /** Delivers and lets time pass from deadline to deadline until neither side wants to be woken. */
@@ -125,4 +130,13 @@ export function expectEstablished(pair: Pair): void {
   expect(hex(client.local)).toBe(hex(server.remote));
   expect(hex(client.remote)).toBe(hex(server.local));
   expect(hex(client.local)).not.toBe(hex(client.remote));
+}
+
+/** Numbers from 0 to 1 that are the same in every run (a 32-bit linear congruential generator). */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
 }

@@ -1,0 +1,198 @@
+/** Attacks on an association that is established, or that nobody has proven anything to yet. */
+import { describe, expect, it } from 'vitest';
+import { concat } from '../../../src/base/bytes.js';
+import { DTLS_MAX_HANDSHAKE_MESSAGE_BYTES, DTLS_PLAINTEXT_ALERT_GRACE_MS } from '../../../src/base/limits.js';
+import { readClientHello, readHelloVerify } from '../../../src/dtls/werift/messages.js';
+import { frameFragment, frameMessage, HANDSHAKE } from '../../../src/dtls/werift/reassembly.js';
+import { CONTENT, frameRecord, RECORD_HEADER_BYTES, VERSION_1_2 } from '../../../src/dtls/werift/records.js';
+import { messagesIn, record } from './forge.js';
+import { expectEstablished, Pair, random, type Side, START } from './pair.js';
+
+const SIDES: readonly Side[] = ['client', 'server'];
+const FATAL = Uint8Array.of(2, 40);
+const CLOSE_NOTIFY = Uint8Array.of(1, 0);
+
+function expectUntouched(pair: Pair, act: () => void): void {
+  const before = pair.sent.length;
+  act();
+  expect(pair.sent.length).toBe(before);
+  expectEstablished(pair);
+  expect(pair.closed).toEqual({ client: 0, server: 0 });
+}
+
+describe('a live association', () => {
+  it.each(SIDES)('ignores plaintext alerts, hellos, handshake messages and data: %s', (side) => {
+    const pair = new Pair().start().run();
+    const hello = pair.sent[0]!.bytes;
+    const secondHello = pair.sent[2]!.bytes;
+    expectUntouched(pair, () => {
+      for (const bytes of [
+        record(CONTENT.alert, FATAL),
+        record(CONTENT.alert, CLOSE_NOTIFY),
+        record(CONTENT.applicationData, new Uint8Array(30)),
+        record(CONTENT.changeCipherSpec, Uint8Array.of(1)),
+        hello,
+        secondHello,
+        ...pair.sent.map((datagram) => datagram.bytes),
+      ]) {
+        pair.input(side, { type: 'datagram', bytes });
+      }
+    });
+  });
+
+  it.each(SIDES)('ignores alerts under its epoch that do not authenticate: %s', (side) => {
+    const pair = new Pair().start().run();
+    expectUntouched(pair, () => {
+      for (const epoch of [1, 2, 65535]) {
+        for (const payload of [FATAL, CLOSE_NOTIFY, new Uint8Array(26), new Uint8Array(0)]) {
+          pair.input(side, { type: 'datagram', bytes: record(CONTENT.alert, payload, epoch, 5) });
+        }
+      }
+    });
+  });
+
+  it('closes on an authenticated close_notify, and answers it', () => {
+    const pair = new Pair().start().run();
+    pair.input('client', { type: 'close' });
+    expect(pair.closed).toEqual({ client: 1, server: 0 });
+    pair.settle();
+    expect(pair.states).toEqual(['closed', 'closed']);
+    expect(pair.closed).toEqual({ client: 1, server: 1 });
+    const ends = pair.sent.slice(-2);
+    expect(ends.map(({ from, bytes }) => [from, bytes[0], bytes[4]])).toEqual([
+      ['client', CONTENT.alert, 1],
+      ['server', CONTENT.alert, 1],
+    ]);
+  });
+
+  it('ignores a replayed record, whatever it says', () => {
+    // The client's Finished is repeated as the very same bytes, which must not bring back the server's last flight.
+    const pair = new Pair().start().run();
+    const flight = pair.sent.filter(({ from }) => from === 'client').at(-1)!.bytes;
+    expectUntouched(pair, () => {
+      for (let i = 0; i < 10; i++) pair.input('server', { type: 'datagram', bytes: flight });
+    });
+  });
+
+  it('takes nothing but its first start, and nothing at all after its end', () => {
+    const pair = new Pair().start().run();
+    expectUntouched(pair, () => pair.input('client', { type: 'start' }));
+    pair.input('client', { type: 'close' });
+    const sent = pair.sent.length;
+    for (const input of [{ type: 'start' }, { type: 'close' }, { type: 'tick' }] as const) pair.input('client', input);
+    pair.input('client', { type: 'datagram', bytes: pair.sent[1]!.bytes });
+    expect(pair.sent.length).toBe(sent);
+    expect(pair.closed.client).toBe(1);
+    expect(pair.states[0]).toBe('closed');
+  });
+
+  it('hears nothing before its start', () => {
+    const pair = new Pair();
+    pair.input('client', { type: 'start' });
+    pair.settle();
+    expect(pair.states).toEqual(['handshaking', 'new']);
+    expect(pair.sent).toHaveLength(1);
+  });
+});
+
+describe('an alert that anybody could have sent', () => {
+  it.each(SIDES)('does not end a handshake that goes on: %s', (side) => {
+    const alert = record(CONTENT.alert, FATAL);
+    const pair = new Pair({ network: (from, bytes) => (from === side ? [bytes] : [alert, bytes, alert]) });
+    expectEstablished(pair.start().run());
+  });
+
+  it('ends a handshake that stands still, and is reported', () => {
+    const pair = new Pair({ network: () => [] }).start();
+    pair.input('client', { type: 'datagram', bytes: record(CONTENT.alert, FATAL) });
+    pair.run();
+    expect(pair.failures.client[0]).toMatchObject({ reason: 'alert-received', alert: 40 });
+    expect(pair.failures.server[0]).toMatchObject({ reason: 'timeout' });
+    const alone = new Pair({ network: () => [] }).start();
+    alone.input('client', { type: 'datagram', bytes: record(CONTENT.alert, FATAL) });
+    alone.now = START + DTLS_PLAINTEXT_ALERT_GRACE_MS;
+    alone.input('client', { type: 'tick' });
+    expect(alone.states[0]).toBe('failed');
+  });
+});
+
+describe('the cookie', () => {
+  const helloOf = (pair: Pair, index: number) => messagesIn(pair.sent[index]!.bytes)[0]!;
+
+  it('comes back before a server does any work', () => {
+    const pair = new Pair().start().run();
+    expect(readClientHello(helloOf(pair, 0).body)!.cookie).toHaveLength(0);
+    const cookie = readHelloVerify(helloOf(pair, 1).body)!.cookie;
+    expect(cookie).toHaveLength(20);
+    expect(readClientHello(helloOf(pair, 2).body)!.cookie.equals(cookie)).toBe(true);
+  });
+
+  it('of another association opens nothing', () => {
+    const other = new Pair().start().run();
+    const pair = new Pair();
+    pair.input('server', { type: 'start' });
+    const answer = (bytes: Uint8Array) => {
+      const before = pair.sent.length;
+      pair.input('server', { type: 'datagram', bytes });
+      return pair.sent.slice(before).flatMap((datagram) => messagesIn(datagram.bytes).map((m) => m.type));
+    };
+    expect(answer(other.sent[2]!.bytes)).toEqual([HANDSHAKE.helloVerifyRequest]);
+    expect(answer(other.sent[0]!.bytes)).toEqual([HANDSHAKE.helloVerifyRequest]);
+  });
+
+  it('is asked for in fewer bytes than the hello had, so that nobody can be flooded through us', () => {
+    const pair = new Pair().start().run();
+    expect(pair.sent[1]!.bytes.length).toBeLessThan(pair.sent[0]!.bytes.length);
+  });
+});
+
+describe('a flood of handshake fragments', () => {
+  it('holds no more than two messages of memory', () => {
+    const next = random(11);
+    const upTo = (n: number) => Math.floor(next() * n);
+    for (const side of SIDES) {
+      const pair = new Pair({ network: () => [] }).start();
+      let most = 0;
+      for (let i = 0; i < 20_000; i++) {
+        const length = upTo(2) === 0 ? DTLS_MAX_HANDSHAKE_MESSAGE_BYTES : upTo(0xffffff);
+        const offset = upTo(length);
+        const bytes = new Uint8Array(Math.min(upTo(100), length - offset));
+        const fragment = frameFragment({ type: upTo(25), sequence: upTo(12), length, offset, bytes });
+        pair.input(side, { type: 'datagram', bytes: record(CONTENT.handshake, fragment, 0, i) });
+        most = Math.max(most, pair.engines[side].heldBytes);
+      }
+      expect(most).toBeGreaterThan(0);
+      expect(most).toBeLessThanOrEqual(2 * DTLS_MAX_HANDSHAKE_MESSAGE_BYTES);
+      expect(pair.engines[side].state).toBe('handshaking');
+    }
+  });
+
+  it('does not shut out the genuine handshake', () => {
+    const poison = Array.from({ length: 9 }, (_, sequence) => {
+      const body = { type: HANDSHAKE.certificate, sequence, length: 4000, offset: 9, bytes: new Uint8Array(50) };
+      return record(CONTENT.handshake, frameFragment(body));
+    });
+    expectEstablished(new Pair({ network: (_from, bytes) => [...poison, bytes] }).start().run());
+  });
+
+  it('of records with numbers near the end of their space changes nothing', () => {
+    const pair = new Pair().start();
+    const hello = messagesIn(pair.sent[0]!.bytes)[0]!;
+    const last = frameRecord(CONTENT.handshake, VERSION_1_2, 0, 2 ** 48 - 1, frameMessage(hello));
+    const before = pair.sent.length;
+    pair.input('server', { type: 'datagram', bytes: last });
+    expect(pair.sent.length).toBe(before);
+    expectEstablished(pair.run());
+  });
+
+  it('in a datagram above the limit is not read', () => {
+    const pair = new Pair().start();
+    const before = pair.sent.length;
+    const hello = pair.sent[0]!.bytes;
+    const padding = record(CONTENT.applicationData, new Uint8Array(1501 - hello.length - RECORD_HEADER_BYTES));
+    pair.input('server', { type: 'datagram', bytes: concat(hello, padding) });
+    expect(pair.sent.length).toBe(before);
+    pair.input('server', { type: 'datagram', bytes: concat(hello, padding).subarray(0, 1500) });
+    expect(pair.sent.length).toBe(before + 1);
+  });
+});
