@@ -1,6 +1,5 @@
 /** Our requests and what the peer answers (RFC 3261 §8.1.3, §9.1, §13.2.2, §14.1, §15.1.1). */
 import { SIP_MAX_FORKS } from '../base/limits.js';
-import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipResponse } from '../wire/sip-types.js';
 import { parseSipUri } from '../wire/sip-uri.js';
 import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.js';
