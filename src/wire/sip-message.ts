@@ -128,7 +128,7 @@ export function finishMessage(head: SipHead, body: Uint8Array): SipParseResult {
   const recordRoute = list(head, 'record-route', parseNameAddr);
   if (route === undefined || recordRoute === undefined) return refusal(head, 'route');
   const maxForwardsText = one('max-forwards');
-  const maxForwards = parseDigits(maxForwardsText ?? '', 3);
+  const maxForwards = parseDigits(maxForwardsText ?? '', 10);
   if (maxForwardsText !== undefined && (maxForwards === undefined || maxForwards > 255)) {
     return refusal(head, 'max-forwards');
   }
