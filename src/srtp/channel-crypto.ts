@@ -6,7 +6,7 @@ import type { DropName } from '../wire/drop.js';
 import { parseRtpHeader } from '../wire/rtp.js';
 import { deriveCmSession } from './aes-cm.js';
 import { deriveGcmSession } from './aes-gcm.js';
-import { estimateIndex, packetIndex, RTCP_INDEX_LIMIT } from './index-estimate.js';
+import { estimateIndex, INDEX_LIMIT, packetIndex, RTCP_INDEX_LIMIT } from './index-estimate.js';
 import { ReplayWindow } from './replay-window.js';
 import { cmTransform, gcmTransform, RTCP_CLEAR_BYTES, type SrtpTransform } from './transform.js';
 
@@ -98,7 +98,9 @@ export class ChannelCrypto {
     const { ssrc, sequence, length } = header.value;
     const known = this.#rtpSent.get(ssrc);
     const index = known === undefined ? sequence : estimateIndex(known.highest, sequence);
-    if (index === undefined) return refuse('too_old');
+    if (index < 0) return refuse('too_old');
+    // RFC 3711 §9.2: the keys have protected all that they can.
+    if (index >= INDEX_LIMIT) throw new Error('SRTP index exhausted');
     const freshness = known?.check(index) ?? 'new';
     if (freshness !== 'new') return refuse(freshness);
     if (!keep(this.#rtpSent, known, ssrc, index)) return refuse('stream_limit');
@@ -114,7 +116,8 @@ export class ChannelCrypto {
     const known = this.#rtpReceived.get(ssrc);
     const sequence = readU16(datagram, 2);
     const index = known === undefined ? packetIndex(0, sequence) : estimateIndex(known.highest, sequence);
-    if (index === undefined) return refuse('too_old');
+    if (index < 0) return refuse('too_old');
+    if (index >= INDEX_LIMIT) return refuse('auth_failed');
     const freshness = known?.check(index) ?? 'new';
     if (freshness !== 'new') return refuse(freshness);
     const packet = this.#remote.openRtp(datagram, length, index);

@@ -53,42 +53,64 @@ export class EktStream {
     return this.#current === undefined && this.#next === undefined;
   }
 
+  /** Where the key in force began, as far as known. */
+  get currentStart(): number | undefined {
+    return this.#current?.start;
+  }
+
   /** The key that protects an SRTP packet with a Short tag and this index. */
   keysAt(index: number): SenderKeys | undefined {
     if (this.#next !== undefined && index >= this.#next.start) return this.#next.keys;
-    if (this.#previous !== undefined && this.#isBeforeCurrent(index)) return this.#previous.keys;
-    return this.#current?.keys;
+    if (this.#current !== undefined && index >= this.#current.start) return this.#current.keys;
+    return this.#previous?.keys ?? this.#current?.keys;
   }
 
   /** The keys that a media RTCP packet with a Short tag may be under, likeliest first. */
-  *rtcpKeys(): Generator<SenderKeys> {
-    for (const slot of [this.#current, this.#next, this.#previous]) if (slot !== undefined) yield slot.keys;
+  rtcpKeys(): SenderKeys[] {
+    return [this.#current, this.#next, this.#previous].flatMap((slot) => (slot === undefined ? [] : [slot.keys]));
   }
 
-  /** A slot's keys by the pair that a Full tag shows. The replaced key counts for indices below its end only. */
-  find(spiWord: number, wrapped: Uint8Array, index: number | undefined): SenderKeys | undefined {
-    if (this.#current?.keys.is(spiWord, wrapped)) return this.#current.keys;
-    if (this.#next?.keys.is(spiWord, wrapped)) return this.#next.keys;
-    if (!this.#previous?.keys.is(spiWord, wrapped)) return undefined;
-    return index === undefined || this.#isBeforeCurrent(index) ? this.#previous.keys : undefined;
+  /** A slot's keys by the pair that a Full tag shows. */
+  find(spiWord: number, wrapped: Uint8Array): SenderKeys | undefined {
+    for (const slot of [this.#current, this.#next, this.#previous]) {
+      if (slot?.keys.is(spiWord, wrapped)) return slot.keys;
+    }
+    return undefined;
   }
 
-  /** An SRTP packet was verified under `keys`, which its tag or its index named. @param start where a key that is new came into force */
-  acceptRtp(keys: SenderKeys, index: number, start: number, now: number): void {
-    if (keys === this.#next?.keys) this.#promote(this.#next, index, now);
-    else if (keys !== this.#current?.keys && keys !== this.#previous?.keys) this.#adoptFromRtp(keys, index, start, now);
+  /** The replaced key counts for indices below the point where it was replaced only (WIRE.md 9 step 8). */
+  hasEnded(keys: SenderKeys, index: number): boolean {
+    return keys === this.#previous?.keys && this.#current !== undefined && index >= this.#current.start;
+  }
+
+  /**
+   * An SRTP packet was verified under `keys`, which its tag or its index named.
+   * @param full where its Full tag says that the key came into force
+   */
+  acceptRtp(keys: SenderKeys, index: number, full: { readonly start: number } | undefined, now: number): void {
+    if (keys === this.#next?.keys) {
+      this.#promote({ keys, start: Math.min(this.#next.start, index) }, now);
+    } else if (keys === this.#current?.keys) {
+      // The key in force still is, at an index for which another was announced: the sender has thought better of it.
+      if (full !== undefined && this.#next !== undefined && index >= this.#next.start) this.#replaceNext(undefined);
+    } else if (keys !== this.#previous?.keys && full !== undefined) {
+      this.#adoptFromRtp({ keys, start: full.start }, now);
+    }
     this.rtp.accept(index);
-    this.#spiWord = Math.max(this.#spiWord, keys.spiWord);
   }
 
-  /** A media RTCP packet with a Full tag was verified under `keys`. */
-  acceptRtcp(keys: SenderKeys, rtcpIndex: number, tag: { roc: number; isn: number } | undefined): void {
+  /** A media RTCP packet was verified under `keys`. @param full the fields of its Full tag */
+  acceptRtcp(
+    keys: SenderKeys,
+    rtcpIndex: number,
+    full: { readonly roc: number; readonly isn: number } | undefined,
+  ): void {
     this.rtcp.accept(rtcpIndex);
     this.#rtcpSpiWord = Math.max(this.#rtcpSpiWord, keys.spiWord);
-    if (tag === undefined) return;
-    if (this.rtp.empty) this.#rocHint = Math.max(this.#rocHint ?? 0, tag.roc);
-    if (keys === this.#current?.keys || keys === this.#next?.keys || keys === this.#previous?.keys) return;
-    this.#adoptFromRtcp({ keys, start: packetIndex(tag.roc, tag.isn) });
+    if (full === undefined || keys === this.#previous?.keys) return;
+    if (this.rtp.empty) this.#rocHint = Math.max(this.#rocHint ?? 0, full.roc);
+    if (keys === this.#current?.keys || keys === this.#next?.keys) return;
+    this.#adoptFromRtcp({ keys, start: packetIndex(full.roc, full.isn) });
   }
 
   /**
@@ -142,48 +164,50 @@ export class EktStream {
     ].join('; ');
   }
 
-  #isBeforeCurrent(index: number): boolean {
-    return this.#current !== undefined && index < this.#current.start;
+  #adoptFromRtp(slot: KeySlot, now: number): void {
+    const current = this.#current;
+    if (current !== undefined && slot.start < current.start && slot.keys.spiWord === current.keys.spiWord) {
+      // Media RTCP told the stream's first key, and this packet shows that it was an announcement.
+      this.#replaceNext(current);
+      this.#current = slot;
+    } else {
+      this.#promote(slot, now);
+    }
   }
 
-  #adoptFromRtp(keys: SenderKeys, index: number, start: number, now: number): void {
-    if (this.rtp.empty) {
-      // Media RTCP had announced a key before the first SRTP packet came: the packet shows that it lies ahead.
-      if (this.#current !== undefined && index < this.#current.start && keys.spiWord <= this.#current.keys.spiWord) {
-        this.#replaceNext(this.#current);
-        this.#current = { keys, start };
-      } else {
-        this.#promote({ keys, start }, index, now);
-      }
+  /** A key that media RTCP told: the first one counts at once, others lie ahead (WIRE.md 9 step 8, 12 D4). */
+  #adoptFromRtcp(slot: KeySlot): void {
+    if (this.#current === undefined) {
+      this.#setCurrent(slot);
       return;
     }
-    // A late packet under a key of earlier is good, but its key is not in force any more.
-    if (index > this.rtp.highest) this.#promote({ keys, start }, index, now);
-  }
-
-  /** A key that media RTCP told: in force, or to come (WIRE.md 9 step 8, 12 D4). */
-  #adoptFromRtcp(slot: KeySlot): void {
-    const spiWord = slot.keys.spiWord;
-    if (this.rtp.empty && (this.#current === undefined || slot.start <= this.#current.start)) {
-      if (this.#current !== undefined && spiWord <= this.#current.keys.spiWord) return;
-      this.#current?.keys.wipe();
-      this.#current = slot;
-      this.#spiWord = Math.max(this.#spiWord, spiWord);
-    } else if (this.rtp.empty || slot.start > this.rtp.highest) {
-      if (this.#next === undefined || spiWord >= this.#next.keys.spiWord) this.#replaceNext(slot);
+    const next = this.#next;
+    const later = next === undefined || slot.start >= next.start;
+    if (
+      next === undefined ||
+      slot.keys.spiWord > next.keys.spiWord ||
+      (slot.keys.spiWord === next.keys.spiWord && later)
+    ) {
+      this.#replaceNext(slot);
     }
   }
 
-  #promote(slot: KeySlot, index: number, now: number): void {
+  /** `slot` comes into force; what it replaces stays for what is still under way. */
+  #promote(slot: KeySlot, now: number): void {
+    if (this.#next?.keys === slot.keys) this.#next = undefined;
     if (this.#current !== undefined) {
       this.#dropPrevious();
       this.#previous = { keys: this.#current.keys, until: now + PREVIOUS_KEY_LIFETIME_MS };
     }
-    this.#current = { keys: slot.keys, start: Math.min(slot.start, index) };
-    if (this.#next?.keys === slot.keys) this.#next = undefined;
-    else if (this.#next !== undefined && (this.#next.start <= index || this.#next.keys.spiWord < slot.keys.spiWord)) {
+    this.#setCurrent(slot);
+    if (this.#next !== undefined && (this.#next.start <= slot.start || this.#next.keys.spiWord < slot.keys.spiWord)) {
       this.#replaceNext(undefined);
     }
+  }
+
+  #setCurrent(slot: KeySlot): void {
+    this.#current = slot;
+    this.#spiWord = Math.max(this.#spiWord, slot.keys.spiWord);
   }
 
   #replaceNext(slot: KeySlot | undefined): void {

@@ -17,7 +17,7 @@ import {
 import { isControlSsrc, parseRtpHeader, type RtpHeader } from '../wire/rtp.js';
 import { EktStream } from './ekt-stream.js';
 import type { InstalledSet } from './group-set.js';
-import { estimateIndex, packetIndex, rocOf } from './index-estimate.js';
+import { estimateIndex, INDEX_LIMIT, packetIndex, rocOf } from './index-estimate.js';
 import { SenderKeys } from './sender-keys.js';
 import { RTCP_CLEAR_BYTES, RTCP_INDEX_BYTES } from './transform.js';
 
@@ -42,11 +42,8 @@ export interface VerifiedRtcp {
   readonly restartRtcp: boolean;
 }
 
-/** The fields that a Full tag is looked up by. */
-interface Found {
-  readonly tag: FullTag;
-  readonly keys: SenderKeys;
-}
+/** `ours`: the packet is refused although a sender key verified it, so it is not feedback under channel keys. */
+export type RtcpVerdict = Result<VerifiedRtcp, DropName> & { readonly ours?: true };
 
 /**
  * The streams that arrive on one channel with EKT tags: WIRE.md 9 steps 4 to 6 (`verify...`, which learns nothing) and 8
@@ -100,23 +97,31 @@ export class EktStreams {
     sequence: number,
     stream: EktStream | undefined,
   ): Result<VerifiedRtp, DropName> {
-    const found = this.#findFull(datagram, from, stream, sequence);
+    const found = this.#splitFull(datagram, from);
     if (!found.ok) return found;
-    const { tag, keys } = found.value;
+    const { tag, set } = found.value;
     const index = packetIndex(tag.roc, sequence);
+    let keys = stream?.find(tag.spiWord, tag.wrappedKey);
     let restart = false;
     if (stream !== undefined) {
-      const behind = stream.rtp.empty ? tag.roc + 1 < (stream.rocHint ?? 0) : index <= stream.rtp.highest;
-      restart = behind && keys.spiWord > stream.spiWord;
-      if (behind && !restart) {
-        // A known ROC is never lowered: what lies behind must lie in the window.
-        const freshness = stream.rtp.empty ? 'too_old' : stream.rtp.check(index);
-        if (freshness !== 'new') return refuse(freshness);
+      const newer = tag.spiWord > stream.spiWord;
+      if (keys === undefined) {
+        // WIRE.md 9 step 5: a key under an older set than the stream's current one is refused.
+        if (tag.spiWord < stream.spiWord) return refuse('unknown_spi', 'older set');
+        // A key that ended before the current one began must not come back into force. Before the first SRTP packet the
+        // current one may be an announcement that came early.
+        if (!newer && !stream.rtp.empty && startOf(tag, index) < (stream.currentStart ?? 0)) return refuse('too_old');
+      } else if (stream.hasEnded(keys, index)) {
+        return refuse('too_old', 'replaced key');
       }
+      restart = newer && !stream.rtp.empty && index <= stream.rtp.highest;
+      const freshness = restart ? 'new' : stream.rtp.check(index);
+      if (freshness !== 'new') return refuse(freshness);
+      // A known ROC is never lowered; one below what media RTCP told is a late packet from before a wrap.
+      if (!newer && tag.roc + 1 < (stream.rocHint ?? 0)) return refuse('too_old', 'ROC');
     }
-    if (!verifies('rtp', keys, datagram, tag, fullTail(tag.wrappedKey, tag.roc, tag.isn, tag.spiWord))) {
-      return refuse('auth_failed');
-    }
+    keys ??= this.#unwrap(set, tag.wrappedKey);
+    if (keys === undefined || !verifies('rtp', keys, datagram, tag, fullTailOf(tag))) return refuse('auth_failed');
     return ok({ ssrc, keys, index, tag, stream, restart });
   }
 
@@ -132,11 +137,13 @@ export class EktStreams {
     if (stream === undefined) return refuse('no_key');
     let reason: DropName = 'no_key';
     for (const index of candidates(stream, sequence)) {
-      if (index === undefined) return refuse('too_old');
-      const keys = stream.keysAt(index);
-      if (keys === undefined) continue;
+      if (index < 0) return refuse('too_old', 'before the first packet');
+      // RFC 3711 §9.2: 2^48 packets are all that there can be.
+      if (index >= INDEX_LIMIT) return refuse('auth_failed');
       const freshness = stream.rtp.check(index);
       if (freshness !== 'new') return refuse(freshness);
+      const keys = stream.keysAt(index);
+      if (keys === undefined) continue;
       if (verifies('rtp', keys, datagram, tag.value, shortRtpTail(rocOf(index)))) {
         return ok({ ssrc, keys, index, tag: tag.value, stream, restart: false });
       }
@@ -145,8 +152,12 @@ export class EktStreams {
     return refuse(reason);
   }
 
-  /** @param datagram with at least the clear header; any SSRC but a control SSRC */
-  verifyRtcp(datagram: Uint8Array, now: number): Result<VerifiedRtcp, DropName> {
+  /**
+   * Media RTCP. The replay list is asked last, so that a refusal tells whether the packet was this SSRC's own: every other
+   * refusal leaves open that it is feedback under channel keys (WIRE.md 3).
+   * @param datagram with at least the clear header; any SSRC but a control SSRC
+   */
+  verifyRtcp(datagram: Uint8Array, now: number): RtcpVerdict {
     const from = RTCP_CLEAR_BYTES + RTCP_INDEX_BYTES;
     if (datagram.length > MAX_DATAGRAM_BYTES) return refuse('malformed', 'datagram too large');
     if (!tagFits(datagram, from)) return refuse('malformed', 'tag');
@@ -158,54 +169,45 @@ export class EktStreams {
       : this.#verifyShortRtcp(datagram, from, ssrc, stream);
   }
 
-  #verifyFullRtcp(
-    datagram: Uint8Array,
-    from: number,
-    ssrc: number,
-    stream: EktStream | undefined,
-  ): Result<VerifiedRtcp, DropName> {
-    const found = this.#findFull(datagram, from, stream, undefined);
+  #verifyFullRtcp(datagram: Uint8Array, from: number, ssrc: number, stream: EktStream | undefined): RtcpVerdict {
+    const found = this.#splitFull(datagram, from);
     if (!found.ok) return found;
-    const { tag, keys } = found.value;
+    const { tag, set } = found.value;
     const rtcpIndex = encryptedRtcpIndex(datagram, tag.at);
     if (rtcpIndex === undefined) return refuse('malformed', 'SRTCP is not encrypted');
-    const restartRtcp =
-      stream !== undefined &&
-      keys.spiWord > stream.rtcpSpiWord &&
-      rtcpIndex <= stream.rtcp.highest &&
-      !stream.rtcp.empty;
-    const freshness = restartRtcp ? 'new' : (stream?.rtcp.check(rtcpIndex) ?? 'new');
-    if (freshness !== 'new') return refuse(freshness);
-    if (!verifies('rtcp', keys, datagram, tag, fullTail(tag.wrappedKey, tag.roc, tag.isn, tag.spiWord))) {
-      return refuse('auth_failed');
+    let keys = stream?.find(tag.spiWord, tag.wrappedKey);
+    let restart = false;
+    if (stream !== undefined && keys === undefined) {
+      if (tag.spiWord < stream.spiWord) return refuse('unknown_spi', 'older set');
+      // A key that is in force already, by its own account, and has protected nothing that came: within one set an
+      // announcement of earlier, under a newer set a sender that began anew.
+      const start = packetIndex(tag.roc, tag.isn);
+      const behind = start <= stream.rtp.highest || start < (stream.currentStart ?? 0);
+      if (behind && tag.spiWord === stream.spiWord) return refuse('too_old', 'earlier key');
+      restart = behind;
     }
-    const restart =
-      stream !== undefined &&
-      keys.spiWord > stream.spiWord &&
-      (restartRtcp || (!stream.rtp.empty && packetIndex(tag.roc, tag.isn) <= stream.rtp.highest));
+    keys ??= this.#unwrap(set, tag.wrappedKey);
+    if (keys === undefined || !verifies('rtcp', keys, datagram, tag, fullTailOf(tag))) return refuse('auth_failed');
+    // The SRTCP index runs on across rekeys; only a sender that began anew under a newer set takes it back.
+    const restartRtcp = stream !== undefined && keys.spiWord > stream.rtcpSpiWord && rtcpIndex <= stream.rtcp.highest;
+    const freshness = restartRtcp ? 'new' : (stream?.rtcp.check(rtcpIndex) ?? 'new');
+    if (freshness !== 'new') return { ...refuse(freshness), ours: true };
+    restart ||= restartRtcp && keys.spiWord > stream.spiWord;
     return ok({ ssrc, keys, rtcpIndex, tag, stream, restart, restartRtcp });
   }
 
-  #verifyShortRtcp(
-    datagram: Uint8Array,
-    from: number,
-    ssrc: number,
-    stream: EktStream | undefined,
-  ): Result<VerifiedRtcp, DropName> {
+  #verifyShortRtcp(datagram: Uint8Array, from: number, ssrc: number, stream: EktStream | undefined): RtcpVerdict {
     const tag = splitEktTag(datagram, from, 1);
     if (!tag.ok) return tag;
     const rtcpIndex = encryptedRtcpIndex(datagram, tag.value.at);
     if (rtcpIndex === undefined) return refuse('malformed', 'SRTCP is not encrypted');
     if (stream === undefined) return refuse('no_key');
-    const freshness = stream.rtcp.check(rtcpIndex);
-    if (freshness !== 'new') return refuse(freshness);
     const tail = shortRtcpTail();
-    for (const keys of stream.rtcpKeys()) {
-      if (verifies('rtcp', keys, datagram, tag.value, tail)) {
-        return ok({ ssrc, keys, rtcpIndex, tag: tag.value, stream, restart: false, restartRtcp: false });
-      }
-    }
-    return refuse('auth_failed');
+    const keys = stream.rtcpKeys().find((slot) => verifies('rtcp', slot, datagram, tag.value, tail));
+    if (keys === undefined) return refuse(stream.keyless ? 'no_key' : 'auth_failed');
+    const freshness = stream.rtcp.check(rtcpIndex);
+    if (freshness !== 'new') return { ...refuse(freshness), ours: true };
+    return ok({ ssrc, keys, rtcpIndex, tag: tag.value, stream, restart: false, restartRtcp: false });
   }
 
   /** Is there room for the stream of this packet (a known SSRC always has its place)? */
@@ -218,8 +220,7 @@ export class EktStreams {
     const { keys, index, tag } = verified;
     const stream = this.#keep(verified);
     if (verified.restart) stream.restart(keys);
-    const start = tag.form === 'full' && tag.isn <= index % 0x10000 ? packetIndex(tag.roc, tag.isn) : index;
-    stream.acceptRtp(keys, index, start, now);
+    stream.acceptRtp(keys, index, tag.form === 'full' ? { start: startOf(tag, index) } : undefined, now);
     this.#settle(stream, keys);
   }
 
@@ -254,26 +255,13 @@ export class EktStreams {
     return [...this.#streams.values()].map((stream) => stream.describe()).join('\n');
   }
 
-  /** Steps 4 and, for the set, 5. @param sequence of SRTP; undefined for SRTCP */
-  #findFull(
-    datagram: Uint8Array,
-    from: number,
-    stream: EktStream | undefined,
-    sequence: number | undefined,
-  ): Result<Found, DropName> {
+  /** Step 4: the set, and with it the tag's length. */
+  #splitFull(datagram: Uint8Array, from: number): Result<{ tag: FullTag; set: InstalledSet }, DropName> {
     const set = this.#setOf(spiWordOf(datagram));
     if (set === undefined) return refuse('unknown_spi');
     const split = splitEktTag(datagram, from, set.cipher);
     if (!split.ok) return split;
-    const tag = split.value;
-    if (tag.form !== 'full') return refuse('malformed', 'tag');
-    const index = sequence === undefined ? undefined : packetIndex(tag.roc, sequence);
-    const kept = stream?.find(tag.spiWord, tag.wrappedKey, index);
-    if (kept !== undefined) return ok({ tag, keys: kept });
-    // WIRE.md 9 step 5: a key under an older set than the stream's current one is refused.
-    if (stream !== undefined && tag.spiWord < stream.spiWord) return refuse('too_old', 'key under an older set');
-    const keys = this.#unwrap(set, tag.wrappedKey);
-    return keys === undefined ? refuse('auth_failed', 'wrapped key') : ok({ tag, keys });
+    return split.value.form === 'full' ? ok({ tag: split.value, set }) : refuse('malformed', 'tag');
   }
 
   #unwrap(set: InstalledSet, wrapped: Uint8Array): SenderKeys | undefined {
@@ -295,7 +283,7 @@ export class EktStreams {
 
   /** A key that a stream has kept is its to wipe, not the cache's. */
   #settle(stream: EktStream, keys: SenderKeys): void {
-    if (this.#provisional === keys && stream.find(keys.spiWord, keys.wrapped, undefined) === keys) {
+    if (this.#provisional === keys && stream.find(keys.spiWord, keys.wrapped) === keys) {
       this.#provisional = undefined;
     }
   }
@@ -328,8 +316,17 @@ export function parseEktRtpHeader(datagram: Uint8Array, trailingBytes: 0 | 1): R
   return header.value.csrcs.length === 0 ? refuse('no_multiplex_word') : header;
 }
 
+/** Where a Full tag says that its key came into force. It cannot be after the packet that the key protects (WIRE.md 12 D4). */
+function startOf(tag: FullTag, index: number): number {
+  return Math.min(packetIndex(tag.roc, tag.isn), index);
+}
+
+function fullTailOf(tag: FullTag): Uint8Array {
+  return fullTail(tag.wrappedKey, tag.roc, tag.isn, tag.spiWord);
+}
+
 /** The indices that a Short tag's packet may have, likeliest first (WIRE.md 9 step 5). */
-function candidates(stream: EktStream, sequence: number): (number | undefined)[] {
+function candidates(stream: EktStream, sequence: number): number[] {
   if (!stream.rtp.empty) return [estimateIndex(stream.rtp.highest, sequence)];
   const hint = stream.rocHint ?? 0;
   return [hint, hint + 1, hint - 1]

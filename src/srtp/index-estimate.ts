@@ -13,17 +13,12 @@ export function rocOf(index: number): number {
 }
 
 /**
- * RFC 3711 §3.3.1 and appendix A: the index that `sequence` most likely has, given the highest index so far. Undefined where
- * the guess lies outside the 48 bits (before the stream's first cycle or after its last).
+ * RFC 3711 §3.3.1 and appendix A: the index that `sequence` most likely has, given the highest index so far. It is negative
+ * for a packet from before the stream's first cycle, and INDEX_LIMIT or more beyond its last.
  */
-export function estimateIndex(highest: number, sequence: number): number | undefined {
+export function estimateIndex(highest: number, sequence: number): number {
   const roc = rocOf(highest);
   const last = highest % 0x10000;
-  let guess = roc;
-  if (last < 0x8000) {
-    if (sequence - last > 0x8000) guess = roc - 1;
-  } else if (last - 0x8000 > sequence) {
-    guess = roc + 1;
-  }
-  return guess < 0 || guess > 0xffffffff ? undefined : packetIndex(guess, sequence);
+  if (last < 0x8000) return packetIndex(sequence - last > 0x8000 ? roc - 1 : roc, sequence);
+  return packetIndex(last - 0x8000 > sequence ? roc + 1 : roc, sequence);
 }

@@ -6,7 +6,7 @@
 import { readU32, writeU32 } from '../base/bytes.js';
 import type { ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
 import { MAX_DATAGRAM_BYTES, MAX_STREAMS_PER_CHANNEL } from '../base/limits.js';
-import { type Result, refuse } from '../base/result.js';
+import type { Result } from '../base/result.js';
 import { FIRST_CSRC_AT, parseMultiplexWord, withSink } from '../wire/csrc.js';
 import { classify } from '../wire/demux.js';
 import type { DropName } from '../wire/drop.js';
@@ -241,8 +241,10 @@ export class RelayOracle {
       const control = channel.crypto.unprotectRtcp(datagram);
       return control.ok ? { ...NOTHING, control: { rtcp: control.value, tipAllowed: true } } : drop(control.reason);
     }
-    const media = channel.parameters.ready ? channel.streams.verifyRtcp(datagram, now) : refuse('not_ready' as const);
+    if (!channel.parameters.ready) return drop('not_ready');
+    const media = channel.streams.verifyRtcp(datagram, now);
     if (media.ok) return this.#mediaRtcp(channel, datagram, media.value);
+    if (media.ours) return drop(media.reason);
     const feedback = channel.crypto.unprotectRtcp(datagram);
     if (feedback.ok) return { ...NOTHING, control: { rtcp: feedback.value, tipAllowed: false } };
     return drop(mediaRtcpVerdict(media.reason, feedback.reason));
