@@ -12,10 +12,10 @@ import {
   type VideoInput,
 } from '../endpoint/index.js';
 import { openFileSink } from '../endpoint/media/file-sink.js';
+import { openRtpInput, RtpOutput } from '../endpoint/rtp-bridge.js';
 import { type Flag, helpOfFlags, parseFlags, wholeNumber } from './arguments.js';
 import { captureTo, keyLogTo, Recording } from './call-files.js';
 import type { Command } from './command.js';
-import { openRtpInput, RtpOutput } from './rtp-bridge.js';
 
 const FLAGS: readonly Flag[] = [
   {

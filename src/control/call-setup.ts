@@ -1,10 +1,13 @@
 /** From an offer to what a call gets: which m-lines are used, as what, and whether a later offer still says the same. */
 import { equalBytes } from '../base/bytes.js';
-import type { Media } from '../base/ids.js';
+import type { ChannelId, Media, MemberId } from '../base/ids.js';
+import { ok, type Result } from '../base/result.js';
 import type { OfferedMedia } from '../security/policy.js';
 import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { refusalHeaders } from '../sip/refusal.js';
 import type { SipHeader } from '../wire/sip-types.js';
+import { type ChannelHost, SwitchChannel } from './channel.js';
+import type { ConferenceRuntime } from './conference.js';
 
 /** A line that is used, with what policy has to know of it. */
 export interface UsedLine {
@@ -28,6 +31,49 @@ export function usedLines(offer: Offer): readonly (UsedLine | undefined)[] {
     const problem = line.problem?.text ?? (sdes ? 'keys in SDP (RFC 4568) are not supported' : undefined);
     return { line, offered: { media, security, ...(problem === undefined ? {} : { problem }) } };
   });
+}
+
+export interface OpenedLine {
+  readonly channel: SwitchChannel;
+  readonly port: number;
+}
+
+/**
+ * Opens the relay's channel for a line and the switch's half of its negotiation.
+ * @returns undefined when the conference is going to refuse the line on the offer alone, so that it needs no socket.
+ */
+export function openLine(
+  plan: {
+    readonly conference: ConferenceRuntime;
+    readonly member: MemberId;
+    readonly id: ChannelId;
+    readonly used: UsedLine;
+    readonly cname: string;
+  },
+  host: ChannelHost,
+  now: number,
+): Result<OpenedLine, 'no-port' | 'channel-limit' | 'socket'> | undefined {
+  const { conference, member, id, used, cname } = plan;
+  const { media, security } = used.offered;
+  const { address: peer, codecs, fingerprints } = used.line;
+  const plain = conference.state.requiredLevel === 'none';
+  if (security === 'unsupported' || (security === 'plain') !== plain) return undefined;
+  const opened = host.relay.openChannel({
+    channel: id,
+    conference: conference.id,
+    member,
+    media,
+    transport: security,
+    ...(plain && peer !== undefined ? { peer } : {}),
+  });
+  if (!opened.ok) return opened;
+  const payloadTypes = codecs.flatMap(({ payloadType, name, clockRateHz, channels }) => {
+    const codec = conference.codecNumber(name, clockRateHz, channels);
+    return codec === undefined ? [] : [{ payloadType, codec }];
+  });
+  const conferenceId = BigInt(conference.id);
+  const setup = { id, media, transport: security, peer, fingerprints, payloadTypes, conferenceId, cname };
+  return ok({ channel: new SwitchChannel(setup, host, now), port: opened.value.port });
 }
 
 /** True when `b` offers the same media at the same places with the same certificates as `a`: a refresh, no change. */

@@ -9,8 +9,8 @@ import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { answer, readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
-import { headersOfRefusal, sameMedia, type UsedLine, usedLines } from './call-setup.js';
-import { SwitchChannel } from './channel.js';
+import { headersOfRefusal, type OpenedLine, openLine, sameMedia, type UsedLine, usedLines } from './call-setup.js';
+import type { SwitchChannel } from './channel.js';
 import { type CallHost, ConferenceRuntime } from './conference.js';
 import type {
   AssociationNumber,
@@ -34,11 +34,6 @@ interface Call {
   readonly ports: readonly (number | undefined)[];
   /** For our SDP. */
   readonly address: string;
-}
-
-interface Opened {
-  readonly channel: SwitchChannel;
-  readonly port: number;
 }
 
 export class Control implements Engine<ControlInput, ControlOutput> {
@@ -253,48 +248,20 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     conference.join(call, from, facts, channels, this.#now);
   }
 
-  /** Undefined: the conference is going to refuse this line on the offer alone, so it needs no socket. */
   #open(
     conference: ConferenceRuntime,
     member: MemberId,
     id: ChannelId,
-    { line, offered }: UsedLine,
-  ): Opened | 'failed' | undefined {
-    const { media, security } = offered;
-    if (security === 'unsupported' || (security === 'plain') !== (conference.state.requiredLevel === 'none'))
-      return undefined;
-    const peer = line.address;
-    const opened = this.#options.relay.openChannel({
-      channel: id,
-      conference: conference.id,
-      member,
-      media,
-      transport: security,
-      ...(security === 'plain' && peer !== undefined ? { peer } : {}),
-    });
+    used: UsedLine,
+  ): OpenedLine | 'failed' | undefined {
+    const opened = openLine({ conference, member, id, used, cname: this.#options.name }, this.#host, this.#now);
+    if (opened === undefined) return undefined;
     if (!opened.ok) {
       this.#log('error', 'no media channel', { reason: opened.reason, detail: opened.detail });
       return 'failed';
     }
-    const payloadTypes = line.codecs.flatMap(({ payloadType, name, clockRateHz, channels }) => {
-      const codec = conference.codecNumber(name, clockRateHz, channels);
-      return codec === undefined ? [] : [{ payloadType, codec }];
-    });
-    const { fingerprints } = line;
-    const conferenceId = BigInt(conference.id);
-    const setup = {
-      id,
-      media,
-      transport: security,
-      peer,
-      fingerprints,
-      payloadTypes,
-      conferenceId,
-      cname: this.#options.name,
-    };
-    const channel = new SwitchChannel(setup, this.#host, this.#now);
-    this.#channels.set(id, { channel, conference });
-    return { channel, port: opened.value.port };
+    this.#channels.set(id, { channel: opened.value.channel, conference });
+    return opened.value;
   }
 
   #admit(member: MemberId): void {

@@ -33,6 +33,14 @@ const WORLDLY_FILES: Readonly<Record<string, { readonly modules: readonly string
     reason: 'the thread that drives associations owns their clock and timers',
   },
   'dtls/pool.ts': { modules: ['node:worker_threads', 'node:url', 'node:fs'], reason: 'starts the worker threads' },
+  'dtls/pool-messages.ts': {
+    modules: ['node:worker_threads'],
+    reason: 'names the port type that workers and pool share',
+  },
+  'dtls/werift/library.ts': {
+    modules: ['node:module', 'node:path'],
+    reason: 'werift exports none of its DTLS codecs: they are loaded by path from the package',
+  },
   'relay/addon.ts': {
     modules: ['node:module', 'node:url', 'node:path', 'node:fs'],
     reason: 'finds and loads the native relay',

@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import type { Media } from '../base/ids.js';
-import type { DuePacket, ReceivedMedia } from '../endpoint/index.js';
-import { BridgeIn, BridgeOut } from '../endpoint/media/bridge.js';
 import { parseRtp } from '../wire/rtp.js';
+import type { ReceivedMedia } from './channel-types.js';
+import { BridgeIn, BridgeOut } from './media/bridge.js';
+import type { DuePacket } from './pacer.js';
 
 /** Video at the port itself, audio two above: RTP ports are even, the odd ones are for RTCP. */
 const PORT_OFFSET: Readonly<Record<Media, number>> = { video: 0, audio: 2 };
