@@ -1,0 +1,249 @@
+/** A Control with a recording relay, a SIP user agent as the caller, and DTLS played by the test. */
+import type { Address } from '../../../src/base/ids.js';
+import { ok } from '../../../src/base/result.js';
+import { Secret } from '../../../src/base/secret.js';
+import type { AssociationReport, ControlOptions, ControlOutput } from '../../../src/control/contract.js';
+import { Control } from '../../../src/control/control.js';
+import { DROP_NAMES, type DropName, type OpenChannel, type Relay } from '../../../src/relay/contract.js';
+import type { UserAgentInput, UserAgentOutput } from '../../../src/sip/contract.js';
+import { createOffer } from '../../../src/sip/offer-answer.js';
+import { UserAgent } from '../../../src/sip/user-agent.js';
+import { endpointOptions, TipMachine } from '../../../src/tip/index.js';
+import { splitCompound } from '../../../src/wire/rtcp.js';
+import { StreamFramer } from '../../../src/wire/sip-framing.js';
+
+export interface RelayCall {
+  readonly name: keyof Relay;
+  readonly args: readonly unknown[];
+}
+
+const noDrops = Object.fromEntries(DROP_NAMES.map((name) => [name, 0])) as Record<DropName, number>;
+
+export function fakeRelay(calls: RelayCall[]): Relay {
+  let port = 20_000;
+  const note =
+    (name: keyof Relay) =>
+    (...args: unknown[]): void =>
+      void calls.push({ name, args });
+  return {
+    openChannel: (options: OpenChannel) => {
+      calls.push({ name: 'openChannel', args: [options] });
+      port += 2;
+      return ok({ port });
+    },
+    closeChannel: note('closeChannel'),
+    sendDatagram: note('sendDatagram'),
+    provePeer: note('provePeer'),
+    setChannelKeys: note('setChannelKeys'),
+    setParameters: note('setParameters'),
+    sendControl: note('sendControl'),
+    setConference: note('setConference'),
+    closeConference: note('closeConference'),
+    installSet: note('installSet'),
+    dropSet: note('dropSet'),
+    setAcked: note('setAcked'),
+    setRoutes: note('setRoutes'),
+    counters: () => ({ ingress: 0, verified: 0, egress: 0, variants: 0, drops: noDrops }),
+    channelCounters: () => undefined,
+    threadCpuNs: () => [],
+    close: note('close'),
+  };
+}
+
+export const FINGERPRINT = { algorithm: 'sha-256' as const, value: new Uint8Array(32).fill(7) };
+export const SIGNALLED: Address = { address: '192.0.2.7', port: 40_000 };
+
+let seed = 1;
+export function testRandom(bytes: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, () => {
+    seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff;
+    return (seed >>> 16) & 0xff;
+  });
+}
+
+/** Control on one side of a SIP connection, a plain user agent on the other. */
+export class Bench {
+  readonly relayCalls: RelayCall[] = [];
+  readonly outputs: ControlOutput[] = [];
+  readonly control: Control;
+  readonly caller = new UserAgent({ random: () => Buffer.from(testRandom(12)).toString('hex') });
+  readonly heard: UserAgentOutput[] = [];
+  now = 1_700_000_000_000;
+  readonly #toControl = new StreamFramer();
+  readonly #toCaller = new StreamFramer();
+
+  constructor(options: Partial<ControlOptions> = {}) {
+    this.control = new Control({
+      relay: fakeRelay(this.relayCalls),
+      random: testRandom,
+      fingerprint: FINGERPRINT,
+      name: 'claviger',
+      adHoc: { policy: 'secure', requiredLevel: 'end-to-end' },
+      fixed: new Map(),
+      maxConferences: 10,
+      maxMembers: 10,
+      ...options,
+    });
+    const remote = { address: '192.0.2.7', port: 5_061 };
+    const local = { address: '192.0.2.1', port: 5_061 };
+    this.sip({ type: 'connected', connection: 1, remote, local, secure: true });
+    this.callerDoes({ type: 'connected', connection: 1, remote: local, local: remote, secure: true });
+  }
+
+  sip(input: UserAgentInput): void {
+    this.control.receive({ type: 'sip', input }, this.now);
+    this.#pump();
+  }
+
+  relay(events: Parameters<Control['receive']>[0] & { type: 'relay' }): void {
+    this.control.receive(events, this.now);
+    this.#pump();
+  }
+
+  association(association: number, report: AssociationReport): void {
+    this.control.receive({ type: 'association', association, report }, this.now);
+    this.#pump();
+  }
+
+  stop(): void {
+    this.control.receive({ type: 'stop', retryAfterSeconds: 60 }, this.now);
+    this.#pump();
+  }
+
+  advance(ms: number): void {
+    const end = this.now + ms;
+    for (let due = this.control.deadline(); due !== undefined && due <= end; due = this.control.deadline()) {
+      this.now = Math.max(this.now, due);
+      this.control.receive({ type: 'tick' }, this.now);
+      this.#pump();
+    }
+    this.now = end;
+  }
+
+  callerDoes(input: UserAgentInput): void {
+    this.caller.receive(input, this.now);
+    for (let out = this.caller.poll(); out !== undefined; out = this.caller.poll()) {
+      if (out.type !== 'send') this.heard.push(out);
+      else {
+        for (const event of this.#toControl.feed(out.bytes)) {
+          if (event.type === 'message') this.sip({ type: 'message', connection: 1, message: event.message });
+        }
+      }
+    }
+  }
+
+  /** Dials with audio and video; the answer is in `heard`. */
+  dial(
+    user = '8000',
+    security: 'dtls' | 'plain' = 'dtls',
+    media: readonly ('audio' | 'video')[] = ['audio', 'video'],
+  ): number {
+    const call = this.caller.newCall();
+    const sdp = createOffer({
+      sessionId: '1',
+      sessionVersion: 1,
+      address: SIGNALLED.address,
+      ...(security === 'dtls' ? { fingerprint: FINGERPRINT } : {}),
+      media: media.map((m, i) => ({
+        media: m,
+        port: SIGNALLED.port + 2 * i,
+        security,
+        codecs: [
+          m === 'audio'
+            ? { name: 'opus', payloadType: 96 }
+            : { name: 'H264', payloadType: 112, profileLevelId: '42e01f' },
+        ],
+      })),
+    });
+    const target = `sips:${user}@192.0.2.1`;
+    this.callerDoes({ type: 'invite', call, connection: 1, target, from: 'sips:alice@192.0.2.7', sdp });
+    return call;
+  }
+
+  called<N extends keyof Relay>(name: N): readonly Parameters<Relay[N]>[] {
+    return this.relayCalls.filter((c) => c.name === name).map((c) => c.args as Parameters<Relay[N]>);
+  }
+
+  taken<T extends ControlOutput['type']>(type: T): Extract<ControlOutput, { type: T }>[] {
+    return this.outputs.filter((o): o is Extract<ControlOutput, { type: T }> => o.type === type);
+  }
+
+  events(): string[] {
+    return this.taken('security-event').map((o) => o.event.code);
+  }
+
+  #pump(): void {
+    for (let out = this.control.poll(); out !== undefined; out = this.control.poll()) {
+      this.outputs.push(out);
+      if (out.type !== 'sip' || out.output.type !== 'send') continue;
+      for (const event of this.#toCaller.feed(out.output.bytes)) {
+        if (event.type === 'message') this.callerDoes({ type: 'message', connection: 1, message: event.message });
+      }
+    }
+  }
+}
+
+export const CLIENT_HELLO = Uint8Array.of(22, 254, 253, 0, 0);
+
+export function keysReport(): Extract<AssociationReport, { type: 'keys' }> {
+  return {
+    type: 'keys',
+    profile: 1,
+    local: new Secret(testRandom(30)),
+    remote: new Secret(testRandom(30)),
+    peerFingerprint: '07'.repeat(32),
+  };
+}
+
+/** The endpoint's TIP machine on one channel, wired to what Control sends through the relay. */
+export class TipPeer {
+  readonly machine: TipMachine;
+  #seen = 0;
+
+  constructor(
+    private readonly bench: Bench,
+    private readonly channel: number,
+    media: 'audio' | 'video',
+    version: 6 | 7 | 8 = 8,
+  ) {
+    this.machine = new TipMachine({
+      role: 'endpoint',
+      media,
+      ssrc: 0xabcdef00,
+      version,
+      secure: true,
+      feedback: false,
+      conferenceId: 0n,
+      numXmit: 1,
+      numRcv: 1,
+      transmitMask: 2,
+      receiveMask: 2,
+      options: endpointOptions(media, true),
+    });
+    this.machine.receive({ type: 'start' }, bench.now);
+  }
+
+  /** Lets both sides talk until neither has anything to say. */
+  run(): void {
+    for (let quiet = false; !quiet; ) {
+      quiet = true;
+      const sent = this.bench.called('sendControl').filter(([channel]) => channel === this.channel);
+      for (const [, compound] of sent.slice(this.#seen)) {
+        quiet = false;
+        const packets = splitCompound(compound);
+        if (!packets.ok) throw new Error('control sent a malformed compound');
+        for (const bytes of packets.value)
+          if (bytes[1] === 204) this.machine.receive({ type: 'packet', bytes }, this.bench.now);
+      }
+      this.#seen = sent.length;
+      for (let out = this.machine.poll(); out !== undefined; out = this.machine.poll()) {
+        quiet = false;
+        if (out.type === 'set')
+          this.machine.receive({ type: 'set-installed', spiWord: out.set.spiWord }, this.bench.now);
+        if (out.type !== 'send') continue;
+        const events = [{ type: 'control' as const, channel: this.channel, rtcp: out.packet, tipAllowed: true }];
+        this.bench.relay({ type: 'relay', events });
+      }
+    }
+  }
+}
