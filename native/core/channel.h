@@ -57,6 +57,7 @@ struct Channel {
   uint64_t* words = nullptr;  // its counters
 
   bool proven = false;
+  bool connected = false;  // the socket is, to `peer`
   Address peer;
 
   bool tip = false;
@@ -85,6 +86,9 @@ struct Channel {
   uint32_t queued = 0;
 
   Channel();
+  ~Channel();  // wipes the streams; ChannelKeys wipes itself
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
   Stream* find(uint32_t ssrc) const;
 };
 

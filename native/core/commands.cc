@@ -110,8 +110,7 @@ void Switch::closeChannel(Channel& c) {
   }
   transport_.close(c);
   slots_[c.slot] = false;
-  for (size_t i = 0; i < MAX_STREAMS_PER_CHANNEL; i++) wipe(&c.streams[i], sizeof(Stream));
-  channels_.erase(c.id);  // ChannelKeys wipes itself
+  channels_.erase(c.id);
 }
 
 bool Switch::closeConference(uint32_t id) {

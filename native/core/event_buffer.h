@@ -74,6 +74,13 @@ class EventBuffer {
   const std::vector<uint8_t>& bytes() const { return bytes_; }
   void clear() { bytes_.clear(); }
   void swap(EventBuffer& other) { bytes_.swap(other.bytes_); }
+  // Takes over all of `other`, or nothing of it when that would be too much.
+  bool append(EventBuffer& other) {
+    if (!room(other.bytes_.size(), RELAY_EVENT_QUEUE_BYTES)) return false;
+    bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
+    other.clear();
+    return true;
+  }
 
  private:
   bool room(size_t size, size_t limit) const { return bytes_.size() + size <= limit; }

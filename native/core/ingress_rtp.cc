@@ -37,8 +37,9 @@ Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const 
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
   // 8
-  MediaPacket packet{bytes, rtp,          tag.authenticated, &tag, static_cast<uint32_t>(judged.index >> 16),
-                     judged.keys->srtp, judged.set,          position};
+  const auto roc = static_cast<uint32_t>(judged.index >> 16);
+  // The key is copied: committing may move it to another slot.
+  MediaPacket packet{bytes, rtp, tag.authenticated, &tag, roc, judged.keys->srtp, judged.set, position};
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   commitSrtp(s, judged, now);
   fixPosition(c, s, position);
