@@ -18,6 +18,20 @@ export const PREVIOUS_KEY_LIFETIME_MS = 2_000;
 /** SSRCs (control and media) for which a channel keeps a replay window or a rollover counter under its channel keys. */
 export const MAX_CHANNEL_KEY_SSRCS = 64;
 
+// --- relay (native/) ---
+export const RELAY_RECEIVE_BATCH_DATAGRAMS = 32;
+/** Packets that wait for one receiver within one drain of the sockets; more are sent before the drain goes on. */
+export const RELAY_RECEIVER_QUEUE_PACKETS = 64;
+export const RELAY_VARIANT_ARENA_PACKETS = 512;
+/** Events that wait for the main thread; DTLS datagrams and control RTCP may take the first half only. */
+export const RELAY_EVENT_QUEUE_BYTES = 4_194_304;
+export const RELAY_COMMAND_QUEUE_BYTES = 67_108_864;
+export const RELAY_DTLS_DATAGRAMS_PER_CHANNEL_SECOND = 200;
+export const RELAY_REFUSAL_SUMMARY_INTERVAL_MS = 1_000;
+export const MAX_ROUTE_EDGES = 262_144;
+/** Control SSRCs that one channel's keys may name: what its own endpoint sends with. */
+export const MAX_CONTROL_SSRCS_PER_CHANNEL = 32;
+
 // --- TIP and SPIMAP (WIRE.md 4) ---
 export const TIP_RETRANSMIT_INTERVAL_MS = 250;
 export const TIP_RETRANSMIT_LIMIT = 40;

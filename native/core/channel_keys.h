@@ -1,0 +1,70 @@
+// SRTCP under the keys that DTLS-SRTP gave a channel: control RTCP only, both ways (WIRE.md 3). Profiles 0x0001 (RFC 3711
+// §3.4), 0x0007 and 0x0008 (RFC 7714 §9).
+#pragma once
+#include <openssl/aes.h>
+
+#include "hmac_sha1.h"
+#include "limits.h"
+#include "replay.h"
+#include "srtp_kdf.h"
+
+namespace claviger {
+
+constexpr uint16_t PROFILE_AES128_CM_SHA1_80 = 1, PROFILE_AES128_GCM = 7, PROFILE_AES256_GCM = 8;
+constexpr uint32_t SRTCP_ENCRYPTED = 0x80000000u;
+constexpr uint32_t SRTCP_MAX_INDEX = 0x7fffffffu;
+
+// One direction's SRTCP session keys.
+struct SrtcpKeys {
+  AES_KEY cipher;
+  HmacSha1Key auth;                 // profile 0x0001 only
+  uint8_t salt[MASTER_SALT_BYTES];  // 12 bytes used with GCM
+  bool gcm;
+};
+
+// Bytes of master key ‖ salt; 0: unknown profile.
+size_t channelKeyBytes(uint16_t profile);
+void deriveSrtcpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtcpKeys& out);
+
+// Bytes that protection adds.
+size_t srtcpOverhead(const SrtcpKeys& keys);
+// `packet` holds `length` plain bytes and has room for the overhead; gives the protected length.
+size_t protectSrtcp(const SrtcpKeys& keys, uint8_t* packet, size_t length, uint32_t index);
+// What the protected packet claims, not verified yet. False when it is too short.
+bool readSrtcpIndex(const SrtcpKeys& keys, const uint8_t* packet, size_t length, bool& encrypted, uint32_t& index);
+// Verifies and decrypts in place; gives the plain length, or 0 and an untouched packet.
+size_t unprotectSrtcp(const SrtcpKeys& keys, uint8_t* packet, size_t length);
+
+// Both directions, the rising send index and one replay window for each SSRC that the peer signs with.
+class ChannelKeys {
+ public:
+  ~ChannelKeys() { wipe(&local_, sizeof local_), wipe(&remote_, sizeof remote_); }
+  bool ready() const { return ready_; }
+  // The send index runs on when keys are replaced; the windows start afresh with the new keys.
+  bool set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote, size_t remoteLength);
+
+  const SrtcpKeys& remote() const { return remote_; }
+  // Protects in place; 0 when there are no keys, no room or no index left.
+  size_t protect(uint8_t* packet, size_t length, size_t room);
+
+  Drop checkReplay(uint32_t ssrc, uint32_t index) const;
+  void accept(uint32_t ssrc, uint32_t index);
+
+  uint32_t sendIndex() const { return sendIndex_; }
+  uint32_t windowCount() const { return windowCount_; }
+  uint64_t windowDigest(uint32_t i) const;
+
+ private:
+  struct Window {
+    uint32_t ssrc;
+    ReplayWindow window;
+  };
+  bool ready_ = false;
+  SrtcpKeys local_{};
+  SrtcpKeys remote_{};
+  uint32_t sendIndex_ = 0;
+  uint32_t windowCount_ = 0;
+  Window windows_[MAX_CONTROL_SSRCS_PER_CHANNEL];
+};
+
+}  // namespace claviger

@@ -1,0 +1,256 @@
+#include "commands.h"
+
+#include "switch.h"
+
+namespace claviger {
+
+bool Switch::apply(const uint8_t* command, size_t length, uint64_t) {
+  if (length == 0) return false;
+  CommandReader r(command + 1, length - 1);
+  switch (command[0]) {
+    case OPCODE_openChannel: return openChannel(r);
+    case OPCODE_sendDatagram: return sendDatagram(r);
+    case OPCODE_setChannelKeys: return setChannelKeys(r);
+    case OPCODE_setParameters: return setParameters(r);
+    case OPCODE_sendControl: return sendControl(r);
+    case OPCODE_installSet: return installSet(r);
+    case OPCODE_dropSet: return dropSet(r);
+    case OPCODE_setRoutes: return readRoutes(r);
+    case OPCODE_closeChannel: {
+      Channel* c = channel(r.u32());
+      if (c == nullptr || !r.whole()) return false;
+      closeChannel(*c);
+      return true;
+    }
+    case OPCODE_provePeer: {
+      Channel* c = channel(r.u32());
+      Address peer;
+      if (!r.address(peer) || !r.whole() || c == nullptr || c->plain) return false;
+      c->peer = peer;
+      c->proven = true;
+      transport_.connect(*c, peer);
+      return true;
+    }
+    case OPCODE_setConference: {
+      const uint32_t id = r.u32();
+      const uint8_t level = r.u8();
+      if (!r.whole() || level < LEVEL_none || level > LEVEL_end_to_end) return false;
+      Conference* conference = makeConference(id);
+      if (conference != nullptr) conference->required = static_cast<Level>(level);
+      return conference != nullptr;
+    }
+    case OPCODE_closeConference: {
+      const uint32_t id = r.u32();
+      return r.whole() && closeConference(id);
+    }
+    case OPCODE_setAcked: {
+      Channel* c = channel(r.u32());
+      const uint16_t spi = r.u16();
+      if (!r.whole() || c == nullptr || c->plain) return false;
+      const GroupSet* set = c->conference->sets.find(spi);
+      if (set != nullptr) c->ackedSets |= static_cast<uint8_t>(1u << set->place);
+      return set != nullptr;
+    }
+    default: return false;
+  }
+}
+
+bool Switch::openChannel(CommandReader& r) {
+  const uint32_t id = r.u32();
+  const uint32_t conferenceId = r.u32();
+  const uint32_t member = r.u32();
+  const uint8_t media = r.u8();
+  const uint8_t transport = r.u8();
+  const uint32_t slot = r.u32();
+  const auto socket = static_cast<int32_t>(r.u32());
+  Address peer;
+  const bool hasPeer = r.address(peer);
+  const bool valid = r.whole() && media <= MEDIA_video && transport <= TRANSPORT_plain && slot < MAX_CHANNELS &&
+                     !slots_[slot] && channel(id) == nullptr && hasPeer == (transport == TRANSPORT_plain);
+  Conference* conference = valid ? makeConference(conferenceId) : nullptr;
+  if (conference == nullptr) {
+    if (r.whole()) transport_.discard(socket);
+    return false;
+  }
+  auto owned = std::make_unique<Channel>();
+  Channel& c = *owned;
+  c.id = id;
+  c.member = member;
+  c.slot = slot;
+  c.conference = conference;
+  c.media = static_cast<Media>(media);
+  c.plain = transport == TRANSPORT_plain;
+  c.socket = socket;
+  c.words = counters_.slot(slot);
+  c.peer = peer;
+  c.proven = c.plain;  // by the signalling, the only proof that there is without keys
+  if (!transport_.opened(c)) {
+    transport_.discard(socket);
+    return false;
+  }
+  if (c.plain) transport_.connect(c, peer);
+  for (uint32_t i = 1; i < CHANNEL_WORDS; i++) __atomic_store_n(c.words + i, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(c.words + CHANNEL_COUNTER_owner, uint64_t{id} + 1, __ATOMIC_RELAXED);
+  slots_[slot] = true;
+  conference->channels.push_back(&c);
+  conference->owners.reserve(conference->channels.size());
+  channels_.emplace(id, std::move(owned));
+  return true;
+}
+
+void Switch::closeChannel(Channel& c) {
+  egress_.forget(c);
+  forgetEdges(c);
+  c.conference->owners.release(&c);
+  auto& siblings = c.conference->channels;
+  for (size_t i = 0; i < siblings.size(); i++) {
+    if (siblings[i] != &c) continue;
+    siblings.erase(siblings.begin() + static_cast<std::ptrdiff_t>(i));
+    break;
+  }
+  transport_.close(c);
+  slots_[c.slot] = false;
+  channels_.erase(c.id);
+}
+
+bool Switch::closeConference(uint32_t id) {
+  Conference* found = conference(id);
+  if (found == nullptr) return false;
+  while (!found->channels.empty()) closeChannel(*found->channels.back());
+  conferences_.erase(id);
+  return true;
+}
+
+Conference* Switch::conference(uint32_t id) {
+  const auto found = conferences_.find(id);
+  return found == conferences_.end() ? nullptr : found->second.get();
+}
+
+Conference* Switch::makeConference(uint32_t id) {
+  if (Conference* found = conference(id)) return found;
+  if (conferences_.size() >= MAX_CONFERENCES) return nullptr;
+  auto& made = conferences_[id];
+  made = std::make_unique<Conference>();
+  made->id = id;
+  return made.get();
+}
+
+bool Switch::sendDatagram(CommandReader& r) {
+  Channel* c = channel(r.u32());
+  Address to;
+  const bool hasAddress = r.address(to);
+  const size_t length = r.u16();
+  const uint8_t* bytes = r.bytes(length);
+  if (!r.whole() || !hasAddress || c == nullptr || c->plain || length > MAX_DATAGRAM_BYTES) return false;
+  // DTLS only: nothing else may leave without the checks of forward.cc.
+  if (protocolOf(bytes, length) != Protocol::dtls || (c->proven && to != c->peer)) return false;
+  transport_.sendTo(*c, to, bytes, length);
+  return true;
+}
+
+bool Switch::setChannelKeys(CommandReader& r) {
+  Channel* c = channel(r.u32());
+  const uint16_t profile = r.u16();
+  const size_t localLength = r.u8();
+  const uint8_t* local = r.bytes(localLength);
+  const size_t remoteLength = r.u8();
+  const uint8_t* remote = r.bytes(remoteLength);
+  if (!r.whole() || c == nullptr || c->plain) return false;
+  return c->keys.set(profile, local, localLength, remote, remoteLength);
+}
+
+bool Switch::setParameters(CommandReader& r) {
+  Channel* c = channel(r.u32());
+  const uint8_t flags = r.u8();
+  const uint8_t level = r.u8();
+  const uint16_t mask = r.u16();
+  const size_t count = r.u8();
+  const uint8_t* pairs = r.bytes(count * 2);
+  if (!r.whole() || c == nullptr || level > LEVEL_end_to_end) return false;
+  for (size_t i = 0; i < count; i++) {
+    if (pairs[2 * i] > 127) return false;
+  }
+  c->tip = (flags & PARAMETER_tip) != 0;
+  c->trailingByte = (flags & PARAMETER_trailingByte) != 0;
+  c->ready = (flags & PARAMETER_ready) != 0;
+  c->level = static_cast<Level>(level);
+  c->transmitMask = mask;
+  for (int16_t& codec : c->codecOf) codec = NO_MAPPING;
+  for (int16_t& payloadType : c->payloadTypeOf) payloadType = NO_MAPPING;
+  for (size_t i = 0; i < count; i++) {
+    c->codecOf[pairs[2 * i]] = pairs[2 * i + 1];
+    // Several payload types for one codec: the first one named is what the endpoint is sent.
+    int16_t& payloadType = c->payloadTypeOf[pairs[2 * i + 1]];
+    if (payloadType == NO_MAPPING) payloadType = pairs[2 * i];
+  }
+  if (c->media == Media::video && !c->trailingByte) {
+    for (uint8_t position = 0; position < POSITIONS; position++) refreshPoint(*c, position);
+  }
+  return true;
+}
+
+bool Switch::sendControl(CommandReader& r) {
+  Channel* c = channel(r.u32());
+  const size_t length = r.u16();
+  const uint8_t* bytes = r.bytes(length);
+  uint32_t types = 0;
+  if (!r.whole() || c == nullptr || !c->proven || length > MAX_DATAGRAM_BYTES || length < RTCP_HEADER_BYTES ||
+      !checkCompound(bytes, length, types)) {
+    return false;
+  }
+  uint8_t packet[MAX_DATAGRAM_BYTES];
+  std::memcpy(packet, bytes, length);
+  const size_t size = c->plain ? length : c->keys.protect(packet, length, sizeof packet);
+  return size > 0 && transport_.send(*c, packet, size);
+}
+
+bool Switch::installSet(CommandReader& r) {
+  Conference* found = conference(r.u32());
+  const uint16_t spiWord = r.u16();
+  const uint8_t suite = r.u8();
+  const uint8_t cipher = r.u8();
+  const size_t kekLength = r.u8();
+  const uint8_t* kek = r.bytes(kekLength);
+  const size_t saltLength = r.u8();
+  const uint8_t* salt = r.bytes(saltLength);
+  if (!r.whole() || found == nullptr) return false;
+  return found->sets.install(spiWord, suite, cipher, kek, kekLength, salt, saltLength);
+}
+
+bool Switch::dropSet(CommandReader& r) {
+  Conference* found = conference(r.u32());
+  const uint16_t spiWord = r.u16();
+  if (!r.whole() || found == nullptr) return false;
+  const int place = found->sets.drop(spiWord);
+  if (place < 0) return false;
+  for (Channel* c : found->channels) {
+    c->ackedSets &= static_cast<uint8_t>(~(1u << place));
+    for (uint32_t i = 0; i < c->streamCount; i++) forgetSet(c->streams[i], static_cast<uint8_t>(place));
+  }
+  return true;
+}
+
+bool Switch::readRoutes(CommandReader& r) {
+  constexpr size_t EDGE_BYTES = 10;
+  Conference* found = conference(r.u32());
+  const uint8_t media = r.u8();
+  const size_t count = r.u32();
+  if (found == nullptr || media > MEDIA_video || count > MAX_ROUTE_EDGES || r.left() != count * EDGE_BYTES) return false;
+  std::vector<Edge> edges;
+  edges.reserve(count);
+  for (size_t i = 0; i < count; i++) {
+    Channel* source = channel(r.u32());
+    const uint8_t position = r.u8();
+    Channel* receiver = channel(r.u32());
+    const uint8_t sink = r.u8();
+    if (position == 0 || position >= POSITIONS || sink == 0 || sink >= POSITIONS) return false;
+    // The plan may name a channel that has closed since it was made; never one of another conference or media kind.
+    if (source == nullptr || receiver == nullptr || source == receiver) continue;
+    const bool fits = source->conference == found && receiver->conference == found &&
+                      source->media == static_cast<Media>(media) && receiver->media == static_cast<Media>(media);
+    if (fits) edges.push_back({source, receiver, position, sink, false, false, NO_EDGE});
+  }
+  return setRoutes(*found, static_cast<Media>(media), edges);
+}
+
+}  // namespace claviger

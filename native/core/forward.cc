@@ -1,0 +1,80 @@
+// One verified packet to the receivers of its route: one variant, and one tag, for each (sink, payload type) (WIRE.md 8, 9).
+#include "switch.h"
+
+namespace claviger {
+namespace {
+
+// Variants of the packet at hand. When there are more, the first ones are made a second time for later receivers.
+constexpr size_t MAX_REMEMBERED_VARIANTS = 32;
+
+struct Made {
+  uint8_t sink;
+  uint8_t payloadType;
+  const Variant* variant;
+};
+
+}  // namespace
+
+void Switch::forward(Channel& c, const MediaPacket& packet) {
+  const EdgeRange range = c.edges[packet.position];
+  const RoutePlan& plan = c.conference->plans[static_cast<size_t>(c.media)];
+  const int16_t codec = c.codecOf[packet.rtp.payloadType];
+  Made made[MAX_REMEMBERED_VARIANTS];
+  size_t count = 0;
+  for (uint32_t i = range.begin; i < range.end; i++) {
+    const Edge& edge = plan.edges[i];
+    if (!edge.active) continue;
+    Channel& to = *edge.receiver;
+    Drop drop = admit(c, to, packet.set);
+    const int16_t payloadType = to.payloadTypeOf[codec];
+    if (drop == Drop::none && payloadType == NO_MAPPING) drop = Drop::no_payload_type;
+    if (drop != Drop::none) {
+      countDrop(to, drop);
+      continue;
+    }
+    size_t at = count;
+    while (at > 0 && (made[at - 1].sink != edge.sink || made[at - 1].payloadType != payloadType)) at--;
+    if (at == 0) {
+      if (egress_.full()) {
+        egress_.flush();
+        count = 0;
+      }
+      if (count == MAX_REMEMBERED_VARIANTS) count = 0;
+      Variant* variant = egress_.make();
+      writeVariant(packet, edge.sink, static_cast<uint8_t>(payloadType), *variant);
+      made[count++] = {edge.sink, static_cast<uint8_t>(payloadType), variant};
+      at = count;
+    }
+    egress_.queue(to, made[at - 1].variant);
+  }
+}
+
+// Level first: it holds whatever else is true of the receiver.
+Drop Switch::admit(const Channel& source, const Channel& to, uint8_t set) const {
+  if (!meets(to.level, to.conference->required)) return Drop::below_level;
+  if (!to.proven || !to.ready) return Drop::not_ready;
+  // What came in the clear never goes out on a secured channel nor the other way round: there is no set for that.
+  if (source.plain != to.plain) return Drop::set_not_installed;
+  if (!source.plain && (to.ackedSets & (1u << set)) == 0) return Drop::set_not_installed;
+  return Drop::none;
+}
+
+void Switch::writeVariant(const MediaPacket& packet, uint8_t sink, uint8_t payloadType, Variant& out) {
+  uint8_t* p = out.bytes;
+  std::memcpy(p, packet.bytes, packet.end);
+  p[1] = static_cast<uint8_t>((p[1] & 0x80) | payloadType);
+  if (packet.rtp.csrcCount > 0) p[MULTIPLEX_POSITIONS_AT] = static_cast<uint8_t>((p[MULTIPLEX_POSITIONS_AT] & 0xf0) | sink);
+  out.length = static_cast<uint16_t>(packet.end);
+  if (packet.tag == nullptr) return;
+  srtpBaseTag(packet.key, p, packet.end, packet.tag->wrapped, packet.roc, p + packet.end);
+  uint8_t* rest = p + packet.end + BASE_TAG_BYTES;
+  if (packet.tag->full) {
+    std::memcpy(rest, packet.tag->wrapped, FULL_BLOCK_BYTES);
+  } else {
+    *rest = 0;
+  }
+  out.length = static_cast<uint16_t>(packet.end + packet.tag->length);
+  counters_.count(THREAD_COUNTER_variants);
+}
+
+}  // namespace claviger

@@ -1,0 +1,52 @@
+// The core without threads and sockets: what it would send is written down. For tests and for the comparison with src/srtp.
+#pragma once
+#include "switch.h"
+
+namespace claviger {
+
+class Harness final : public Transport {
+ public:
+  Harness() : counters_(new std::vector<uint64_t>(THREAD_REGION_WORDS)), switch_(*this, counters_->data()) {}
+
+  bool apply(const uint8_t* command, size_t length, uint64_t now) {
+    const bool done = switch_.apply(command, length, now);
+    switch_.flush();
+    return done;
+  }
+
+  // `from` null: from the channel's peer. The bytes are copied, as a receive buffer would be.
+  Drop feed(Channel& channel, const uint8_t* bytes, size_t length, uint64_t now, const Address* from = nullptr) {
+    std::vector<uint8_t> copy(bytes, bytes + length);
+    copy.reserve(1);
+    const Drop drop = switch_.receive(channel, copy.data(), length, from == nullptr ? channel.peer : *from, now);
+    switch_.flush();
+    return drop;
+  }
+
+  Switch& core() { return switch_; }
+  const std::shared_ptr<std::vector<uint64_t>>& counters() const { return counters_; }
+  // {receiver u32, length u16, bytes} for each datagram since the last clear.
+  const std::vector<uint8_t>& outputs() const { return outputs_; }
+  void clearOutputs() { outputs_.clear(); }
+
+  bool send(Channel& to, const uint8_t* bytes, size_t length) override {
+    uint8_t head[6];
+    put32(head, to.id);
+    put16(head + 4, static_cast<uint16_t>(length));
+    outputs_.insert(outputs_.end(), head, head + sizeof head);
+    outputs_.insert(outputs_.end(), bytes, bytes + length);
+    return true;
+  }
+  void sendTo(Channel& from, const Address&, const uint8_t* bytes, size_t length) override { send(from, bytes, length); }
+  bool opened(Channel&) override { return true; }
+  void connect(Channel&, const Address&) override {}
+  void close(Channel&) override {}
+  void discard(int) override {}
+
+ private:
+  std::shared_ptr<std::vector<uint64_t>> counters_;
+  std::vector<uint8_t> outputs_;
+  Switch switch_;
+};
+
+}  // namespace claviger

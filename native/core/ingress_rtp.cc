@@ -1,0 +1,122 @@
+// RTP on its way in, step by step as in WIRE.md 9. Everything up to a commit is const on the stream.
+#include "switch.h"
+
+namespace claviger {
+namespace {
+
+// Without TIP there is no multiplex word to be trusted: the whole channel is the center.
+constexpr uint8_t CENTER = 1;
+constexpr int MAX_ENERGY = 100;
+
+}  // namespace
+
+Drop Switch::ingressRtp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now) {
+  RtpView rtp;
+  if (!parseRtp(bytes, length, rtp)) return Drop::malformed;
+  return c.plain ? ingressPlainRtp(c, bytes, length, rtp) : ingressSrtp(c, bytes, length, rtp, now);
+}
+
+Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp, uint64_t now) {
+  // 2
+  if (isControlSsrc(rtp.ssrc)) return Drop::malformed;
+  TagView tag;
+  if (!parseTag(bytes, length, rtp.headerLength + (c.trailingByte ? 1 : 0), tag)) return Drop::malformed;
+  if (c.tip && rtp.csrcCount == 0) return Drop::no_multiplex_word;
+  // 3
+  if (!mediaReady(c)) return Drop::not_ready;
+  // 4, 5, 6
+  Stream* stream = c.find(rtp.ssrc);
+  Judgement judged;
+  if (const Drop drop = judgeSrtp(c.conference->sets, c.ackedSets, stream, bytes, rtp, tag, now, judged);
+      drop != Drop::none) {
+    return drop;
+  }
+  // 7
+  uint8_t position = 0;
+  if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
+  if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
+  if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
+  // 8
+  const auto roc = static_cast<uint32_t>(judged.index >> 16);
+  // The key is copied: committing may move it to another slot.
+  MediaPacket packet{bytes, rtp, tag.authenticated, &tag, roc, judged.keys->srtp, judged.set, position};
+  Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
+  commitSrtp(s, judged, now);
+  fixPosition(c, s, position);
+  counters_.count(THREAD_COUNTER_verified);
+  // 9
+  int trailing = -1;
+  if (c.trailingByte) trailing = bytes[--packet.end];
+  deliver(c, s, packet, trailing);
+  wipe(&packet.key, sizeof packet.key);
+  return Drop::none;
+}
+
+// Nothing is authenticated here: the datagram came from the address that the signalling named, and that is all.
+Drop Switch::ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp) {
+  if (c.trailingByte && length == rtp.headerLength) return Drop::malformed;
+  if (c.tip && rtp.csrcCount == 0) return Drop::no_multiplex_word;
+  if (!mediaReady(c)) return Drop::not_ready;
+  Stream* stream = c.find(rtp.ssrc);
+  uint8_t position = 0;
+  if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
+  if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
+  if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
+  Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
+  fixPosition(c, s, position);
+  counters_.count(THREAD_COUNTER_verified);
+  MediaPacket packet{bytes, rtp, length, nullptr, 0, {}, 0, position};
+  int trailing = -1;
+  if (c.trailingByte) trailing = bytes[--packet.end];
+  deliver(c, s, packet, trailing);
+  return Drop::none;
+}
+
+Drop Switch::judgeBinding(const Channel& c, const Stream* stream, uint32_t ssrc) const {
+  if (stream != nullptr) return Drop::none;  // bound here, so to no other
+  return c.conference->owners.owner(ssrc) == nullptr ? Drop::none : Drop::ssrc_owned;
+}
+
+Drop Switch::judgePosition(const Channel& c, const Stream* stream, const RtpView& rtp, uint8_t& position) const {
+  position = c.tip ? rtp.source : CENTER;
+  if (position == 0) return Drop::bad_position;
+  if (c.tip && (c.transmitMask & (1u << position)) == 0) return Drop::bad_position;
+  const bool moved = stream != nullptr && stream->position != 0 && stream->position != position;
+  return moved ? Drop::bad_position : Drop::none;
+}
+
+Stream& Switch::bind(Channel& c, uint32_t ssrc) {
+  Stream& s = c.streams[c.streamCount];
+  s.ssrc = ssrc;
+  c.ssrcs[c.streamCount++] = ssrc;
+  c.conference->owners.bind(ssrc, &c);
+  return s;
+}
+
+void Switch::fixPosition(Channel& c, Stream& s, uint8_t position) {
+  if (s.position != 0) return;
+  s.position = position;
+  if (!events_.bound(c.id, s.ssrc, position)) countDrop(c, Drop::queue_full);
+}
+
+void Switch::deliver(Channel& c, Stream& s, const MediaPacket& packet, int trailing) {
+  // Verified, so the stream has moved on; but nobody agreed on what this payload is.
+  if (c.codecOf[packet.rtp.payloadType] == NO_MAPPING) return countDrop(c, Drop::no_payload_type);
+  Activity& activity = c.activity[packet.position];
+  activity.packets++;
+  if (c.media == Media::audio && trailing >= 0) {
+    const auto energy = static_cast<int8_t>(trailing > MAX_ENERGY ? MAX_ENERGY : trailing);
+    if (energy > activity.energy) activity.energy = energy;
+  }
+  if (c.media == Media::video && (trailing == 1 || trailing == 2)) {
+    if (!s.refreshed || s.refreshTimestamp != packet.rtp.timestamp) {
+      s.refreshed = true;
+      s.refreshTimestamp = packet.rtp.timestamp;
+      if (!events_.refresh(c.id, packet.position)) countDrop(c, Drop::queue_full);
+    }
+    refreshPoint(c, packet.position);
+  }
+  forward(c, packet);
+}
+
+}  // namespace claviger

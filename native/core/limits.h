@@ -1,0 +1,34 @@
+// The packet limits of src/base/limits.ts, under the same names; a test compares the two.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#define CLAVIGER_LIMITS(X)                          \
+  X(MAX_DATAGRAM_BYTES, 1500)                       \
+  X(MAX_STREAMS_PER_CHANNEL, 16)                    \
+  X(MAX_RTCP_PACKETS_PER_COMPOUND, 16)              \
+  X(REPLAY_WINDOW_PACKETS, 1024)                    \
+  X(KEY_SLOTS_PER_STREAM, 3)                        \
+  X(PREVIOUS_KEY_LIFETIME_MS, 2000)                 \
+  X(MAX_LIVE_SETS, 4)                               \
+  X(ACTIVITY_INTERVAL_MS, 100)                      \
+  X(MAX_CONFERENCES, 1000)                          \
+  X(MAX_CHANNELS, 8192)                             \
+  X(RELAY_RECEIVE_BATCH_DATAGRAMS, 32)              \
+  X(RELAY_RECEIVER_QUEUE_PACKETS, 64)               \
+  X(RELAY_VARIANT_ARENA_PACKETS, 512)               \
+  X(RELAY_EVENT_QUEUE_BYTES, 4194304)               \
+  X(RELAY_COMMAND_QUEUE_BYTES, 67108864)            \
+  X(RELAY_DTLS_DATAGRAMS_PER_CHANNEL_SECOND, 200)   \
+  X(RELAY_REFUSAL_SUMMARY_INTERVAL_MS, 1000)        \
+  X(MAX_ROUTE_EDGES, 262144)                        \
+  X(MAX_CONTROL_SSRCS_PER_CHANNEL, 32)
+
+namespace claviger {
+#define CLAVIGER_CONSTANT(name, value) constexpr uint32_t name = value;
+CLAVIGER_LIMITS(CLAVIGER_CONSTANT)
+#undef CLAVIGER_CONSTANT
+
+constexpr uint64_t NS_PER_MS = 1'000'000;
+constexpr uint64_t NS_PER_S = 1'000'000'000;
+}  // namespace claviger

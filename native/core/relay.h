@@ -1,0 +1,44 @@
+// The relay threads together, their counters' memory and the way to the main thread.
+#pragma once
+#include "relay_thread.h"
+
+namespace claviger {
+
+class Relay {
+ public:
+  // `notify` is called from relay threads: at least one of them has events to collect.
+  Relay(size_t threads, const Address& bindAddress, const std::function<void()>& notify)
+      : address_(bindAddress),
+        family_(bindAddress.isIpv4() ? AF_INET : AF_INET6),
+        counters_(new std::vector<uint64_t>(threads * THREAD_REGION_WORDS)) {
+    for (size_t i = 0; i < threads; i++) {
+      threads_.push_back(
+          std::make_unique<RelayThread>(family_, counters_->data() + i * THREAD_REGION_WORDS, notify));
+    }
+  }
+  bool start() {
+    for (auto& t : threads_) {
+      if (!t->start()) return false;
+    }
+    return true;
+  }
+  // Joins the threads; sockets and keys go with the object.
+  void stop() {
+    for (auto& t : threads_) t->stop();
+  }
+  size_t size() const { return threads_.size(); }
+  RelayThread& thread(size_t i) { return *threads_[i]; }
+  // The memory may outlive the relay: the main thread reads it whenever it likes.
+  const std::shared_ptr<std::vector<uint64_t>>& counters() const { return counters_; }
+  int bindTo(uint16_t first, uint16_t last, uint16_t& port) const {
+    return bindSocket(address_, family_, first, last, port);
+  }
+
+ private:
+  const Address address_;
+  const int family_;
+  std::shared_ptr<std::vector<uint64_t>> counters_;
+  std::vector<std::unique_ptr<RelayThread>> threads_;
+};
+
+}  // namespace claviger

@@ -1,0 +1,228 @@
+#include "relay_thread.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+namespace claviger {
+namespace {
+
+constexpr int EPOLL_BATCH = 64;
+constexpr int SOCKET_BUFFER_BYTES = 1 << 20;
+// One byte more than is allowed: a longer datagram shows by its length.
+constexpr size_t RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1;
+
+uint64_t readClock(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<uint64_t>(t.tv_sec) * NS_PER_S + static_cast<uint64_t>(t.tv_nsec);
+}
+
+// What an earlier datagram left on the socket (ICMP); it says nothing of this one.
+bool isLeftOver(int error) { return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH; }
+
+}  // namespace
+
+struct RelayThread::Receiving {
+  mmsghdr headers[RELAY_RECEIVE_BATCH_DATAGRAMS];
+  iovec vectors[RELAY_RECEIVE_BATCH_DATAGRAMS];
+  sockaddr_storage names[RELAY_RECEIVE_BATCH_DATAGRAMS];
+  uint8_t bytes[RELAY_RECEIVE_BATCH_DATAGRAMS][RECEIVE_BYTES];
+
+  Receiving() {
+    for (size_t i = 0; i < RELAY_RECEIVE_BATCH_DATAGRAMS; i++) {
+      vectors[i] = {bytes[i], RECEIVE_BYTES};
+      headers[i] = {};
+      headers[i].msg_hdr.msg_iov = &vectors[i];
+      headers[i].msg_hdr.msg_iovlen = 1;
+      headers[i].msg_hdr.msg_name = &names[i];
+    }
+  }
+};
+
+RelayThread::RelayThread(int family, uint64_t* region, std::function<void()> notify)
+    : family_(family), notify_(std::move(notify)), receiving_(new Receiving), switch_(new Switch(*this, region)) {}
+
+RelayThread::~RelayThread() {
+  stop();
+  switch_.reset();  // closes the channels' sockets, which epoll must outlive
+  if (epoll_ >= 0) ::close(epoll_);
+  if (wake_ >= 0) ::close(wake_);
+}
+
+bool RelayThread::start() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  epoll_event e{};
+  e.events = EPOLLIN;
+  e.data.ptr = nullptr;
+  if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &e) != 0) return false;
+  thread_ = std::thread([this] { run(); });
+  return true;
+}
+
+void RelayThread::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true);
+  const uint64_t one = 1;
+  (void)!write(wake_, &one, sizeof one);
+  thread_.join();
+}
+
+bool RelayThread::post(const uint8_t* command, size_t length) {
+  if (!commands_.push(command, length)) return false;
+  const uint64_t one = 1;
+  (void)!write(wake_, &one, sizeof one);
+  return true;
+}
+
+void RelayThread::collect(EventBuffer& into) {
+  const std::lock_guard<std::mutex> lock(outMutex_);
+  out_.swap(into);
+}
+
+uint64_t RelayThread::cpuNs() {
+  clockid_t clock;
+  if (thread_.joinable() && finalCpuNs_.load() == 0 && pthread_getcpuclockid(thread_.native_handle(), &clock) == 0) {
+    return readClock(clock);
+  }
+  return finalCpuNs_.load();
+}
+
+void RelayThread::run() {
+  epoll_event ready[EPOLL_BATCH];
+  uint64_t now = readClock(CLOCK_MONOTONIC);
+  uint64_t nextTick = now + ACTIVITY_INTERVAL_MS * NS_PER_MS;
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    const uint64_t wait = nextTick > now ? (nextTick - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    const int n = epoll_wait(epoll_, ready, EPOLL_BATCH, static_cast<int>(wait));
+    now = readClock(CLOCK_MONOTONIC);
+    bool commands = false;
+    for (int i = 0; i < n; i++) {
+      if (ready[i].data.ptr == nullptr) {
+        commands = true;
+      } else {
+        drain(*static_cast<Channel*>(ready[i].data.ptr), now);
+      }
+    }
+    switch_->flush();
+    // After the sockets: a command may close a channel that `ready` still names.
+    if (commands) applyCommands(now);
+    if (now >= nextTick) {
+      switch_->tick(now);
+      nextTick = now + ACTIVITY_INTERVAL_MS * NS_PER_MS;
+    }
+    publish();
+  }
+  finalCpuNs_.store(readClock(CLOCK_THREAD_CPUTIME_ID));
+}
+
+// One batch a turn: the other sockets have theirs before this one is asked again.
+void RelayThread::drain(Channel& channel, uint64_t now) {
+  Receiving& r = *receiving_;
+  for (mmsghdr& h : r.headers) h.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
+  const int n = recvmmsg(channel.socket, r.headers, RELAY_RECEIVE_BATCH_DATAGRAMS, MSG_DONTWAIT, nullptr);
+  for (int i = 0; i < n; i++) {
+    switch_->receive(channel, r.bytes[i], r.headers[i].msg_len, fromSockaddr(r.names[i]), now);
+  }
+}
+
+void RelayThread::applyCommands(uint64_t now) {
+  uint64_t count = 0;
+  (void)!read(wake_, &count, sizeof count);
+  commands_.drain([this, now](const uint8_t* bytes, size_t length) { switch_->apply(bytes, length, now); });
+}
+
+void RelayThread::publish() {
+  EventBuffer& events = switch_->events();
+  if (events.empty()) return;
+  {
+    // The main thread holds this for a swap only. What does not fit stays here, bounded too, until the next turn.
+    const std::lock_guard<std::mutex> lock(outMutex_);
+    out_.append(events);
+  }
+  notify_();
+}
+
+bool RelayThread::send(Channel& to, const uint8_t* bytes, size_t length) {
+  sockaddr_storage name{};
+  socklen_t nameLength = 0;
+  if (!to.connected && !toSockaddr(to.peer, family_, name, nameLength)) return false;
+  const auto* address = to.connected ? nullptr : reinterpret_cast<const sockaddr*>(&name);
+  for (int attempt = 0; attempt < 2; attempt++) {
+    if (sendto(to.socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, nameLength) >= 0) return true;
+    if (!isLeftOver(errno)) return false;
+  }
+  return false;
+}
+
+void RelayThread::sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) {
+  sockaddr_storage name{};
+  socklen_t nameLength = 0;
+  if (from.connected) {
+    send(from, bytes, length);
+  } else if (toSockaddr(to, family_, name, nameLength)) {
+    for (int attempt = 0; attempt < 2; attempt++) {
+      const auto* address = reinterpret_cast<const sockaddr*>(&name);
+      if (sendto(from.socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, nameLength) >= 0) return;
+      if (!isLeftOver(errno)) return;
+    }
+  }
+}
+
+bool RelayThread::opened(Channel& channel) {
+  epoll_event e{};
+  e.events = EPOLLIN;
+  e.data.ptr = &channel;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, channel.socket, &e) == 0;
+}
+
+void RelayThread::connect(Channel& channel, const Address& peer) {
+  sockaddr_storage name{};
+  socklen_t length = 0;
+  channel.connected = toSockaddr(peer, family_, name, length) &&
+                      ::connect(channel.socket, reinterpret_cast<const sockaddr*>(&name), length) == 0;
+}
+
+void RelayThread::close(Channel& channel) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, channel.socket, nullptr);
+  ::close(channel.socket);
+  channel.socket = -1;
+}
+
+void RelayThread::discard(int socket) {
+  if (socket >= 0) ::close(socket);
+}
+
+int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port) {
+  const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -2;
+  const int size = SOCKET_BUFFER_BYTES;  // as much of it as the system gives
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  if (family == AF_INET6) {
+    const int off = 0;
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  }
+  for (uint32_t candidate = first; candidate <= last; candidate++) {
+    Address at = address;
+    at.port = static_cast<uint16_t>(candidate);
+    sockaddr_storage name{};
+    socklen_t length = 0;
+    if (!toSockaddr(at, family, name, length)) break;
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&name), length) == 0) {
+      port = at.port;
+      return fd;
+    }
+    if (errno == EADDRINUSE || errno == EACCES) continue;
+    ::close(fd);
+    return -2;
+  }
+  ::close(fd);
+  return -1;
+}
+
+}  // namespace claviger

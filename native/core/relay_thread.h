@@ -1,0 +1,60 @@
+// One relay thread: epoll over its channels' sockets, commands in, event batches out. The main thread calls post, collect,
+// cpuNs, start and stop; everything else runs on the thread itself.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "command_queue.h"
+#include "switch.h"
+
+namespace claviger {
+
+class RelayThread final : public Transport {
+ public:
+  // `family` of the media sockets; `notify` is called from the thread when events wait.
+  RelayThread(int family, uint64_t* region, std::function<void()> notify);
+  ~RelayThread() override;
+  RelayThread(const RelayThread&) = delete;
+  RelayThread& operator=(const RelayThread&) = delete;
+
+  bool start();
+  void stop();
+  bool post(const uint8_t* command, size_t length);
+  // Swaps the waiting events into `into`, which must be empty.
+  void collect(EventBuffer& into);
+  uint64_t cpuNs();
+
+  bool send(Channel& to, const uint8_t* bytes, size_t length) override;
+  void sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) override;
+  bool opened(Channel& channel) override;
+  void connect(Channel& channel, const Address& peer) override;
+  void close(Channel& channel) override;
+  void discard(int socket) override;
+
+ private:
+  struct Receiving;
+  void run();
+  void drain(Channel& channel, uint64_t now);
+  void applyCommands(uint64_t now);
+  void publish();
+
+  const int family_;
+  const std::function<void()> notify_;
+  int epoll_ = -1;
+  int wake_ = -1;
+  CommandQueue commands_;
+  std::mutex outMutex_;
+  EventBuffer out_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<uint64_t> finalCpuNs_{0};
+  std::unique_ptr<Receiving> receiving_;
+  std::unique_ptr<Switch> switch_;
+  std::thread thread_;
+};
+
+// A UDP socket bound to the first free port of [first, last] at a literal address, non-blocking; -1: none is free, -2: the
+// system refused for another reason.
+int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port);
+
+}  // namespace claviger

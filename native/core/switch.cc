@@ -1,0 +1,100 @@
+#include "switch.h"
+
+namespace claviger {
+namespace {
+
+// The SSRC that a datagram names, verified or not; for summaries only.
+uint32_t claimedSsrc(const uint8_t* bytes, size_t length) {
+  const size_t at = protocolOf(bytes, length) == Protocol::rtcp ? 4 : 8;
+  return length >= at + 4 ? get32(bytes + at) : 0;
+}
+
+}  // namespace
+
+Switch::Switch(Transport& transport, uint64_t* region)
+    : transport_(transport), counters_(region), egress_(transport, counters_), slots_(MAX_CHANNELS) {}
+
+Switch::~Switch() {
+  for (auto& entry : channels_) transport_.close(*entry.second);
+}
+
+Channel* Switch::channel(uint32_t id) {
+  const auto found = channels_.find(id);
+  return found == channels_.end() ? nullptr : found->second.get();
+}
+
+Drop Switch::receive(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+  counters_.count(THREAD_COUNTER_ingress);
+  bump(c.words + CHANNEL_COUNTER_packetsIn);
+  bump(c.words + CHANNEL_COUNTER_bytesIn, length);
+  const uint32_t ssrc = claimedSsrc(bytes, length);
+  const Drop drop = judge(c, bytes, length, from, now);
+  if (drop == Drop::none) return drop;
+  countDrop(c, drop);
+  for (size_t i = 0; i < SUMMARISED_COUNT; i++) {
+    if (drop != SUMMARISED[i]) continue;
+    c.refusals[i].count++;
+    c.refusals[i].ssrc = ssrc;
+  }
+  return drop;
+}
+
+Drop Switch::judge(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+  // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
+  // address of every datagram is compared, then and later.
+  if (c.proven && from != c.peer) return Drop::unknown_source;
+  switch (protocolOf(bytes, length)) {
+    case Protocol::unknown: return Drop::unknown_protocol;
+    case Protocol::dtls: return dtls(c, bytes, length, from, now);
+    case Protocol::rtp: return length > MAX_DATAGRAM_BYTES ? Drop::malformed : ingressRtp(c, bytes, length, now);
+    case Protocol::rtcp: return length > MAX_DATAGRAM_BYTES ? Drop::malformed : ingressRtcp(c, bytes, length, now);
+  }
+  return Drop::unknown_protocol;
+}
+
+Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+  if (c.plain) return Drop::unknown_protocol;
+  if (length > MAX_DATAGRAM_BYTES) return Drop::malformed;
+  const uint64_t second = now / NS_PER_S;
+  if (second != c.dtlsSecond) {
+    c.dtlsSecond = second;
+    c.dtlsInSecond = 0;
+  }
+  if (c.dtlsInSecond >= RELAY_DTLS_DATAGRAMS_PER_CHANNEL_SECOND) return Drop::queue_full;
+  c.dtlsInSecond++;
+  return events_.dtls(c.id, from, bytes, length) ? Drop::none : Drop::queue_full;
+}
+
+void Switch::countDrop(Channel& c, Drop drop) {
+  counters_.count(drop);
+  bump(c.words + CHANNEL_COUNTER_drops + static_cast<uint32_t>(drop));
+}
+
+// WIRE.md 9 step 3: keys, and an endpoint proven at the conference's level.
+bool Switch::mediaReady(const Channel& c) const {
+  return c.proven && (c.plain || c.keys.ready()) && c.ready && meets(c.level, c.conference->required);
+}
+
+void Switch::tick(uint64_t now) {
+  for (auto& entry : channels_) report(*entry.second, now);
+}
+
+void Switch::report(Channel& c, uint64_t now) {
+  for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(c.streams[i], now);
+  for (size_t position = 0; position < POSITIONS; position++) {
+    Activity& a = c.activity[position];
+    if (a.packets == 0) continue;
+    if (!events_.activity(c.id, static_cast<uint8_t>(position), a.energy, a.packets)) countDrop(c, Drop::queue_full);
+    a = Activity();
+  }
+  if (now < c.refusalsReported + RELAY_REFUSAL_SUMMARY_INTERVAL_MS * NS_PER_MS) return;
+  for (size_t i = 0; i < SUMMARISED_COUNT; i++) {
+    Refusals& r = c.refusals[i];
+    if (r.count == 0) continue;
+    c.refusalsReported = now;
+    events_.refusals(c.id, SUMMARISED[i], r.count, r.ssrc);
+    r = Refusals();
+  }
+}
+
+}  // namespace claviger

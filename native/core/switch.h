@@ -1,0 +1,109 @@
+// The switching core of one relay thread: channels, conferences, what happens to a packet (WIRE.md 9). No thread, socket
+// or clock in here; `now` is nanoseconds of a clock that never goes back. Not thread-safe: one thread owns it.
+#pragma once
+#include <memory>
+#include <unordered_map>
+
+#include "channel.h"
+#include "egress.h"
+#include "event_buffer.h"
+#include "transport.h"
+
+namespace claviger {
+
+class CommandReader;
+
+class Switch {
+ public:
+  // `region`: THREAD_REGION_WORDS of counters, zero.
+  Switch(Transport& transport, uint64_t* region);
+  ~Switch();
+
+  // One command of src/relay/schema.ts. False: it does not parse, names nothing that is open, or is not allowed; then it
+  // has changed nothing.
+  bool apply(const uint8_t* command, size_t length, uint64_t now);
+
+  // One datagram; `bytes` may be decrypted in place. A datagram that gives anything but Drop::none changed nothing but
+  // counters and rate limits. What it makes leave waits for `flush`.
+  Drop receive(Channel& channel, uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  void flush() { egress_.flush(); }
+
+  // To be called every ACTIVITY_INTERVAL_MS.
+  void tick(uint64_t now);
+
+  EventBuffer& events() { return events_; }
+  Channel* channel(uint32_t id);
+  uint64_t stateHash() const;
+
+ private:
+  struct MediaPacket {
+    const uint8_t* bytes;
+    RtpView rtp;
+    size_t end;          // header and payload, without trailing byte and tag
+    const TagView* tag;  // null on a plain channel
+    uint32_t roc;
+    HmacSha1Key key;
+    uint8_t set;  // place of the set of the key that verified it
+    uint8_t position;
+  };
+
+  // switch.cc
+  Drop judge(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  void countDrop(Channel& c, Drop drop);
+  void report(Channel& c, uint64_t now);
+  bool mediaReady(const Channel& c) const;
+
+  // ingress_rtp.cc
+  Drop ingressRtp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now);
+  Drop ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp, uint64_t now);
+  Drop ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp);
+  Drop judgeBinding(const Channel& c, const Stream* stream, uint32_t ssrc) const;
+  Drop judgePosition(const Channel& c, const Stream* stream, const RtpView& rtp, uint8_t& position) const;
+  Stream& bind(Channel& c, uint32_t ssrc);
+  void fixPosition(Channel& c, Stream& stream, uint8_t position);
+  void deliver(Channel& c, Stream& stream, const MediaPacket& packet, int trailing);
+
+  // ingress_rtcp.cc
+  Drop ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now);
+  Drop mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now);
+  Drop controlRtcp(Channel& c, uint8_t* bytes, size_t length);
+  Drop plainRtcp(Channel& c, const uint8_t* bytes, size_t length);
+  void forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, uint8_t set);
+
+  // forward.cc
+  void forward(Channel& c, const MediaPacket& packet);
+  Drop admit(const Channel& source, const Channel& receiver, uint8_t set) const;
+  void writeVariant(const MediaPacket& packet, uint8_t sink, uint8_t payloadType, Variant& out);
+
+  // routes.cc
+  bool setRoutes(Conference& conference, Media media, std::vector<Edge>& planned);
+  void installPlan(Conference& conference, Media media, std::vector<Edge>& edges);
+  void forgetEdges(Channel& closing);
+  void refreshPoint(Channel& c, uint8_t position);
+  void activate(RoutePlan& plan, Edge& edge);
+
+  // commands.cc
+  bool openChannel(CommandReader& r);
+  bool sendDatagram(CommandReader& r);
+  bool setChannelKeys(CommandReader& r);
+  bool setParameters(CommandReader& r);
+  bool sendControl(CommandReader& r);
+  bool installSet(CommandReader& r);
+  bool dropSet(CommandReader& r);
+  bool readRoutes(CommandReader& r);
+  void closeChannel(Channel& c);
+  bool closeConference(uint32_t id);
+  Conference* conference(uint32_t id);
+  Conference* makeConference(uint32_t id);
+
+  Transport& transport_;
+  Counters counters_;
+  Egress egress_;
+  EventBuffer events_;
+  std::unordered_map<uint32_t, std::unique_ptr<Channel>> channels_;
+  std::unordered_map<uint32_t, std::unique_ptr<Conference>> conferences_;
+  std::vector<bool> slots_;  // counter slots in use
+};
+
+}  // namespace claviger
