@@ -171,6 +171,11 @@ export class RelayOracle {
     }
   }
 
+  /** Lets replaced keys end whose time is over, also of streams that are silent. */
+  expire(now: number): void {
+    for (const channel of this.#channels.values()) channel.streams.expire(now);
+  }
+
   /** The learnt state as text, for comparing states; holds no key. */
   describe(): string {
     const lines: string[] = [];
