@@ -67,8 +67,15 @@ export class ChannelCrypto {
     return this.#local.sealRtcp(compound, this.#nextRtcpIndex++);
   }
 
-  /** @returns the plain compound; `malformed` (E = 0 included, WIRE.md 3), `replayed`, `too_old`, `auth_failed`, `stream_limit` */
-  unprotectRtcp(datagram: Uint8Array): Result<Uint8Array, DropName> {
+  /**
+   * @param judge refuses a compound for what it says, before anything is remembered of it
+   * @returns the plain compound; `malformed` (E = 0 included, WIRE.md 3), `replayed`, `too_old`, `auth_failed`,
+   *   what `judge` says, `stream_limit`
+   */
+  unprotectRtcp(
+    datagram: Uint8Array,
+    judge?: (compound: Uint8Array) => DropName | undefined,
+  ): Result<Uint8Array, DropName> {
     this.#live();
     if (datagram.length > MAX_DATAGRAM_BYTES) return refuse('malformed', 'datagram too large');
     if (datagram.length < RTCP_CLEAR_BYTES + this.#remote.rtcpOverhead || datagram[0]! >>> 6 !== 2) {
@@ -83,6 +90,8 @@ export class ChannelCrypto {
     if (freshness !== 'new') return refuse(freshness);
     const compound = this.#remote.openRtcp(datagram);
     if (compound === undefined) return refuse('auth_failed');
+    const verdict = judge?.(compound);
+    if (verdict !== undefined) return refuse(verdict);
     return keep(this.#rtcpReceived, known, ssrc, index) ? ok(compound) : refuse('stream_limit');
   }
 

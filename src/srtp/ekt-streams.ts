@@ -42,9 +42,6 @@ export interface VerifiedRtcp {
   readonly restartRtcp: boolean;
 }
 
-/** `ours`: the packet is refused although a sender key verified it, so it is not feedback under channel keys. */
-export type RtcpVerdict = Result<VerifiedRtcp, DropName> & { readonly ours?: true };
-
 /**
  * The streams that arrive on one channel with EKT tags: WIRE.md 9 steps 4 to 6 (`verify...`, which learns nothing) and 8
  * (`accept...`). The endpoint's receiver and the relay's oracle share it.
@@ -153,11 +150,10 @@ export class EktStreams {
   }
 
   /**
-   * Media RTCP. The replay list is asked last, so that a refusal tells whether the packet was this SSRC's own: every other
-   * refusal leaves open that it is feedback under channel keys (WIRE.md 3).
+   * Media RTCP. The replay list is asked last: what is not under a sender key at all should not be called a replay.
    * @param datagram with at least the clear header; any SSRC but a control SSRC
    */
-  verifyRtcp(datagram: Uint8Array, now: number): RtcpVerdict {
+  verifyRtcp(datagram: Uint8Array, now: number): Result<VerifiedRtcp, DropName> {
     const from = RTCP_CLEAR_BYTES + RTCP_INDEX_BYTES;
     if (datagram.length > MAX_DATAGRAM_BYTES) return refuse('malformed', 'datagram too large');
     if (!tagFits(datagram, from)) return refuse('malformed', 'tag');
@@ -169,12 +165,19 @@ export class EktStreams {
       : this.#verifyShortRtcp(datagram, from, ssrc, stream);
   }
 
-  #verifyFullRtcp(datagram: Uint8Array, from: number, ssrc: number, stream: EktStream | undefined): RtcpVerdict {
+  #verifyFullRtcp(
+    datagram: Uint8Array,
+    from: number,
+    ssrc: number,
+    stream: EktStream | undefined,
+  ): Result<VerifiedRtcp, DropName> {
     const found = this.#splitFull(datagram, from);
+    // Where the E flag stands follows from the tag's length: under an unknown set, the shortest.
+    const tagAt = found.ok ? found.value.tag.at : datagram.length - MIN_FULL_TAG_BYTES;
+    const rtcpIndex = encryptedRtcpIndex(datagram, tagAt);
+    if (rtcpIndex === undefined) return refuse('malformed', 'SRTCP is not encrypted');
     if (!found.ok) return found;
     const { tag, set } = found.value;
-    const rtcpIndex = encryptedRtcpIndex(datagram, tag.at);
-    if (rtcpIndex === undefined) return refuse('malformed', 'SRTCP is not encrypted');
     let keys = stream?.find(tag.spiWord, tag.wrappedKey);
     let restart = false;
     if (stream !== undefined && keys === undefined) {
@@ -191,12 +194,17 @@ export class EktStreams {
     // The SRTCP index runs on across rekeys; only a sender that began anew under a newer set takes it back.
     const restartRtcp = stream !== undefined && keys.spiWord > stream.rtcpSpiWord && rtcpIndex <= stream.rtcp.highest;
     const freshness = restartRtcp ? 'new' : (stream?.rtcp.check(rtcpIndex) ?? 'new');
-    if (freshness !== 'new') return { ...refuse(freshness), ours: true };
+    if (freshness !== 'new') return refuse(freshness);
     restart ||= restartRtcp && keys.spiWord > stream.spiWord;
     return ok({ ssrc, keys, rtcpIndex, tag, stream, restart, restartRtcp });
   }
 
-  #verifyShortRtcp(datagram: Uint8Array, from: number, ssrc: number, stream: EktStream | undefined): RtcpVerdict {
+  #verifyShortRtcp(
+    datagram: Uint8Array,
+    from: number,
+    ssrc: number,
+    stream: EktStream | undefined,
+  ): Result<VerifiedRtcp, DropName> {
     const tag = splitEktTag(datagram, from, 1);
     if (!tag.ok) return tag;
     const rtcpIndex = encryptedRtcpIndex(datagram, tag.value.at);
@@ -206,7 +214,7 @@ export class EktStreams {
     const keys = stream.rtcpKeys().find((slot) => verifies('rtcp', slot, datagram, tag.value, tail));
     if (keys === undefined) return refuse(stream.keyless ? 'no_key' : 'auth_failed');
     const freshness = stream.rtcp.check(rtcpIndex);
-    if (freshness !== 'new') return { ...refuse(freshness), ours: true };
+    if (freshness !== 'new') return refuse(freshness);
     return ok({ ssrc, keys, rtcpIndex, tag: tag.value, stream, restart: false, restartRtcp: false });
   }
 

@@ -10,6 +10,7 @@ import type { Result } from '../base/result.js';
 import { FIRST_CSRC_AT, parseMultiplexWord, withSink } from '../wire/csrc.js';
 import { classify } from '../wire/demux.js';
 import type { DropName } from '../wire/drop.js';
+import { RTCP_PSFB, RTCP_RR, RTCP_RTPFB, RTCP_SDES, RTCP_SR, splitCompound } from '../wire/rtcp.js';
 import { isControlSsrc, type RtpHeader } from '../wire/rtp.js';
 import { ChannelCrypto, type ChannelKeys } from './channel-crypto.js';
 import { rtpTail, withTag } from './ekt-packet.js';
@@ -171,6 +172,11 @@ export class RelayOracle {
     }
   }
 
+  /** Lets replaced keys end whose time is over, also of streams that are silent. */
+  expire(now: number): void {
+    for (const channel of this.#channels.values()) channel.streams.expire(now);
+  }
+
   /** The learnt state as text, for comparing states; holds no key. */
   describe(): string {
     const lines: string[] = [];
@@ -235,19 +241,25 @@ export class RelayOracle {
 
   #rtcp(channel: Channel, datagram: Uint8Array, now: number): OracleVerdict {
     if (datagram.length < 8 || datagram.length > MAX_DATAGRAM_BYTES) return drop('malformed');
-    if (channel.crypto === undefined) return drop('not_ready');
     const ssrc = readU32(datagram, 4);
-    if (isControlSsrc(ssrc)) {
-      const control = channel.crypto.unprotectRtcp(datagram);
-      return control.ok ? { ...NOTHING, control: { rtcp: control.value, tipAllowed: true } } : drop(control.reason);
-    }
-    if (!channel.parameters.ready) return drop('not_ready');
-    const media = channel.streams.verifyRtcp(datagram, now);
-    if (media.ok) return this.#mediaRtcp(channel, datagram, media.value);
-    if (media.ours) return drop(media.reason);
-    const feedback = channel.crypto.unprotectRtcp(datagram);
-    if (feedback.ok) return { ...NOTHING, control: { rtcp: feedback.value, tipAllowed: false } };
-    return drop(mediaRtcpVerdict(media.reason, feedback.reason));
+    if (isControlSsrc(ssrc) || !isBareSenderReport(datagram)) return this.#controlRtcp(channel, ssrc, datagram);
+    if (!channel.parameters.ready || channel.crypto === undefined) return drop('not_ready');
+    const verified = channel.streams.verifyRtcp(datagram, now);
+    return verified.ok ? this.#mediaRtcp(channel, datagram, verified.value) : drop(verified.reason);
+  }
+
+  #controlRtcp(channel: Channel, ssrc: number, datagram: Uint8Array): OracleVerdict {
+    if (channel.crypto === undefined) return drop('not_ready');
+    const tipAllowed = isControlSsrc(ssrc);
+    const control = channel.crypto.unprotectRtcp(datagram, (compound) => {
+      const packets = splitCompound(compound, { reducedSize: true });
+      if (!packets.ok) return packets.reason;
+      if (tipAllowed) return undefined;
+      if (!packets.value.every((packet) => FEEDBACK_TYPES.has(packet[1]!))) return 'malformed';
+      const owner = channel.conference.owners.get(ssrc);
+      return owner === undefined || owner === channel.id ? undefined : 'ssrc_owned';
+    });
+    return control.ok ? { ...NOTHING, control: { rtcp: control.value, tipAllowed } } : drop(control.reason);
   }
 
   #mediaRtcp(channel: Channel, datagram: Uint8Array, verified: VerifiedRtcp): OracleVerdict {
@@ -299,16 +311,23 @@ function drop(name: DropName): OracleVerdict {
   return { drop: name, ...NOTHING };
 }
 
-/** Egress: `below_level` before `set_not_installed` (WIRE.md 9). */
+/** Egress (WIRE.md 9): the level first, it holds whatever else is true of the receiver. */
 function refusalOf(receiver: Channel, spiWord: number): DropName | undefined {
   if (RANK[receiver.parameters.level] < RANK[receiver.conference.requiredLevel]) return 'below_level';
+  if (!receiver.parameters.ready || receiver.crypto === undefined) return 'not_ready';
   return receiver.acked.has(spiWord) ? undefined : 'set_not_installed';
 }
 
-/** WIRE.md 3: a media SSRC's RTCP that fits neither sender key nor channel keys. */
-function mediaRtcpVerdict(media: DropName, feedback: DropName): DropName {
-  return media === 'malformed' && feedback === 'malformed' ? 'malformed' : 'auth_failed';
+/**
+ * Of a media SSRC's RTCP only this can be media RTCP, and under channel keys it may send receiver reports and feedback only
+ * (WIRE.md 3): the first packet's header, which is in clear and authenticated either way, tells which keys to try.
+ */
+function isBareSenderReport(datagram: Uint8Array): boolean {
+  return datagram[1] === RTCP_SR && (datagram[0]! & 0x1f) === 0;
 }
+
+/** SDES belongs to every compound (RFC 3550 §6.1). */
+const FEEDBACK_TYPES: ReadonlySet<number> = new Set([RTCP_RR, RTCP_SDES, RTCP_RTPFB, RTCP_PSFB]);
 
 /** The packet as receivers with this sink and payload type get it. */
 function variant(
