@@ -32,7 +32,8 @@ export async function createSelfSigned(
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: serial.toString('hex'),
-      name: [{ CN: [{ utf8String: commonName }] }], // as an object: in a plain string the library reads quotes and #
+      // As an object: in a plain string the library reads quotes, backslashes and # as syntax.
+      name: new x509.Name([{ CN: [{ utf8String: commonName }] }]),
       notBefore: new Date(now - CLOCK_SKEW_MS),
       notAfter: new Date(now + VALIDITY_MS),
       signingAlgorithm: algorithm,

@@ -36,9 +36,8 @@ export class KeyShare {
   agree(peerPublicKey: Uint8Array): Secret | undefined {
     const point = asBuffer(peerPublicKey);
     try {
+      // RFC 8422 §5.4.1: uncompressed points only, which the length tells; werift's library would take compressed ones.
       if (point.length !== PUBLIC_KEY_BYTES.get(this.group)) return undefined;
-      // RFC 8422 §5.4.1: uncompressed points only.
-      if (this.group === GROUP.secp256r1 && point[0] !== 4) return undefined;
       const shared = this.#privateKey.use((key) => werift.prfPreMasterSecret(point, asBuffer(key), this.group));
       // RFC 8422 §5.11: a point of small order gives a secret that everybody knows.
       if (shared.every((byte) => byte === 0)) return undefined;

@@ -103,6 +103,10 @@ export class Reassembler {
     return bytes;
   }
 
+  get heldMessages(): number {
+    return this.#slots.size;
+  }
+
   add(fragment: Fragment): void {
     const ahead = fragment.sequence - this.#next;
     if (ahead < 0 || ahead > DTLS_MAX_MESSAGES_AHEAD) return;

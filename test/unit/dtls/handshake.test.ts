@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PROFILE_SIZES } from '../../../src/dtls/association.js';
+import { PROFILE_SIZES, type SrtpProfile } from '../../../src/dtls/association.js';
 import { fingerprintOf } from '../../../src/dtls/certificate.js';
 import { GROUP } from '../../../src/dtls/werift/messages.js';
 import { ALL_PROFILES, certificates, expectEstablished, Pair } from './pair.js';
@@ -16,5 +16,16 @@ describe('a handshake', () => {
     expect(keys.local.length).toBe(PROFILE_SIZES[profile].key + PROFILE_SIZES[profile].salt);
     const promised = fingerprintOf(certificates.server.certificatePem, 'sha-256');
     expect(keys.peerFingerprint).toBe(Buffer.from(promised.value).toString('hex'));
+  });
+
+  it('takes the first profile of the server that the client offers', () => {
+    const choose = (client: readonly SrtpProfile[], server: readonly SrtpProfile[]) => {
+      const pair = new Pair({ client: { profiles: client }, server: { profiles: server } }).start().run();
+      expectEstablished(pair);
+      return pair.keys.client[0]!.profile;
+    };
+    expect(choose([1, 7, 8], [8, 7, 1])).toBe(8);
+    expect(choose([8, 7, 1], [1, 7, 8])).toBe(1);
+    expect(choose([7, 1], [8, 7, 1])).toBe(7);
   });
 });

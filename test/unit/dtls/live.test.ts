@@ -12,6 +12,12 @@ const SIDES: readonly Side[] = ['client', 'server'];
 const FATAL = Uint8Array.of(2, 40);
 const CLOSE_NOTIFY = Uint8Array.of(1, 0);
 
+/** The first part of a message that never comes whole. */
+function incomplete(sequence: number): Uint8Array {
+  const fragment = { type: HANDSHAKE.certificate, sequence, length: 4000, offset: 9, bytes: new Uint8Array(50) };
+  return record(CONTENT.handshake, frameFragment(fragment));
+}
+
 function expectUntouched(pair: Pair, act: () => void): void {
   const before = pair.sent.length;
   act();
@@ -34,8 +40,10 @@ describe('a live association', () => {
         hello,
         secondHello,
         ...pair.sent.map((datagram) => datagram.bytes),
+        ...Array.from({ length: 12 }, (_, sequence) => incomplete(sequence)),
       ]) {
         pair.input(side, { type: 'datagram', bytes });
+        expect(pair.engines[side].heldBytes).toBe(0);
       }
     });
   });
@@ -100,6 +108,14 @@ describe('an alert that anybody could have sent', () => {
     const alert = record(CONTENT.alert, FATAL);
     const pair = new Pair({ network: (from, bytes) => (from === side ? [bytes] : [alert, bytes, alert]) });
     expectEstablished(pair.start().run());
+  });
+
+  it('is forgotten when the handshake moves after it', () => {
+    // Lost are HelloVerifyRequest and the hello that answers it, so that the client still waits when the alert falls due.
+    const pair = new Pair({ network: (_from, bytes, i) => (i === 1 || i === 4 ? [] : [bytes]) }).start();
+    pair.input('client', { type: 'datagram', bytes: record(CONTENT.alert, FATAL) });
+    expectEstablished(pair.run());
+    expect(pair.now).toBe(START + DTLS_PLAINTEXT_ALERT_GRACE_MS);
   });
 
   it('ends a handshake that stands still, and is reported', () => {
@@ -168,11 +184,17 @@ describe('a flood of handshake fragments', () => {
   });
 
   it('does not shut out the genuine handshake', () => {
-    const poison = Array.from({ length: 9 }, (_, sequence) => {
-      const body = { type: HANDSHAKE.certificate, sequence, length: 4000, offset: 9, bytes: new Uint8Array(50) };
-      return record(CONTENT.handshake, frameFragment(body));
-    });
+    const poison = Array.from({ length: 9 }, (_, sequence) => incomplete(sequence));
     expectEstablished(new Pair({ network: (_from, bytes) => [...poison, bytes] }).start().run());
+  });
+
+  it('cannot put a Finished in plaintext before the genuine one', () => {
+    const poison = Array.from({ length: 9 }, (_, sequence) => {
+      const message = { type: HANDSHAKE.finished, sequence, body: new Uint8Array(12) };
+      return record(CONTENT.handshake, frameMessage(message));
+    });
+    const small = { client: { mtuBytes: 256 }, server: { mtuBytes: 256 } };
+    expectEstablished(new Pair({ ...small, network: (_from, bytes) => [...poison, bytes] }).start().run());
   });
 
   it('of records with numbers near the end of their space changes nothing', () => {

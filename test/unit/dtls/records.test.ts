@@ -143,12 +143,16 @@ describe('reassembly', () => {
     expect(reassembler.heldBytes).toBe(DTLS_MAX_HANDSHAKE_MESSAGE_BYTES);
     reassembler.add(piece(0, 1, large));
     expect(reassembler.heldBytes).toBe(2 * DTLS_MAX_HANDSHAKE_MESSAGE_BYTES);
+    const empty = Array.from({ length: 1000 }, (_, sequence) => piece(0, 0, { sequence, length: 0 }));
+    expect(collect(...empty).heldMessages).toBe(DTLS_MAX_MESSAGES_AHEAD + 1);
   });
 
   it('forgets a message that is cut into more pieces than anybody honest cuts', () => {
-    const crumbs = Array.from({ length: 50 }, (_, i) => piece(2 * i, 2 * i + 1));
-    expect(collect(...crumbs, piece(0, 50)).peek()).toBeUndefined();
-    expect(collect(...crumbs, piece(0, 50), piece(50, 100)).peek()?.body).toEqual(body);
+    const evens = Array.from({ length: 50 }, (_, i) => piece(2 * i, 2 * i + 1));
+    const odds = Array.from({ length: 50 }, (_, i) => piece(2 * i + 1, 2 * i + 2));
+    expect(collect(...evens.slice(0, 20), ...odds.slice(0, 19), piece(39, 100)).peek()?.body).toEqual(body);
+    expect(collect(...evens, ...odds).peek()).toBeUndefined();
+    expect(collect(...evens, piece(0, 50), piece(50, 100)).peek()?.body).toEqual(body);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 /** Every state of both roles against every type of handshake message: only the one whose turn it is moves anything. */
 import { describe, expect, it } from 'vitest';
+import { concat } from '../../../src/base/bytes.js';
 import { ClientHandshake } from '../../../src/dtls/werift/client.js';
 import type { Handshake, Outgoing, Step } from '../../../src/dtls/werift/handshake.js';
 import { loadIdentity } from '../../../src/dtls/werift/identity.js';
@@ -15,7 +16,7 @@ function make(side: Side): Handshake {
 }
 
 /** A genuine handshake, message by message; `probe` sees each role before each message that it accepts, and at the end. */
-function walk(probe: (side: Side, role: Handshake, expected: number | undefined) => void): void {
+function walk(probe: (side: Side, role: Handshake, expected: number | undefined, body: Uint8Array) => void): void {
   const roles: Record<Side, Handshake> = { client: make('client'), server: make('server') };
   const queue: { to: Side; message: HandshakeMessage }[] = [];
   const take = (from: Side, step: Step) => {
@@ -29,11 +30,12 @@ function walk(probe: (side: Side, role: Handshake, expected: number | undefined)
   take('server', roles.server.start());
   take('client', roles.client.start());
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    probe(next.to, roles[next.to], next.message.type);
+    probe(next.to, roles[next.to], next.message.type, next.message.body);
     take(next.to, roles[next.to].message(next.message));
   }
-  probe('client', roles.client, undefined);
-  probe('server', roles.server, undefined);
+  const nothing = new Uint8Array(0);
+  probe('client', roles.client, undefined, nothing);
+  probe('server', roles.server, undefined, nothing);
 }
 
 describe('a role', () => {
@@ -58,10 +60,13 @@ describe('a role', () => {
   });
 
   it('refuses a malformed message in its turn, and its place stays open', () => {
-    walk((_side, role, expected) => {
+    walk((_side, role, expected, genuine) => {
       // Certificate may be an empty list and Finished is bytes alone: what is wrong with those fails (forgery.test.ts).
       if (expected === undefined || expected === HANDSHAKE.finished) return;
-      for (const body of [Uint8Array.of(1), Uint8Array.of(0xfe, 0xfd, 0xff), new Uint8Array(200).fill(255)]) {
+      const longer = concat(genuine, new Uint8Array(1));
+      const noise = [Uint8Array.of(1), Uint8Array.of(0xfe, 0xfd, 0xff), new Uint8Array(200).fill(255)];
+      const shorter = genuine.length > 0 ? [genuine.subarray(0, -1)] : [];
+      for (const body of [...noise, ...shorter, longer]) {
         expect(role.message({ type: expected, sequence: 1, body }).type, `message ${expected}`).toBe('refused');
       }
     });
