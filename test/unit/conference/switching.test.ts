@@ -161,14 +161,16 @@ describe('refresh points (S3)', () => {
     expect(d.send({ type: 'refresh-wanted', receiver: 22, sink: 3 })).toEqual([]);
   });
 
-  it('a source without refresh flag is asked once a switch-over', () => {
-    const d = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
-    d.join(1, 'plain');
-    d.join(2, 'plain');
-    d.negotiated(videoOf(1), { trailingByte: false });
-    d.advance(60_000);
-    for (const camera of [12, 22]) {
-      expect(d.of('request-refresh').filter((effect) => effect.channel === camera)).toHaveLength(1);
+  it('a source without refresh flag, with TIP or without, is asked once a switch-over', () => {
+    const plain = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
+    plain.join(1, 'plain');
+    plain.join(2, 'plain');
+    const tip = new Driver();
+    tip.enter(1, { video: { trailingByte: false } });
+    tip.enter(2, { video: { trailingByte: false } });
+    for (const d of [plain, tip]) {
+      d.advance(60_000);
+      expect(d.of('request-refresh').map((effect) => effect.channel)).toEqual([22, 12]);
     }
   });
 
