@@ -163,7 +163,7 @@ export type Effect =
       /** The particulars, for `makeEvent`. */
       readonly cause: string;
     }
-  /** The last member left, or the conference was closed. */
+  /** The last member left, or the conference was closed. (A first joiner that is refused gives none: nobody was there.) */
   | { readonly type: 'empty' }
   /** The event was refused; for a debug log. */
   | { readonly type: 'illegal'; readonly event: ConferenceEvent['type']; readonly why: IllegalReason };

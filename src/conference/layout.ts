@@ -33,16 +33,29 @@ export interface VideoReceiver {
   readonly shown: ReadonlyMap<number, SourceKey>;
 }
 
+/** All video sources of a conference, indexed once for all receivers. */
+export interface VideoSources {
+  /** The loudest first, then earlier speakers. */
+  readonly ranking: readonly VideoSource[];
+  readonly owners: ReadonlyMap<SourceKey, MemberId>;
+}
+
+export function indexSources(ranking: readonly VideoSource[]): VideoSources {
+  const owners = new Map<SourceKey, MemberId>();
+  for (const { member, channel, cameras } of ranking) {
+    for (const camera of cameras) owners.set(sourceKey(channel, camera), member);
+  }
+  return { ranking, owners };
+}
+
 /**
  * Site switching. The first of the ranking that is not the receiver itself (so the loudest sees the one before it) takes the
  * displays: each camera at its own place; a single camera at center; of several cameras on a single display the one
  * where the talker is. Displays that it leaves free keep what they show; empty ones go to earlier speakers.
- * @param ranking all sources, the loudest first, then earlier speakers.
  */
-export function layoutSite(receiver: VideoReceiver, ranking: readonly VideoSource[]): Edge[] {
+export function layoutSite(receiver: VideoReceiver, { ranking, owners }: VideoSources): Edge[] {
   const displays = placesOf(maskOf(receiver.displays));
-  const others = ranking.filter((source) => source.member !== receiver.member);
-  const first = others[0];
+  const first = ranking[0]?.member === receiver.member ? ranking[1] : ranking[0];
   if (first === undefined || displays.length === 0) return [];
 
   const plan = new Map<number, SourceKey>();
@@ -53,7 +66,6 @@ export function layoutSite(receiver: VideoReceiver, ranking: readonly VideoSourc
     if (plan.size === 0) plan.set(displays[0]!, sourceKey(first.channel, talkingCamera(first)));
   }
 
-  const available = new Set(others.flatMap((source) => source.cameras.map((at) => sourceKey(source.channel, at))));
   const used = new Set(plan.values());
   const put = (display: number, key: SourceKey) => {
     plan.set(display, key);
@@ -61,12 +73,15 @@ export function layoutSite(receiver: VideoReceiver, ranking: readonly VideoSourc
   };
   for (const display of displays) {
     const kept = receiver.shown.get(display);
-    if (!plan.has(display) && kept !== undefined && available.has(kept) && !used.has(kept)) put(display, kept);
+    if (plan.has(display) || kept === undefined || used.has(kept)) continue;
+    const owner = owners.get(kept);
+    if (owner !== undefined && owner !== receiver.member) put(display, kept);
   }
   for (const display of displays) {
     if (plan.has(display)) continue;
     const seen = new Set([...plan.values()].map(channelOf));
-    for (const source of others.slice(1)) {
+    for (const source of ranking) {
+      if (source.member === receiver.member || source.member === first.member) continue;
       // An endpoint with a camera for this very place may take several displays, any other only one.
       const camera = source.cameras.includes(display)
         ? display

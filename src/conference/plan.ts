@@ -7,6 +7,7 @@ import { levelOfConference } from '../security/levels.js';
 import type { Channel, Edge, Effect, Member, State } from './contract.js';
 import {
   type ForwardedAudio,
+  indexSources,
   layoutAudio,
   layoutSite,
   placesOf,
@@ -178,6 +179,7 @@ function routeVideo(work: Work): void {
     const sinks = shown.get(edge.receiver) ?? new Map<number, SourceKey>();
     shown.set(edge.receiver, sinks.set(edge.sink, sourceKey(edge.source, edge.position)));
   }
+  const sources = indexSources(ranking);
   const edges: Edge[] = [];
   for (const member of state.members.values()) {
     const channel = liveChannel(member, 'video');
@@ -186,7 +188,7 @@ function routeVideo(work: Work): void {
     edges.push(
       ...layoutSite(
         { member: member.id, channel: channel.id, displays, shown: shown.get(channel.id) ?? new Map() },
-        ranking,
+        sources,
       ),
     );
   }

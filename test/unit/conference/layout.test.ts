@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Edge } from '../../../src/conference/contract.js';
 import {
   type ForwardedAudio,
+  indexSources,
   layoutAudio,
   layoutSite,
   placesOf,
@@ -92,7 +93,7 @@ describe('site switching', () => {
       lines.push(`== ${title}`, `   ${'loudest first'.padEnd(32)}   left        | center      | right`);
       let shown = new Map<number, SourceKey>();
       for (const ranking of rankings) {
-        const edges = layoutSite({ member: 5, channel: 50, displays, shown }, ranking);
+        const edges = layoutSite({ member: 5, channel: 50, displays, shown }, indexSources(ranking));
         shown = shownBy(edges);
         const who = ranking.map((s) => `${NAMES[s.member]}(${s.cameras.length})`).join(' ');
         lines.push(`   ${who.padEnd(32)} : ${show(edges)}`);
@@ -112,8 +113,8 @@ describe('site switching', () => {
       const displays = placesOf(random.int(8) * 2);
       const shown = new Map(displays.map((d) => [d, sourceKey(10 * (1 + random.int(6)), 1 + random.int(3))]));
       const receiver = { member: 5, channel: 50, displays, shown };
-      const edges = layoutSite(receiver, ranking);
-      expect(layoutSite(receiver, ranking)).toEqual(edges);
+      const edges = layoutSite(receiver, indexSources(ranking));
+      expect(layoutSite(receiver, indexSources(ranking))).toEqual(edges);
       const keys = edges.map((edge) => sourceKey(edge.source, edge.position));
       expect(new Set(keys).size).toBe(keys.length);
       expect(edges.map((edge) => edge.sink)).toEqual([...new Set(edges.map((edge) => edge.sink))].sort());

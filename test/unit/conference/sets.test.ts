@@ -124,6 +124,20 @@ describe('group parameter sets (WIRE.md 10)', () => {
     expect(keys.at(50_000)).toEqual(['drop 3']);
   });
 
+  it('a leaver that has not ACKed keeps the old set alive no longer than those who stay do', () => {
+    const keys = three();
+    keys.add(4);
+    keys.ack(4, 1);
+    keys.now = 20_000;
+    keys.remove([3]);
+    keys.ack(1, 3);
+    keys.ack(2, 3);
+    keys.now = 21_000;
+    keys.remove([4]);
+    expect(setsDeadline(keys.sets)).toBe(26_000);
+    expect(keys.at(26_000)).toEqual(['drop 1']);
+  });
+
   it('an ACK counts once, for a set that was sent there and lives; a newer one stands for the older', () => {
     const keys = three();
     expect(keys.ack(1, 1)).toBe('refused');
@@ -163,6 +177,14 @@ describe('group parameter sets (WIRE.md 10)', () => {
     expect(keys.add(30, 'certificate 3')).toEqual(['send 1>30']);
     keys.now = 1_100;
     expect(keys.remove([3], true)).toEqual(['make 3', 'send 3>1', 'send 3>2', 'send 3>30']);
+  });
+
+  it('calls that share a certificate (a gateway) are not returning when one of them hangs up', () => {
+    const keys = three();
+    keys.add(30, 'certificate 3');
+    keys.now = 1_100;
+    expect(keys.remove([3])).toEqual([]);
+    expect(setsDeadline(keys.sets)).toBe(MIN_SET_INTERVAL_MS);
   });
 
   it('attack: a returning endpoint floods the others with sets - at most 4 are alive, then it waits for a place', () => {

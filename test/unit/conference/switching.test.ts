@@ -161,12 +161,17 @@ describe('refresh points (S3)', () => {
     expect(d.send({ type: 'refresh-wanted', receiver: 22, sink: 3 })).toEqual([]);
   });
 
-  it('a source without refresh flag is asked once a switch-over', () => {
-    const d = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
-    d.join(1, 'plain');
-    d.join(2, 'plain');
-    d.advance(60_000);
-    expect(d.of('request-refresh').filter((effect) => effect.channel === 12)).toHaveLength(1);
+  it('a source without refresh flag, with TIP or without, is asked once a switch-over', () => {
+    const plain = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
+    plain.join(1, 'plain');
+    plain.join(2, 'plain');
+    const tip = new Driver();
+    tip.enter(1, { video: { trailingByte: false } });
+    tip.enter(2, { video: { trailingByte: false } });
+    for (const d of [plain, tip]) {
+      d.advance(60_000);
+      expect(d.of('request-refresh').map((effect) => effect.channel)).toEqual([22, 12]);
+    }
   });
 
   it('a display that TIP adds later on a plain channel is planned and refreshed', () => {
