@@ -58,6 +58,7 @@ bool asBytes(napi_env env, napi_value v, uint8_t*& data, size_t& length) {
   return type == napi_uint8_array;
 }
 
+// An empty string is no address.
 bool asAddress(napi_env env, napi_value v, uint16_t port, Address& out, bool& empty) {
   char text[64];
   size_t length = 0;
@@ -67,8 +68,11 @@ bool asAddress(napi_env env, napi_value v, uint16_t port, Address& out, bool& em
 }
 
 napi_value copyOut(napi_env env, const std::vector<uint8_t>& bytes) {
-  napi_value out = nullptr;
-  if (napi_create_buffer_copy(env, bytes.size(), bytes.data(), nullptr, &out) != napi_ok) return nullptr;
+  napi_value buffer = nullptr, out = nullptr;
+  void* data = nullptr;
+  NAPI_OK(napi_create_arraybuffer(env, bytes.size(), &data, &buffer));
+  if (!bytes.empty()) std::memcpy(data, bytes.data(), bytes.size());
+  NAPI_OK(napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &out));
   return out;
 }
 
@@ -255,13 +259,11 @@ napi_value closeRelay(napi_env env, napi_callback_info info) {
 
 // --- the harness ---------------------------------------------------------------------------------------------------
 
-struct CoreHandle {
-  std::unique_ptr<Harness> harness;
-};
+using CoreHandle = std::unique_ptr<Harness>;
 
 napi_value createCore(napi_env env, napi_callback_info) {
   napi_value out = nullptr;
-  auto* h = new CoreHandle{std::make_unique<Harness>()};
+  auto* h = new CoreHandle(new Harness);
   const auto collect = [](napi_env, void* data, void*) { delete static_cast<CoreHandle*>(data); };
   NAPI_OK(napi_create_object(env, &out));
   NAPI_OK(napi_type_tag_object(env, out, &CORE_TAG));
@@ -272,7 +274,7 @@ napi_value createCore(napi_env env, napi_callback_info) {
 Harness* harnessOf(napi_env env, Arguments& a, napi_callback_info info, size_t expected) {
   CoreHandle* h = nullptr;
   if (!a.read(env, info, expected) || !unwrap(env, a.values[0], CORE_TAG, h)) return nullptr;
-  return h->harness.get();
+  return h->get();
 }
 
 napi_value coreApply(napi_env env, napi_callback_info info) {
@@ -339,8 +341,8 @@ napi_value coreOutputs(napi_env env, napi_callback_info info) {
 napi_value coreStateHash(napi_env env, napi_callback_info info) {
   Arguments a;
   Harness* h = harnessOf(env, a, info, 1);
-  napi_value out = nullptr;
   if (h == nullptr) return fail(env, "core");
+  napi_value out = nullptr;
   NAPI_OK(napi_create_bigint_uint64(env, h->core().stateHash(), &out));
   return out;
 }
@@ -355,7 +357,7 @@ napi_value closeCore(napi_env env, napi_callback_info info) {
   Arguments a;
   CoreHandle* h = nullptr;
   if (!a.read(env, info, 1) || !unwrap(env, a.values[0], CORE_TAG, h)) return fail(env, "core");
-  h->harness.reset();
+  h->reset();
   return nullptr;
 }
 

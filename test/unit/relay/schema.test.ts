@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import * as limits from '../../../src/base/limits.js';
+import { addon } from '../../../src/relay/addon.js';
+import { DROP_NAMES } from '../../../src/relay/contract.js';
+import * as schema from '../../../src/relay/schema.js';
+
+const native = addon().constants();
+
+describe('what JavaScript and native/ must agree on', () => {
+  it('every native limit is the limit of the same name in base/limits.ts', () => {
+    const ours: Record<string, number> = { ...limits };
+    const mirrored = Object.entries(native).filter(([name]) => /^(MAX|RELAY|REPLAY|KEY|PREVIOUS|ACTIVITY)_/.test(name));
+    expect(mirrored.length).toBe(19);
+    for (const [name, value] of mirrored) expect([name, value]).toEqual([name, ours[name]]);
+  });
+
+  it('every number of schema.ts is the number of schema.h, and none is missing on either side', () => {
+    const tables: readonly (readonly [string, Readonly<Record<string, number>>])[] = [
+      ['OPCODE_', schema.OPCODES],
+      ['EVENT_', schema.EVENTS],
+      ['MEDIA_', schema.MEDIA],
+      ['TRANSPORT_', schema.TRANSPORTS],
+      ['LEVEL_', schema.LEVELS],
+      ['PARAMETER_', schema.PARAMETER_FLAGS],
+      ['THREAD_COUNTER_', schema.THREAD_COUNTERS],
+      ['CHANNEL_COUNTER_', schema.CHANNEL_COUNTERS],
+    ];
+    for (const [prefix, table] of tables) {
+      const theirs = Object.entries(native).filter(([name]) => name.startsWith(prefix));
+      const ours = Object.entries(table).map(([name, value]) => [prefix + name.replaceAll('-', '_'), value]);
+      expect(theirs.sort()).toEqual(ours.sort());
+    }
+    expect([native.THREAD_WORDS, native.CHANNEL_WORDS]).toEqual([schema.THREAD_WORDS, schema.CHANNEL_WORDS]);
+  });
+
+  it('drops have the same names in the same order', () => {
+    expect(addon().dropNames()).toEqual([...DROP_NAMES]);
+  });
+});
