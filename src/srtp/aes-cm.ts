@@ -47,7 +47,9 @@ export function cmCounter(salt: Uint8Array, ssrc: number, index: number): Uint8A
 export function aesCm(session: CmSession, ssrc: number, index: number, data: Uint8Array): Uint8Array {
   if (data.length === 0) return data;
   const name = session.cipher.symmetricKeySize === 32 ? 'aes-256-ctr' : 'aes-128-ctr';
-  return createCipheriv(name, session.cipher, cmCounter(session.salt, ssrc, index)).update(data);
+  const out = createCipheriv(name, session.cipher, cmCounter(session.salt, ssrc, index)).update(data);
+  // A plain array: a Buffer's slice() would share memory where callers expect a copy.
+  return new Uint8Array(out.buffer, out.byteOffset, out.length);
 }
 
 /** HMAC-SHA1 over the concatenation, all 20 bytes; users take the first 10. */
