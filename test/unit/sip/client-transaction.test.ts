@@ -111,7 +111,10 @@ function check(make: () => ClientTransaction, table: typeof INVITE_TABLE): void 
     for (const event of Object.keys(EVENTS) as Event[]) {
       const t = make();
       let now = 0;
-      for (const step of path) t.receive(EVENTS[step], step === 'late' ? (now += 40_000) : now);
+      for (const step of path) {
+        if (step === 'late') now += 40_000;
+        t.receive(EVENTS[step], now);
+      }
       outputs(t);
       expect(t.state).toBe(state as ClientState);
       t.receive(EVENTS[event], event === 'late' ? now + 40_000 : now);
