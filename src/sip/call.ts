@@ -9,6 +9,7 @@ import { type Dialog, dialogKey, dialogRequest } from './dialog.js';
 import { TimerQueue } from './timer-queue.js';
 import { type TransactionKey, TransactionLayer } from './transaction-layer.js';
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export const TIMEOUT_MS = 64 * SIP_T1_MS;
 
 /**
@@ -183,7 +184,7 @@ export class CallTable {
 export function bodyText(message: SipMessage): string | undefined {
   if (message.body.length === 0) return undefined;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(message.body);
+    return UTF8.decode(message.body);
   } catch {
     return undefined;
   }

@@ -21,12 +21,19 @@ export class ClientHalf {
     if (table.calls.has(id)) throw new Error(`call ${id} exists already`);
     const info = table.layer.connection(connection);
     const uri = parseSipUri(target);
-    if (info === undefined) return this.#fail(id, 503, 'no such connection');
+    if (info === undefined) {
+      this.#fail(id, 503, 'no such connection');
+      return;
+    }
     if (uri === undefined || uri.headers !== undefined || parseSipUri(from) === undefined) {
-      return this.#fail(id, 400, 'target and from must be sip: or sips: URIs');
+      this.#fail(id, 400, 'target and from must be sip: or sips: URIs');
+      return;
     }
     const sips = uri.scheme === 'sips';
-    if (sips && !info.secure) return this.#fail(id, 403, 'sips: needs a TLS connection');
+    if (sips && !info.secure) {
+      this.#fail(id, 403, 'sips: needs a TLS connection');
+      return;
+    }
     const localTag = table.options.random();
     const body = sdpBody(sdp);
     const headers: SipHeader[] = [

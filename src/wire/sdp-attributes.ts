@@ -61,13 +61,18 @@ function parseFingerprint(value: string): SdpFingerprint | string | undefined {
   if (!isToken(algorithm) || hex.length === 0 || hex.length % 3 !== 2) return undefined;
   const bytes = new Uint8Array((hex.length + 1) / 3);
   for (let i = 0; i < bytes.length; i++) {
-    const pair = hex.slice(3 * i, 3 * i + 2);
-    if (!/^[0-9a-fA-F]{2}$/.test(pair)) return undefined;
-    if (i > 0 && hex.charAt(3 * i - 1) !== ':') return undefined;
-    bytes[i] = Number.parseInt(pair, 16);
+    const byte = hexDigit(hex.charCodeAt(3 * i)) * 16 + hexDigit(hex.charCodeAt(3 * i + 1));
+    if (Number.isNaN(byte) || (i > 0 && hex.charCodeAt(3 * i - 1) !== 58)) return undefined;
+    bytes[i] = byte;
   }
   if (algorithm !== 'sha-256' && algorithm !== 'sha-384' && algorithm !== 'sha-512') return algorithm;
   return bytes.length === DIGEST_BYTES[algorithm] ? { algorithm, value: bytes } : undefined;
+}
+
+function hexDigit(c: number): number {
+  if (c >= 48 && c <= 57) return c - 48;
+  const letter = c | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : Number.NaN;
 }
 
 /** `sha-256 AB:CD:...`, upper case as RFC 8122 §5 writes it. */

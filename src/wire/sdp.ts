@@ -13,6 +13,8 @@ import type {
 import { addressFamily, isHostName } from './sip-address.js';
 import { isToken, parseDigits } from './sip-scan.js';
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 interface Line {
   readonly type: string;
   readonly value: string;
@@ -27,7 +29,7 @@ export function parseSdp(input: string | Uint8Array): Result<Sdp, SdpRefusalReas
   if (typeof input === 'string') text = input;
   else {
     try {
-      text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(input);
+      text = UTF8.decode(input);
     } catch {
       return refuse('not-utf8');
     }

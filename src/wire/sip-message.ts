@@ -250,7 +250,7 @@ function oneLine(value: string): string {
   let from = skipSpace(value, 0);
   for (let i = from; i < value.length; i++) {
     const c = value.charCodeAt(i);
-    if (c >= 32 && c !== 127) continue;
+    if ((c >= 32 && c !== 127) || c === 9) continue;
     out += `${value.slice(from, i)} `;
     from = i + 1;
   }

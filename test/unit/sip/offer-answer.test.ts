@@ -253,7 +253,7 @@ describe('our offer and the answer to it', () => {
   });
 
   const misfits: readonly (readonly [what: string, from: string | RegExp, to: string, reason: string])[] = [
-    ['an m-line fewer', /m=video[^]*/, '', 'media-count'],
+    ['an m-line fewer', /m=video.*/s, '', 'media-count'],
     ['another kind of media', 'm=video', 'm=audio', 'media-type'],
     ['security downgrade: plain RTP in answer to DTLS', 'UDP/TLS/RTP/SAVPF', 'RTP/AVP', 'protocol'],
     ['a codec that was not offered', 'rtpmap:111 opus/48000/2', 'rtpmap:111 PCMU/8000', 'codec'],

@@ -119,7 +119,7 @@ const refusals: readonly (readonly [what: string, text: string, reason: SdpRefus
   ['two spaces in the m-line', change('audio 9', 'audio  9'), 'media-line'],
   ['too many m-lines', MINIMAL + 'm=audio 9 RTP/AVP 0\n'.repeat(SDP_MAX_MEDIA), 'too-many-media'],
   ['too many lines', MINIMAL + 'a=x\n'.repeat(SDP_MAX_LINES), 'too-many-lines'],
-  ['too many bytes', MINIMAL + `a=${'x'.repeat(33_000)}\n`, 'too-large'],
+  ['too many bytes', `${MINIMAL}a=${'x'.repeat(33_000)}\n`, 'too-large'],
 ];
 
 describe('a malformed description is refused with its reason', () => {
