@@ -39,7 +39,7 @@ async function issue(
 ) {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: [{ CN: [names[0] ?? 'claviger'] }],
+    subject: commonName(names[0] ?? 'claviger'),
     issuer: ca.certificate.subjectName,
     notBefore: new Date(now - DAY_MS),
     notAfter: new Date(now + SERVER_DAYS * DAY_MS),
@@ -60,10 +60,15 @@ async function issue(
   return { certificatePem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
 }
 
+/** As an object: in a plain string the library reads quotes, backslashes and # as syntax. */
+function commonName(text: string): x509.Name {
+  return new x509.Name([{ CN: [{ utf8String: text }] }]);
+}
+
 async function createCa(now: number) {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: [{ CN: [`Claviger CA ${hostname()}`] }],
+    name: commonName(`Claviger CA ${hostname()}`),
     notBefore: new Date(now - DAY_MS),
     notAfter: new Date(now + CA_YEARS * 365 * DAY_MS),
     keys,
