@@ -102,6 +102,8 @@ void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, uint8_
   Variant* variant = nullptr;
   for (Channel* to : c.conference->channels) {
     if (to->member == c.member || to->media != c.media) continue;
+    // Nobody routed it there: a member that is still being set up is passed over, which is no refusal to count.
+    if (!to->proven || !to->ready) continue;
     if (const Drop drop = admit(c, *to, set); drop != Drop::none) {
       countDrop(*to, drop);
       continue;

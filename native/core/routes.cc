@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "switch.h"
@@ -11,6 +12,9 @@ namespace {
 
 using Sink = std::pair<Channel*, uint8_t>;
 Sink sinkOf(const Edge& e) { return {e.receiver, e.sink}; }
+// One source as one receiver gets it.
+using Given = std::tuple<Channel*, uint8_t, Channel*>;
+Given streamOf(const Edge& e) { return {e.source, e.position, e.receiver}; }
 bool sameSource(const Edge& a, const Edge& b) { return a.source == b.source && a.position == b.position; }
 
 }  // namespace
@@ -27,21 +31,32 @@ bool Switch::setRoutes(Conference& conference, Media media, std::vector<Edge>& p
     if (e.active) shown.emplace(sinkOf(e), e);
   }
   std::set<Sink> taken;
+  std::set<Given> given;
+  std::set<Given> begun;
   std::vector<Edge> edges;
   edges.reserve(planned.size() * 2);
   for (Edge& e : planned) {
-    if (!taken.insert(sinkOf(e)).second) continue;  // a display shows one picture: the first one named
+    // A display shows one picture, and a receiver gets a stream once: the first edge named.
+    if (taken.count(sinkOf(e)) != 0 || !given.insert(streamOf(e)).second) continue;
+    taken.insert(sinkOf(e));
     e.planned = true;
     const auto old = shown.find(sinkOf(e));
     const bool same = old != shown.end() && sameSource(old->second, e);
-    // Without a refresh flag no refresh point will ever be seen; without an old picture there is nothing to keep.
-    e.active = old == shown.end() || same || !e.source->trailingByte;
+    // Without a refresh flag no refresh point will ever be seen.
+    e.active = same || !e.source->trailingByte;
     edges.push_back(e);
-    if (e.active && !same) events_.switched(e.receiver->id, e.sink, e.source->id, e.position);
-    if (e.active) continue;
+    if (e.active && !same) {
+      events_.switched(e.receiver->id, e.sink, e.source->id, e.position);
+      begun.insert(streamOf(e));
+    }
+    if (e.active || old == shown.end()) continue;
     edges.push_back(old->second);
     edges.back().planned = false;
   }
+  // What moved to another sink at once leaves the old one.
+  edges.erase(std::remove_if(edges.begin(), edges.end(),
+                             [&](const Edge& e) { return !e.planned && begun.count(streamOf(e)) != 0; }),
+              edges.end());
   installPlan(conference, media, edges);
   return true;
 }
@@ -70,17 +85,18 @@ void Switch::installPlan(Conference& conference, Media media, std::vector<Edge>&
   plan.edges.swap(edges);
   for (Edge& e : plan.edges) {
     if (e.active || !e.planned) continue;
-    const auto old = active.find(sinkOf(e));
-    if (old != active.end()) {
-      e.retires = old->second;
-    } else {
-      activate(plan, e);  // the old source has gone: there is no picture to keep
-    }
+    if (const auto old = active.find(sinkOf(e)); old != active.end()) e.retires = old->second;
   }
 }
 
 void Switch::activate(RoutePlan& plan, Edge& edge) {
   if (edge.retires != NO_EDGE) plan.edges[edge.retires].active = false;
+  // The stream may still be shown at another sink of this receiver that waits for its next source. Given twice it would
+  // be a replay there, so it moves; the other sink keeps its last picture until its own source's refresh point.
+  const EdgeRange range = edge.source->edges[edge.position];
+  for (uint32_t i = range.begin; i < range.end; i++) {
+    if (plan.edges[i].receiver == edge.receiver) plan.edges[i].active = false;
+  }
   edge.active = true;
   events_.switched(edge.receiver->id, edge.sink, edge.source->id, edge.position);
 }

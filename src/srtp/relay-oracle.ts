@@ -194,7 +194,7 @@ export class RelayOracle {
     const trailing = parameters.trailingByte ? 1 : 0;
     const parsed = parseEktRtpHeader(datagram, trailing);
     if (!parsed.ok) return drop(parsed.reason);
-    if (!parameters.ready || channel.crypto === undefined) return drop('not_ready');
+    if (!mediaReady(channel)) return drop('not_ready');
     const header = parsed.value;
     const { ssrc } = header;
     const verified = streams.verifyRtp(datagram, header.length + trailing, ssrc, header.sequence, now);
@@ -243,7 +243,7 @@ export class RelayOracle {
     if (datagram.length < 8 || datagram.length > MAX_DATAGRAM_BYTES) return drop('malformed');
     const ssrc = readU32(datagram, 4);
     if (isControlSsrc(ssrc) || !isBareSenderReport(datagram)) return this.#controlRtcp(channel, ssrc, datagram);
-    if (!channel.parameters.ready || channel.crypto === undefined) return drop('not_ready');
+    if (!mediaReady(channel)) return drop('not_ready');
     const verified = channel.streams.verifyRtcp(datagram, now);
     return verified.ok ? this.#mediaRtcp(channel, datagram, verified.value) : drop(verified.reason);
   }
@@ -309,6 +309,11 @@ const NOTHING = { outputs: [], withheld: [] } as const;
 
 function drop(name: DropName): OracleVerdict {
   return { drop: name, ...NOTHING };
+}
+
+/** Step 3: keys are there, and the endpoint is proven at the conference's level. */
+function mediaReady({ parameters, crypto, conference }: Channel): boolean {
+  return parameters.ready && crypto !== undefined && RANK[parameters.level] >= RANK[conference.requiredLevel];
 }
 
 /** Egress (WIRE.md 9): the level first, it holds whatever else is true of the receiver. */
