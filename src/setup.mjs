@@ -38,9 +38,13 @@ function fingerprint(paths) {
   return hash.digest('hex');
 }
 
+function isStale(stamp, inputs) {
+  return !existsSync(at(stamp)) || readFileSync(at(stamp), 'utf8') !== fingerprint(inputs);
+}
+
 function step(title, stamp, inputs, run) {
+  if (!isStale(stamp, inputs)) return;
   const wanted = fingerprint(inputs);
-  if (existsSync(at(stamp)) && readFileSync(at(stamp), 'utf8') === wanted) return;
   const started = process.hrtime.bigint();
   process.stderr.write(`claviger: ${title} ...\n`);
   run();
@@ -72,6 +76,23 @@ function selfIgnored(folder) {
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 20) fail(`Node ${process.versions.node} is too old: install Node 20 or later`);
 
+const NATIVE = [
+  'native/build/.claviger-stamp',
+  ['native/core', 'native/binding', 'native/binding.gyp', 'bench/native'],
+];
+
+// Before anything that takes time: what only the operator can mend.
+if (isStale(...NATIVE)) {
+  const compiler = (process.env.CXX ?? ['c++', 'g++', 'clang++'].find(onPath) ?? '').split(' ')[0];
+  if (compiler === '' || !onPath(compiler)) {
+    fail(
+      `no C++ compiler found${compiler === '' ? '' : ` at CXX=${compiler}`}: install one (Debian: apt-get install g++)`,
+    );
+  }
+  if (!onPath('make')) fail('make not found: install it (Debian: apt-get install make)');
+  if (!onPath('python3')) fail('python3 not found: install it (Debian: apt-get install python3)');
+}
+
 step('installing packages', 'node_modules/.claviger-stamp', ['package.json', 'package-lock.json'], () => {
   command('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'is the npm registry reachable?');
   selfIgnored('node_modules');
@@ -82,11 +103,6 @@ step(
   'native/build/.claviger-stamp',
   ['native/core', 'native/binding', 'native/binding.gyp', 'bench/native'],
   () => {
-    const compiler = process.env.CXX ?? ['c++', 'g++', 'clang++'].find(onPath);
-    if (compiler === undefined || !onPath(compiler.split(' ')[0]))
-      fail('no C++ compiler found: install one (Debian: apt-get install g++)');
-    if (!onPath('make')) fail('make not found: install it (Debian: apt-get install make)');
-    if (!onPath('python3')) fail('python3 not found: install it (Debian: apt-get install python3)');
     // Node's own headers, OpenSSL's among them, stand beside its binary; without them node-gyp has to fetch them.
     const prefix = resolve(dirname(process.execPath), '..');
     const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
