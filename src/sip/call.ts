@@ -99,6 +99,7 @@ export class CallTable {
       cancelGiveUpAt: undefined,
     };
     this.calls.set(call.id, call);
+    this.#lastCall = Math.max(this.#lastCall, call.id); // a number that the caller chose is not given out again
     return call;
   }
 

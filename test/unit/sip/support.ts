@@ -126,3 +126,43 @@ export function headerOf(message: string, name: string): string | undefined {
   const line = message.split('\r\n').find((l) => l.toLowerCase().startsWith(`${name.toLowerCase()}: `));
   return line?.slice(name.length + 2);
 }
+
+/** What differs from a plain INVITE of Ann's. */
+export interface Fields {
+  readonly method?: string;
+  readonly uri?: string;
+  readonly branch?: string;
+  readonly to?: string;
+  readonly from?: string;
+  readonly callId?: string;
+  readonly cseq?: string;
+  readonly extra?: string;
+  readonly body?: string;
+  readonly contact?: string;
+}
+
+export function req(f: Fields = {}): Uint8Array {
+  const method = f.method ?? 'INVITE';
+  return wire(
+    `${method} ${f.uri ?? 'sip:8000@switch.example'} SIP/2.0
+Via: SIP/2.0/TLS client.example:5061;branch=z9hG4bK${f.branch ?? 'c'}
+From: <sip:ann@client.example>;tag=${f.from ?? 'a1'}
+To: <sip:8000@switch.example>${f.to === undefined ? '' : `;tag=${f.to}`}
+Call-ID: ${f.callId ?? 'call-1'}
+CSeq: ${f.cseq ?? '1'} ${method}
+Contact: ${f.contact ?? '<sip:ann@client.example:5061>'}
+${f.extra ?? ''}`,
+    f.body ?? '',
+  );
+}
+
+/** A bench with call 1 answered and acknowledged; its To tag is t1. */
+export function confirmed(): Bench {
+  const bench = new Bench();
+  bench.feed(req({ body: SDP_A }));
+  bench.put({ type: 'accept', call: 1, sdp: SDP_B });
+  bench.feed(req({ method: 'ACK', branch: 'k', to: 't1' }));
+  bench.take();
+  bench.takeEvents();
+  return bench;
+}

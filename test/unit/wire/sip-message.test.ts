@@ -123,6 +123,7 @@ const refusals: readonly (readonly [what: string, input: Uint8Array, reason: Sip
     ['an unknown protocol in Via', request({ Via: 'SIP/3.0/TLS a.example;branch=z9hG4bKa' }), 'via', false],
     ['an empty Via element', request({ Via: 'SIP/2.0/TLS a.example;branch=z9hG4bKa,,' }), 'via', false],
     ['a branch without the cookie', request({ Via: 'SIP/2.0/TLS a.example;branch=776' }), 'via', false],
+    ['a long branch without the cookie', request({ Via: 'SIP/2.0/TLS a.example;branch=Z9HG4BKabc' }), 'via', false],
     ['a branch that is the cookie', request({ Via: 'SIP/2.0/TLS a.example;branch=z9hG4bK' }), 'via', false],
     ['a Via port that is none', request({ Via: 'SIP/2.0/TLS a.example:65536;branch=z9hG4bKa' }), 'via', false],
     ['From without a tag', request({ From: '<sip:a@a.example>' }), 'from', true],
