@@ -45,6 +45,14 @@ export type SipCommand =
   | { readonly type: 'reinvite'; readonly call: CallNumber; readonly sdp: string }
   /** BYE, CANCEL or 480, whichever fits. `reason` is a whole Reason header value (RFC 3326). */
   | { readonly type: 'hangup'; readonly call: CallNumber; readonly reason?: string }
+  /** OPTIONS to `target` on an open connection; `options-answered` follows with the caller's `probe` number. */
+  | {
+      readonly type: 'options';
+      readonly probe: number;
+      readonly connection: ConnectionNumber;
+      readonly target: string;
+      readonly from: string;
+    }
   /** From now on new INVITEs and OPTIONS get 503 with Retry-After; calls go on. */
   | { readonly type: 'stop'; readonly retryAfterSeconds: number };
 
@@ -110,6 +118,8 @@ export type UserAgentOutput =
       readonly by: 'peer' | 'local' | 'timeout' | 'connection';
       readonly cause?: string;
     }
+  /** The final status of our OPTIONS: the peer's, or 408 (no answer), 503 (no connection, or no room for the request), 400 or 403. */
+  | { readonly type: 'options-answered'; readonly probe: number; readonly status: number }
   /** The connection should be closed. */
   | { readonly type: 'close'; readonly connection: ConnectionNumber; readonly why: string };
 

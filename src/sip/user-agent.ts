@@ -7,17 +7,20 @@ import type { ResponseDraft } from './build.js';
 import { CallTable } from './call.js';
 import { ClientHalf } from './client-half.js';
 import type { CallNumber, SipCommand, UserAgentInput, UserAgentOptions, UserAgentOutput } from './contract.js';
+import { OptionsProbes } from './options-probe.js';
 import { ServerHalf } from './server-half.js';
 
 export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
   readonly #table: CallTable;
   readonly #server: ServerHalf;
   readonly #client: ClientHalf;
+  readonly #probes: OptionsProbes;
 
   constructor(options: UserAgentOptions) {
     this.#table = new CallTable(options);
     this.#server = new ServerHalf(this.#table);
     this.#client = new ClientHalf(this.#table);
+    this.#probes = new OptionsProbes(this.#table);
   }
 
   /** A call number for an `invite`, from the same row as those of incoming calls. */
@@ -67,6 +70,10 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
     }
     if (command.type === 'invite') {
       this.#client.invite(command, now);
+      return;
+    }
+    if (command.type === 'options') {
+      this.#probes.send(command, now);
       return;
     }
     // The call may have ended while the command was on its way.
@@ -121,9 +128,12 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
           this.#server.onRequest(event, now);
           break;
         case 'response':
-          this.#client.onResponse(event.transaction, event.response, now);
+          if (!this.#probes.onResponse(event.transaction, event.response.status)) {
+            this.#client.onResponse(event.transaction, event.response, now);
+          }
           break;
         case 'timeout':
+          this.#probes.onTimeout(event.transaction);
           this.#client.onTimeout(event.transaction, now);
           break;
         case 'terminated':
@@ -131,6 +141,7 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
           this.#server.onTerminated(event.transaction);
           break;
         case 'lost':
+          this.#probes.onLost(event.connection);
           for (const call of [...table.calls.values()]) {
             if (call.connection !== event.connection) continue;
             table.end(call, call.phase === 'leaving' ? 'local' : 'connection');
