@@ -1,8 +1,9 @@
 /** Control RTCP under channel keys, media RTCP beside it (WIRE.md 3). */
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../../src/base/bytes.js';
+import { Secret } from '../../../src/base/secret.js';
 import { addMember, bytesOf, CONFERENCE, localKeys, remoteKeys, room } from './room.js';
-import { compound, pli, protectControl, TestSender, tipEcho, unprotectControl } from './sender.js';
+import { compound, pli, protectControl, protectControlGcm, TestSender, tipEcho, unprotectControl } from './sender.js';
 
 const CONTROL_SSRC = 0x55667700;
 
@@ -106,6 +107,42 @@ describe('control RTCP to an endpoint', () => {
     expect(core.sendControl(9, compound(CONTROL_SSRC))).toBe(false);
     expect(core.sendControl(1, Uint8Array.of(0x80, 201, 0, 9, 0, 0, 0, 0))).toBe(false);
     expect(core.take().outputs).toEqual([]);
+  });
+});
+
+describe('AEAD channel keys', () => {
+  for (const [profile, size] of [
+    [7, 28],
+    [8, 44],
+  ] as const) {
+    it(`profile ${profile} protects both ways, and no bit of a packet may change`, () => {
+      const { core } = room();
+      const local = bytesOf(profile, size);
+      const remote = bytesOf(profile + 1, size);
+      core.setChannelKeys(1, { profile, local: Secret.copyOf(local), remote: Secret.copyOf(remote) });
+      const plain = compound(CONTROL_SSRC, tipEcho(CONTROL_SSRC));
+      core.sendControl(1, plain);
+      expect(core.take().outputs[0]!.bytes).toEqual(protectControlGcm(local, plain, 1));
+      const packet = protectControlGcm(remote, plain, 9);
+      for (let bit = 0; bit < packet.length * 8; bit += 3) {
+        const forged = Uint8Array.from(packet);
+        forged[bit >> 3]! ^= 1 << (bit & 7);
+        const before = core.stateHash();
+        expect([bit, core.feed(1, forged, 0).drop === undefined]).toEqual([bit, false]);
+        expect(core.stateHash()).toBe(before);
+      }
+      expect(core.feed(1, packet, 0).events).toEqual([{ type: 'control', channel: 1, tipAllowed: true, rtcp: plain }]);
+    });
+  }
+
+  it('of a length that does not fit their profile are refused', () => {
+    const { core } = room();
+    const keys = (size: number) => ({
+      local: Secret.copyOf(bytesOf(1, size)),
+      remote: Secret.copyOf(bytesOf(2, size)),
+    });
+    expect(() => core.setChannelKeys(1, { profile: 7, ...keys(30) })).toThrow(RangeError);
+    expect(() => core.setChannelKeys(1, { profile: 2, ...keys(30) })).toThrow(RangeError);
   });
 });
 
