@@ -100,17 +100,16 @@ void RelayThread::run() {
     const uint64_t wait = nextTick > now ? (nextTick - now + NS_PER_MS - 1) / NS_PER_MS : 0;
     const int n = epoll_wait(epoll_, ready, EPOLL_BATCH, static_cast<int>(wait));
     now = readClock(CLOCK_MONOTONIC);
-    bool commands = false;
+    // Commands first: whatever was asked for before a datagram arrived is in force for it.
+    closed_ = false;
     for (int i = 0; i < n; i++) {
-      if (ready[i].data.ptr == nullptr) {
-        commands = true;
-      } else {
-        drain(*static_cast<Channel*>(ready[i].data.ptr), now);
-      }
+      if (ready[i].data.ptr == nullptr) applyCommands(now);
+    }
+    // A channel that was closed may be named in `ready`: the sockets are asked for anew.
+    for (int i = 0; i < n && !closed_; i++) {
+      if (ready[i].data.ptr != nullptr) drain(*static_cast<Channel*>(ready[i].data.ptr), now);
     }
     switch_->flush();
-    // After the sockets: a command may close a channel that `ready` still names.
-    if (commands) applyCommands(now);
     if (now >= nextTick) {
       switch_->tick(now);
       nextTick = now + ACTIVITY_INTERVAL_MS * NS_PER_MS;
@@ -188,6 +187,7 @@ void RelayThread::connect(Channel& channel, const Address& peer) {
 }
 
 void RelayThread::close(Channel& channel) {
+  closed_ = true;
   epoll_ctl(epoll_, EPOLL_CTL_DEL, channel.socket, nullptr);
   ::close(channel.socket);
   channel.socket = -1;

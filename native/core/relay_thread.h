@@ -43,6 +43,7 @@ class RelayThread final : public Transport {
   const std::function<void()> notify_;
   int epoll_ = -1;
   int wake_ = -1;
+  bool closed_ = false;  // a command of this turn closed a channel
   CommandQueue commands_;
   std::mutex outMutex_;
   EventBuffer out_;

@@ -162,6 +162,29 @@ export function unprotectControl(keyAndSalt: Bytes, packet: Bytes): { plain: Byt
   return Buffer.compare(again, packet) === 0 ? { plain: decrypted, index } : undefined;
 }
 
+/** SRTCP under channel keys, profiles 0x0007 and 0x0008 (RFC 7714 §9): master key ‖ 12 bytes of salt. */
+export function protectControlGcm(keyAndSalt: Bytes, plain: Bytes, index: number): Bytes {
+  const key = keyAndSalt.slice(0, keyAndSalt.length - 12);
+  const salt = concat(keyAndSalt.slice(key.length), new Uint8Array(2));
+  const nonce = derive(key, salt, 5, 12);
+  plain.slice(4, 8).forEach((b, i) => {
+    nonce[2 + i]! ^= b;
+  });
+  u32(index).forEach((b, i) => {
+    nonce[8 + i]! ^= b;
+  });
+  const word = u32(0x80000000 + index);
+  const cipher = createCipheriv(
+    key.length === 16 ? 'aes-128-gcm' : 'aes-256-gcm',
+    derive(key, salt, 3, key.length),
+    nonce,
+  );
+  cipher.setAAD(concat(plain.slice(0, 8), word));
+  const body = cipher.update(plain.slice(8));
+  cipher.final();
+  return concat(plain.slice(0, 8), body, cipher.getAuthTag(), word);
+}
+
 /** RR without blocks, then `rest`. */
 export function compound(ssrc: number, ...rest: readonly Bytes[]): Bytes {
   return concat(Uint8Array.of(0x80, 201, 0, 1), u32(ssrc), ...rest);
