@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { concat, readU32, writeU16, writeU32 } from '../../../src/base/bytes.js';
 import { MAX_RECEIVE_CONTEXTS, PREVIOUS_KEY_LIFETIME_MS } from '../../../src/base/limits.js';
-import { sealEktRtcp, sealEktRtp, withTag } from '../../../src/srtp/ekt-packet.js';
+import { openEktRtcp, sealEktRtcp, sealEktRtp, withTag } from '../../../src/srtp/ekt-packet.js';
 import type { EktReceiver } from '../../../src/srtp/ekt-receiver.js';
 import type { EktSender } from '../../../src/srtp/ekt-sender.js';
 import { InstalledSet } from '../../../src/srtp/group-set.js';
@@ -138,6 +138,9 @@ describe('replay', () => {
     expectReceived(packet(sender, true));
     expectRefused(first, 'replayed', NOW, 'rtcp');
     expectRefused(sealEktRtcp(keysOf(1, 2), senderReport(), 0, { roc: 0, isn: 1001 }), 'replayed', NOW, 'rtcp');
+    const short = sealEktRtcp(keysOf(1, 2), senderReport(), 7, undefined);
+    expect(receiver.receiveRtcp(short, NOW).ok).toBe(true);
+    expectRefused(short, 'replayed', NOW, 'rtcp');
   });
 
   it('a sender that begins anew under a newer set does not open its old packets to replay', () => {
@@ -154,6 +157,14 @@ describe('replay', () => {
     expectRefused(oldReport, 'unknown_spi', NOW, 'rtcp');
     expectRefused(first, 'replayed');
     expectReceived(packet(anew, false));
+  });
+
+  it('nor those whose index lies below the new beginning, within the life of a replaced key', () => {
+    receiver = newReceiver(groupSet(1), groupSet(2));
+    const old = Array.from({ length: 5 }, () => packet(sender, true));
+    for (const bytes of old) expectReceived(bytes);
+    expectReceived(packet(newSender({ sequence: 1003, set: groupSet(2), key: 2 }), true));
+    for (const bytes of old) expectRefused(bytes, 'unknown_spi');
   });
 
   it('a sender that goes on under a newer set keeps its window: late packets are taken, replayed ones are not', () => {
@@ -325,9 +336,14 @@ describe('state poisoning', () => {
 
   it('SRTCP without encryption is malformed, also with a tag that verifies', () => {
     const keys = keysOf(1, 1);
-    const [clear, set] = [concat(senderReport(), new Uint8Array(4)), groupSet(1)];
-    const bytes = withTag(keys, 'rtcp', clear, fullTail(keys.wrapped, 0, 1, set.spiWord));
+    const seal = (word: Uint8Array) => {
+      // Counter mode: what decrypts also encrypts.
+      const sealed = concat(openEktRtcp(keys, SSRC, 0, concat(senderReport(), word)), word);
+      return withTag(keys, 'rtcp', sealed, fullTail(keys.wrapped, 0, 1, keys.spiWord));
+    };
+    const bytes = seal(new Uint8Array(4));
     expectRefused(bytes, 'malformed', NOW, 'rtcp');
+    expect(verdict(receiver.receiveRtcp(seal(Uint8Array.of(0x80, 0, 0, 0)), NOW))).toBe('ok');
   });
 
   it('media under a control SSRC is malformed', () => {

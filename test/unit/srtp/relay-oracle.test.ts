@@ -109,6 +109,7 @@ describe('ingress', () => {
   });
 
   it('bad_position: 0, outside the transmit mask, or another than the first one', () => {
+    oracle.setParameters(ALICE, { ...parameters, transmitMask: 0b0111 });
     expectRefused(from(0), 'bad_position');
     expectRefused(from(3), 'bad_position');
     expect(feed(from(2)).drop).toBeUndefined();

@@ -120,7 +120,7 @@ describe('keywrap', () => {
     const forged = fromHex(wrapped);
     forged[3]! ^= 0x10;
     expect(unwrapKey(fromHex(kek), forged)).toBeUndefined();
-    expect(unwrapKey(fromHex(kek), forged.subarray(1))).toBeUndefined();
+    for (const length of [0, 8, 16, 23]) expect(unwrapKey(fromHex(kek), forged.subarray(0, length))).toBeUndefined();
   });
 
   it.each(file.rfc5649)('RFC 5649 $wrapped', ({ kek, data, wrapped }) => {
@@ -129,7 +129,7 @@ describe('keywrap', () => {
     const forged = fromHex(wrapped);
     forged[3]! ^= 0x10;
     expect(unwrapKeyPadded(fromHex(kek), forged)).toBeUndefined();
-    expect(unwrapKeyPadded(fromHex(kek), new Uint8Array(8))).toBeUndefined();
+    for (const length of [0, 8, 15]) expect(unwrapKeyPadded(fromHex(kek), forged.subarray(0, length))).toBeUndefined();
   });
 
   it.each(file.aesBlock)('one AES block', ({ key, plain, cipher }) => {
