@@ -10,6 +10,7 @@ import {
   Handshake,
   type Negotiated,
   type Outgoing,
+  type Progress,
   refused,
   type Step,
 } from './handshake.js';
@@ -82,7 +83,7 @@ export class ClientHandshake extends Handshake {
     super('client', options, identity, groups);
   }
 
-  start(): Step {
+  start(): Progress {
     this.#state = { at: 'server-hello', cookieSeen: false };
     return { type: 'flight', flight: [this.#hello(new Uint8Array(0))] };
   }
@@ -238,14 +239,16 @@ export class ClientHandshake extends Handshake {
 
   #serverHelloDone(message: HandshakeMessage, state: Extract<State, { at: 'server-hello-done' }>): Step {
     const { agreed, proven, scheme } = state;
-    const accepted = this.#accept(message, { at: 'finished', agreed, proven });
-    if (accepted.type === 'failed') return accepted;
     const share = new KeyShare(state.share.group);
-    const certificate = this.compose(HANDSHAKE.certificate, writeCertificate(this.identity.der));
-    const exchange = this.compose(HANDSHAKE.clientKeyExchange, writeClientKeyExchange(share.publicKey));
-    if (!this.agree(share, state.share.publicKey, agreed)) {
+    const preMaster = share.agree(state.share.publicKey);
+    if (preMaster === undefined) {
       return failed('protocol-error', "the server's key share is no point of the group", ALERT.illegalParameter);
     }
+    const accepted = this.#accept(message, { at: 'finished', agreed, proven });
+    if (accepted.type === 'failed') return accepted;
+    const certificate = this.compose(HANDSHAKE.certificate, writeCertificate(this.identity.der));
+    const exchange = this.compose(HANDSHAKE.clientKeyExchange, writeClientKeyExchange(share.publicKey));
+    this.agree(preMaster, agreed);
     // RFC 5246 §7.4.8: signed is every message before this one.
     const signature = this.identity.sign(scheme, this.transcript);
     const verify = this.compose(HANDSHAKE.certificateVerify, writeCertificateVerify(scheme, signature));

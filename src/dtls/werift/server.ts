@@ -12,6 +12,7 @@ import {
   Handshake,
   type Negotiated,
   type Outgoing,
+  type Progress,
   refused,
   type Step,
 } from './handshake.js';
@@ -74,7 +75,7 @@ export class ServerHandshake extends Handshake {
     return this.#state.at === 'client-hello' ? 2 : 1;
   }
 
-  start(): Step {
+  start(): Progress {
     return ACCEPTED;
   }
 
@@ -237,10 +238,12 @@ export class ServerHandshake extends Handshake {
     if (exchange === undefined) return refused('malformed ClientKeyExchange');
     const over = this.overLimit(message);
     if (over !== undefined) return over;
-    this.record(message);
-    if (!this.agree(offer.share, exchange.publicKey, offer)) {
+    const preMaster = offer.share.agree(exchange.publicKey);
+    if (preMaster === undefined) {
       return failed('protocol-error', "the client's key share is no point of the group", ALERT.illegalParameter);
     }
+    this.record(message);
+    this.agree(preMaster, offer);
     this.#state = { at: 'certificate-verify', offer, peer };
     return ACCEPTED;
   }
