@@ -24,9 +24,8 @@ import type {
   AssociationOutput,
 } from '../association.js';
 import { ClientHandshake } from './client.js';
-import { ALERT, type Handshake, type Outgoing, type Progress } from './handshake.js';
+import { ALERT, DEFAULT_TUNING, type Handshake, type Outgoing, type Progress, type Tuning } from './handshake.js';
 import { loadIdentity } from './identity.js';
-import { SUPPORTED_GROUPS } from './keys.js';
 import { Outbox } from './outbox.js';
 import { HANDSHAKE, Reassembler, splitFragments } from './reassembly.js';
 import { CONTENT, type DtlsRecord, ReplayWindow, splitRecords } from './records.js';
@@ -51,15 +50,10 @@ interface Retransmission {
   readonly waitMs: number;
 }
 
-export interface WeriftTuning {
-  /** NamedGroup values in order of preference; by default X25519, then P-256. */
-  readonly groups?: readonly number[];
-}
-
 export class WeriftAssociation implements Association {
   #state: Association['state'] = 'new';
   readonly #options: AssociationOptions;
-  readonly #groups: readonly number[];
+  readonly #tuning: Tuning;
   readonly #output: AssociationOutput[] = [];
   readonly #outbox: Outbox;
   readonly #reassembler = new Reassembler();
@@ -75,9 +69,9 @@ export class WeriftAssociation implements Association {
   #peerFinishedSequence = -1;
   #lastRefusal = '';
 
-  constructor(options: AssociationOptions, tuning: WeriftTuning = {}) {
+  constructor(options: AssociationOptions, tuning: Partial<Tuning> = {}) {
     this.#options = options;
-    this.#groups = tuning.groups ?? SUPPORTED_GROUPS;
+    this.#tuning = { ...DEFAULT_TUNING, ...tuning };
     this.#outbox = new Outbox(options.mtuBytes);
   }
 
@@ -129,7 +123,7 @@ export class WeriftAssociation implements Association {
       return;
     }
     const Role = this.#options.role === 'client' ? ClientHandshake : ServerHandshake;
-    this.#handshake = new Role(this.#options, identity, this.#groups);
+    this.#handshake = new Role(this.#options, identity, this.#tuning);
     this.#proceed(this.#handshake.start(), now);
   }
 

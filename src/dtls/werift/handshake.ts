@@ -4,7 +4,7 @@ import { DTLS_MAX_TRANSCRIPT_BYTES } from '../../base/limits.js';
 import type { Secret } from '../../base/secret.js';
 import type { AssociationFailure, AssociationOptions, SrtpProfile } from '../association.js';
 import { checkCertificate, type Identity, type PeerCertificate } from './identity.js';
-import { masterSecret, type Randoms, recordProtections, srtpKeys, verifyData } from './keys.js';
+import { masterSecret, type Randoms, recordProtections, SUPPORTED_GROUPS, srtpKeys, verifyData } from './keys.js';
 import { readCertificate } from './messages.js';
 import { frameMessage, HANDSHAKE, type HandshakeMessage } from './reassembly.js';
 import type { RecordProtection } from './records.js';
@@ -70,6 +70,16 @@ export function failed(reason: AssociationFailure, detail: string, alert: number
   return { type: 'failed', reason, detail, alert };
 }
 
+/** What is fixed in service and varied in tests. */
+export interface Tuning {
+  /** NamedGroup values in order of preference. */
+  readonly groups: readonly number[];
+  /** Whether a client offers RFC 7627. A server does what the client offers. */
+  readonly extendedMasterSecret: boolean;
+}
+
+export const DEFAULT_TUNING: Tuning = { groups: SUPPORTED_GROUPS, extendedMasterSecret: true };
+
 /** What both hellos agreed on. */
 export interface Negotiated {
   readonly profile: SrtpProfile;
@@ -91,7 +101,7 @@ export abstract class Handshake {
     protected readonly side: 'client' | 'server',
     protected readonly options: AssociationOptions,
     protected readonly identity: Identity,
-    protected readonly groups: readonly number[],
+    protected readonly tuning: Tuning,
   ) {}
 
   /** How many message numbers from the next one on may be heard now: 2 while a ClientHello may come with a cookie or without. */
