@@ -213,7 +213,9 @@ export class WeriftAssociation implements Association {
   }
 
   #doubtIn(failure: Failure, now: number): void {
-    this.#doubt ??= { failure, at: now + DTLS_PLAINTEXT_FAILURE_GRACE_MS };
+    const at = this.#doubt?.at ?? now + DTLS_PLAINTEXT_FAILURE_GRACE_MS;
+    // The first finding stays, but what we found ourselves says more than an alert.
+    if (this.#doubt === undefined || this.#doubt.failure.reason === 'alert-received') this.#doubt = { failure, at };
   }
 
   #peekSecondHello(handshake: Handshake) {

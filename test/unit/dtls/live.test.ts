@@ -144,6 +144,15 @@ describe('an alert that anybody could have sent', () => {
   });
 });
 
+describe('an alert before a wrong certificate', () => {
+  it('does not hide that the fingerprint does not match', () => {
+    const alert = record(CONTENT.alert, FATAL);
+    const network: Network = (from, bytes) => (from === 'server' ? [bytes] : [alert, bytes, alert]);
+    const pair = new Pair({ server: { peerFingerprints: [] }, network }).start().run();
+    expect(pair.failures.server).toMatchObject([{ reason: 'fingerprint-mismatch' }]);
+  });
+});
+
 describe('forged handshake messages', () => {
   const small = { client: { mtuBytes: 256 }, server: { mtuBytes: 256 } };
   const forgeries: readonly (readonly [string, number, Uint8Array])[] = [
