@@ -1,6 +1,6 @@
 /** Our engine against OpenSSL's DTLS 1.2, over real UDP on loopback: both must export the same keying material. */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket } from 'node:dgram';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,7 +44,16 @@ beforeAll(async () => {
   theirs.rsa = { certificatePem, privateKeyPem: new Secret(await readFile(join(folder, 'rsa.key'))) };
 });
 
+const children: ChildProcessWithoutNullStreams[] = [];
+
+function openssl(options: readonly string[]): ChildProcessWithoutNullStreams {
+  const child = spawn('openssl', options, { cwd: folder });
+  children.push(child);
+  return child;
+}
+
 afterAll(async () => {
+  for (const child of children) child.kill(); // those that a failed test left
   if (folder !== '') await rm(folder, { recursive: true });
 });
 
@@ -60,11 +69,9 @@ interface Run {
 }
 
 interface Ours {
-  readonly socket: Socket;
   readonly port: number;
-  readonly outputs: AssociationOutput[];
   readonly done: Promise<AssociationOutput>;
-  close(): Promise<AssociationOutput[]>;
+  close(): Promise<void>;
 }
 
 /** Our engine behind a socket; a client talks to `serverPort`, a server to whoever speaks first. */
@@ -83,7 +90,6 @@ async function runOurs(role: 'client' | 'server', serverPort: number, run: Run):
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   let peerPort = serverPort;
   let timer: NodeJS.Timeout | undefined;
-  const outputs: AssociationOutput[] = [];
   let settle: (output: AssociationOutput) => void = () => {};
   const done = new Promise<AssociationOutput>((resolve) => {
     settle = resolve;
@@ -92,10 +98,7 @@ async function runOurs(role: 'client' | 'server', serverPort: number, run: Run):
     engine.receive(input, Date.now());
     for (let out = engine.poll(); out !== undefined; out = engine.poll()) {
       if (out.type === 'datagram') socket.send(out.bytes, peerPort, '127.0.0.1');
-      else {
-        outputs.push(out);
-        settle(out);
-      }
+      else settle(out);
     }
     clearTimeout(timer);
     const at = engine.deadline();
@@ -109,9 +112,8 @@ async function runOurs(role: 'client' | 'server', serverPort: number, run: Run):
   const close = async () => {
     drive({ type: 'close' });
     await new Promise<void>((resolve) => socket.close(() => resolve()));
-    return outputs;
   };
-  return { socket, port: socket.address().port, outputs, done, close };
+  return { port: socket.address().port, done, close };
 }
 
 /** Collects the process's output until `pattern` is in it. */
@@ -169,7 +171,7 @@ describe.skipIf(missing)('openssl s_client against our server', () => {
   const connect = async (run: Run) => {
     const server = await runOurs('server', 0, run);
     const target = ['s_client', '-mtu', '1200', '-connect', `127.0.0.1:${server.port}`];
-    const client = spawn('openssl', [...target, ...exporterOptions(run)], { cwd: folder });
+    const client = openssl([...target, ...exporterOptions(run)]);
     try {
       const got = server.done.then((output) => exported(output, 'server', run.profile));
       const [match, material] = await Promise.all([waitFor(client, MATERIAL), got]);
@@ -189,7 +191,7 @@ describe.skipIf(missing)('openssl s_client against our server', () => {
 describe.skipIf(missing)('our client against openssl s_server', () => {
   const accept = async (run: Run) => {
     const listen = ['s_server', '-4', '-accept', '127.0.0.1:0', '-Verify', '1', ...(run.more ?? ['-mtu', '1200'])];
-    const server = spawn('openssl', [...listen, ...exporterOptions(run)], { cwd: folder });
+    const server = openssl([...listen, ...exporterOptions(run)]);
     const port = Number((await waitFor(server, /ACCEPT [^\n]*:(\d+)/))[1]);
     const client = await runOurs('client', port, run);
     try {
