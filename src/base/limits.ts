@@ -94,8 +94,10 @@ export const DTLS_MAX_TRANSCRIPT_BYTES = 65_536;
 /** RFC 6347 §4.2.4.1. */
 export const DTLS_RETRANSMIT_INITIAL_MS = 1_000;
 export const DTLS_RETRANSMIT_MAX_MS = 60_000;
-/** An unauthenticated alert ends a handshake only if nothing moves for this long. */
-export const DTLS_PLAINTEXT_ALERT_GRACE_MS = 2_000;
+/** A failure that only plaintext speaks for, which anybody could have sent, is believed if nothing moves for this long... */
+export const DTLS_PLAINTEXT_FAILURE_GRACE_MS = 2_000;
+/** ...or when there were so many: each may cost a signature's verification. */
+export const DTLS_MAX_PLAINTEXT_FAILURES = 16;
 
 // --- SIP ---
 export const SIP_MAX_MESSAGE_BYTES = 65_536;

@@ -1,14 +1,15 @@
 /** Our engine against OpenSSL's DTLS 1.2, over real UDP on loopback: both must export the same keying material. */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createSocket } from 'node:dgram';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Secret } from '../../src/base/secret.js';
+import { Secret } from '../../src/base/secret.js';
 import type { AssociationOutput, SrtpProfile } from '../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../src/dtls/certificate.js';
-import { WeriftAssociation, type WeriftTuning } from '../../src/dtls/werift/association.js';
+import { WeriftAssociation } from '../../src/dtls/werift/association.js';
+import type { Tuning } from '../../src/dtls/werift/handshake.js';
 
 const version = spawnSync('openssl', ['version'], { encoding: 'utf8' });
 const missing = version.error !== undefined || version.status !== 0;
@@ -24,60 +25,71 @@ const PROFILES: readonly { id: SrtpProfile; name: string; bytes: number }[] = [
 type Profile = (typeof PROFILES)[number];
 
 let folder = '';
-let ours: Awaited<ReturnType<typeof createSelfSigned>>;
-let theirs: { certificatePem: string };
-let rsaPem = '';
+type Certificate = Awaited<ReturnType<typeof createSelfSigned>>;
+let ours: Certificate;
+/** What OpenSSL shows, and in one test we. */
+const theirs: Partial<Record<'ec' | 'rsa', Certificate>> = {};
 
 beforeAll(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), 'dtls-openssl-'));
   ours = await createSelfSigned('ours', Date.now());
-  const peer = await createSelfSigned('theirs', Date.now());
-  theirs = peer;
-  await writeFile(join(folder, 'ec.crt'), peer.certificatePem);
-  await writeFile(join(folder, 'ec.key'), Buffer.from(peer.privateKeyPem.copyOut()), { mode: 0o600 });
+  theirs.ec = await createSelfSigned('theirs', Date.now());
+  await writeFile(join(folder, 'ec.crt'), theirs.ec.certificatePem);
+  await writeFile(join(folder, 'ec.key'), theirs.ec.privateKeyPem.copyOut(), { mode: 0o600 });
   const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=rsa', '-days', '2'];
   const made = spawnSync('openssl', [...request, '-keyout', 'rsa.key', '-out', 'rsa.crt'], { cwd: folder });
   expect(made.status).toBe(0);
-  rsaPem = spawnSync('openssl', ['x509', '-in', 'rsa.crt'], { cwd: folder, encoding: 'utf8' }).stdout;
+  const certificatePem = await readFile(join(folder, 'rsa.crt'), 'utf8');
+  theirs.rsa = { certificatePem, privateKeyPem: new Secret(await readFile(join(folder, 'rsa.key'))) };
 });
 
+const children: ChildProcessWithoutNullStreams[] = [];
+
+function openssl(options: readonly string[]): ChildProcessWithoutNullStreams {
+  const child = spawn('openssl', options, { cwd: folder });
+  children.push(child);
+  return child;
+}
+
 afterAll(async () => {
+  for (const child of children) child.kill(); // those that a failed test left
   if (folder !== '') await rm(folder, { recursive: true });
 });
 
+interface Run {
+  readonly profile: Profile;
+  /** OpenSSL's certificate; by default ECDSA. */
+  readonly key?: 'ec' | 'rsa';
+  /** Ours, if not the usual one. */
+  readonly own?: 'rsa';
+  readonly tuning?: Partial<Tuning>;
+  /** More of OpenSSL's options. */
+  readonly more?: readonly string[];
+}
+
 interface Ours {
-  readonly socket: Socket;
   readonly port: number;
-  readonly outputs: AssociationOutput[];
   readonly done: Promise<AssociationOutput>;
-  close(): Promise<AssociationOutput[]>;
+  close(): Promise<void>;
 }
 
 /** Our engine behind a socket; a client talks to `serverPort`, a server to whoever speaks first. */
-async function runOurs(
-  role: 'client' | 'server',
-  profile: SrtpProfile,
-  peerPem: string,
-  serverPort: number,
-  tuning: WeriftTuning,
-): Promise<Ours> {
+async function runOurs(role: 'client' | 'server', serverPort: number, run: Run): Promise<Ours> {
   const engine = new WeriftAssociation(
     {
       role,
-      certificatePem: ours.certificatePem,
-      privateKeyPem: ours.privateKeyPem,
-      peerFingerprints: [fingerprintOf(peerPem, 'sha-256')],
-      profiles: [profile],
+      ...(run.own === undefined ? ours : theirs[run.own]!),
+      peerFingerprints: [fingerprintOf(theirs[run.key ?? 'ec']!.certificatePem, 'sha-256')],
+      profiles: [run.profile.id],
       mtuBytes: 1200,
     },
-    tuning,
+    run.tuning,
   );
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   let peerPort = serverPort;
   let timer: NodeJS.Timeout | undefined;
-  const outputs: AssociationOutput[] = [];
   let settle: (output: AssociationOutput) => void = () => {};
   const done = new Promise<AssociationOutput>((resolve) => {
     settle = resolve;
@@ -86,10 +98,7 @@ async function runOurs(
     engine.receive(input, Date.now());
     for (let out = engine.poll(); out !== undefined; out = engine.poll()) {
       if (out.type === 'datagram') socket.send(out.bytes, peerPort, '127.0.0.1');
-      else {
-        outputs.push(out);
-        settle(out);
-      }
+      else settle(out);
     }
     clearTimeout(timer);
     const at = engine.deadline();
@@ -103,9 +112,8 @@ async function runOurs(
   const close = async () => {
     drive({ type: 'close' });
     await new Promise<void>((resolve) => socket.close(() => resolve()));
-    return outputs;
   };
-  return { socket, port: socket.address().port, outputs, done, close };
+  return { port: socket.address().port, done, close };
 }
 
 /** Collects the process's output until `pattern` is in it. */
@@ -123,7 +131,7 @@ async function waitFor(process: ChildProcessWithoutNullStreams, pattern: RegExp)
   });
 }
 
-function exporterOptions(profile: Profile, key: 'ec' | 'rsa'): string[] {
+function exporterOptions({ profile, key = 'ec' }: Run): string[] {
   const identity = ['-cert', `${key}.crt`, '-key', `${key}.key`];
   const exporter = ['-keymatexport', 'EXTRACTOR-dtls_srtp', '-keymatexportlen', String(profile.bytes)];
   return ['-dtls1_2', '-use_srtp', profile.name, ...identity, ...exporter];
@@ -157,13 +165,15 @@ async function end(process: ChildProcessWithoutNullStreams, side: Ours): Promise
   await ended;
 }
 
+const first = PROFILES[0]!;
+
 describe.skipIf(missing)('openssl s_client against our server', () => {
-  const connect = async (profile: Profile, key: 'ec' | 'rsa', peerPem: string, tuning: WeriftTuning) => {
-    const server = await runOurs('server', profile.id, peerPem, 0, tuning);
+  const connect = async (run: Run) => {
+    const server = await runOurs('server', 0, run);
     const target = ['s_client', '-mtu', '1200', '-connect', `127.0.0.1:${server.port}`];
-    const client = spawn('openssl', [...target, ...exporterOptions(profile, key)], { cwd: folder });
+    const client = openssl([...target, ...exporterOptions(run)]);
     try {
-      const got = server.done.then((output) => exported(output, 'server', profile));
+      const got = server.done.then((output) => exported(output, 'server', run.profile));
       const [match, material] = await Promise.all([waitFor(client, MATERIAL), got]);
       expect(material).toBe(match[1]);
     } finally {
@@ -171,31 +181,21 @@ describe.skipIf(missing)('openssl s_client against our server', () => {
     }
   };
 
-  it.each(cases)('exports the same keys: $name, $curve', async ({ profile, groups }) => {
-    await connect(profile, 'ec', theirs.certificatePem, { groups });
-  });
-
-  it('takes an RSA certificate from the client', async () => {
-    await connect(PROFILES[0]!, 'rsa', rsaPem, {});
-  });
+  it.each(cases)('exports the same keys: $name, $curve', ({ profile, groups }) =>
+    connect({ profile, tuning: { groups } }),
+  );
+  it('takes an RSA certificate from the client', () => connect({ profile: first, key: 'rsa' }));
+  it('shows an RSA certificate of its own', () => connect({ profile: first, own: 'rsa' }));
 });
 
 describe.skipIf(missing)('our client against openssl s_server', () => {
-  const accept = async (profile: Profile, key: 'ec' | 'rsa', peerPem: string, tuning: WeriftTuning, more: string[]) => {
-    const listen = [
-      's_server',
-      '-4',
-      '-accept',
-      '127.0.0.1:0',
-      '-Verify',
-      '1',
-      ...(more.length > 0 ? more : ['-mtu', '1200']),
-    ];
-    const server = spawn('openssl', [...listen, ...exporterOptions(profile, key)], { cwd: folder });
+  const accept = async (run: Run) => {
+    const listen = ['s_server', '-4', '-accept', '127.0.0.1:0', '-Verify', '1', ...(run.more ?? ['-mtu', '1200'])];
+    const server = openssl([...listen, ...exporterOptions(run)]);
     const port = Number((await waitFor(server, /ACCEPT [^\n]*:(\d+)/))[1]);
-    const client = await runOurs('client', profile.id, peerPem, port, tuning);
+    const client = await runOurs('client', port, run);
     try {
-      const got = client.done.then((output) => exported(output, 'client', profile));
+      const got = client.done.then((output) => exported(output, 'client', run.profile));
       const [match, material] = await Promise.all([waitFor(server, MATERIAL), got]);
       expect(material).toBe(match[1]);
     } finally {
@@ -203,23 +203,15 @@ describe.skipIf(missing)('our client against openssl s_server', () => {
     }
   };
 
-  it.each(cases)('exports the same keys: $name, $curve', async ({ profile, groups }) => {
-    await accept(profile, 'ec', theirs.certificatePem, { groups }, []);
-  });
-
-  it('takes an RSA certificate from the server', async () => {
-    await accept(PROFILES[0]!, 'rsa', rsaPem, {}, []);
-  });
-
-  it('answers its HelloVerifyRequest', async () => {
-    await accept(PROFILES[0]!, 'ec', theirs.certificatePem, {}, ['-listen']);
-  });
-
-  it('reads a certificate message in fragments', async () => {
-    await accept(PROFILES[0]!, 'rsa', rsaPem, {}, ['-mtu', '256']);
-  });
-
-  it('reads a CertificateRequest that names authorities', async () => {
-    await accept(PROFILES[0]!, 'ec', theirs.certificatePem, {}, ['-CAfile', 'rsa.crt']);
-  });
+  it.each(cases)('exports the same keys: $name, $curve', ({ profile, groups }) =>
+    accept({ profile, tuning: { groups } }),
+  );
+  it('takes an RSA certificate from the server', () => accept({ profile: first, key: 'rsa' }));
+  it('shows an RSA certificate of its own', () => accept({ profile: first, own: 'rsa' }));
+  it('answers its HelloVerifyRequest', () => accept({ profile: first, more: ['-listen'] }));
+  it('reads a certificate message in fragments', () => accept({ profile: first, key: 'rsa', more: ['-mtu', '256'] }));
+  it('reads a CertificateRequest that names authorities', () =>
+    accept({ profile: first, more: ['-CAfile', 'rsa.crt'] }));
+  it('agrees without the extended master secret', () =>
+    accept({ profile: first, tuning: { extendedMasterSecret: false } }));
 });

@@ -2,12 +2,14 @@
  * A DTLS 1.2 association for SRTP keys, as an engine without sockets or clocks. werift gives the codecs and the cryptography
  * (library.ts); the order of messages, what is believed and when keys leave is decided here and in client.ts and server.ts.
  *
- * What is plaintext proves nothing: it can be dropped, it can fail a handshake where the contract names the failure, and
- * once both Finished are verified it is not even looked at.
+ * What is plaintext proves nothing: out of turn or malformed it is dropped; what speaks against the handshake (an alert, a
+ * wrong certificate or signature) is believed only if the handshake then stands still, so that a genuine message can still
+ * take its place; and once both Finished are verified plaintext is not even looked at.
  */
 import {
   DTLS_HANDSHAKE_TIMEOUT_MS,
-  DTLS_PLAINTEXT_ALERT_GRACE_MS,
+  DTLS_MAX_PLAINTEXT_FAILURES,
+  DTLS_PLAINTEXT_FAILURE_GRACE_MS,
   DTLS_RETRANSMIT_INITIAL_MS,
   DTLS_RETRANSMIT_MAX_MS,
   MAX_DATAGRAM_BYTES,
@@ -22,9 +24,8 @@ import type {
   AssociationOutput,
 } from '../association.js';
 import { ClientHandshake } from './client.js';
-import { ALERT, type Handshake, type Outgoing, type Step } from './handshake.js';
+import { ALERT, DEFAULT_TUNING, type Handshake, type Outgoing, type Progress, type Tuning } from './handshake.js';
 import { loadIdentity } from './identity.js';
-import { SUPPORTED_GROUPS } from './keys.js';
 import { Outbox } from './outbox.js';
 import { HANDSHAKE, Reassembler, splitFragments } from './reassembly.js';
 import { CONTENT, type DtlsRecord, ReplayWindow, splitRecords } from './records.js';
@@ -33,6 +34,15 @@ import { ServerHandshake } from './server.js';
 /** Plaintext record numbers above this are nobody's: ours could run out if we continued from one (RFC 6347 §4.2.1). */
 const MAX_PLAINTEXT_SEQUENCE = 2 ** 40;
 
+interface Failure {
+  readonly reason: AssociationFailure;
+  readonly detail: string;
+  /** What the peer told us. */
+  readonly received?: number;
+  /** What we tell the peer. */
+  readonly alert?: number;
+}
+
 /** Each attempt doubles the wait (RFC 6347 §4.2.4.1). */
 interface Retransmission {
   readonly flight: readonly Outgoing[];
@@ -40,15 +50,10 @@ interface Retransmission {
   readonly waitMs: number;
 }
 
-export interface WeriftTuning {
-  /** NamedGroup values in order of preference; by default X25519, then P-256. */
-  readonly groups?: readonly number[];
-}
-
 export class WeriftAssociation implements Association {
   #state: Association['state'] = 'new';
   readonly #options: AssociationOptions;
-  readonly #groups: readonly number[];
+  readonly #tuning: Tuning;
   readonly #output: AssociationOutput[] = [];
   readonly #outbox: Outbox;
   readonly #reassembler = new Reassembler();
@@ -56,16 +61,17 @@ export class WeriftAssociation implements Association {
   #handshake: Handshake | undefined;
   #expiresAt = Number.POSITIVE_INFINITY;
   #retransmission: Retransmission | undefined;
-  /** An alert that anybody could have sent, and when it is believed if nothing moves until then. */
-  #plaintextAlert: { readonly description: number; readonly at: number } | undefined;
+  /** A failure that anybody could have caused, and when it is believed if nothing moves until then. */
+  #doubt: { readonly failure: Failure; readonly at: number } | undefined;
+  #plaintextFailures = 0;
   /** The last flight of a server, sent again when the client repeats its Finished. */
   #lastFlight: readonly Outgoing[] = [];
   #peerFinishedSequence = -1;
   #lastRefusal = '';
 
-  constructor(options: AssociationOptions, tuning: WeriftTuning = {}) {
+  constructor(options: AssociationOptions, tuning: Partial<Tuning> = {}) {
     this.#options = options;
-    this.#groups = tuning.groups ?? SUPPORTED_GROUPS;
+    this.#tuning = { ...DEFAULT_TUNING, ...tuning };
     this.#outbox = new Outbox(options.mtuBytes);
   }
 
@@ -105,7 +111,7 @@ export class WeriftAssociation implements Association {
   deadline(): number | undefined {
     if (this.#state !== 'handshaking') return undefined;
     const retransmitAt = this.#retransmission?.at ?? Number.POSITIVE_INFINITY;
-    return Math.min(this.#expiresAt, retransmitAt, this.#plaintextAlert?.at ?? Number.POSITIVE_INFINITY);
+    return Math.min(this.#expiresAt, retransmitAt, this.#doubt?.at ?? Number.POSITIVE_INFINITY);
   }
 
   #start(now: number): void {
@@ -113,12 +119,12 @@ export class WeriftAssociation implements Association {
     this.#expiresAt = now + DTLS_HANDSHAKE_TIMEOUT_MS;
     const identity = loadIdentity(this.#options);
     if (identity === undefined) {
-      this.#fail('no-certificate', 'our own certificate and key do not load');
+      this.#fail({ reason: 'no-certificate', detail: 'our own certificate and key do not load' });
       return;
     }
     const Role = this.#options.role === 'client' ? ClientHandshake : ServerHandshake;
-    this.#handshake = new Role(this.#options, identity, this.#groups);
-    this.#apply(this.#handshake.start(), now);
+    this.#handshake = new Role(this.#options, identity, this.#tuning);
+    this.#proceed(this.#handshake.start(), now);
   }
 
   #datagram(bytes: Uint8Array, now: number): void {
@@ -137,7 +143,10 @@ export class WeriftAssociation implements Association {
     if (this.#state !== 'handshaking' || record.sequence > MAX_PLAINTEXT_SEQUENCE) return;
     if (record.type === CONTENT.handshake) this.#handshakeRecord(record, record.payload, now);
     else if (record.type === CONTENT.alert && record.payload.length === 2 && record.payload[0] === 2) {
-      this.#plaintextAlert ??= { description: record.payload[1]!, at: now + DTLS_PLAINTEXT_ALERT_GRACE_MS };
+      this.#doubtIn(
+        { reason: 'alert-received', detail: 'the peer refused the handshake', received: record.payload[1]! },
+        now,
+      );
     }
     // ChangeCipherSpec says nothing that the epoch does not (RFC 6347 §4.1).
   }
@@ -166,40 +175,56 @@ export class WeriftAssociation implements Association {
       // Finished is the one message under the new keys, and the only one.
       if ((fragment.type === HANDSHAKE.finished) !== (record.epoch === 1)) continue;
       this.#reassembler.add(fragment);
-      this.#deliver(record.sequence, now);
+      this.#deliver(record, now);
     }
   }
 
   /** Hands complete messages to the role, in order. */
-  #deliver(recordSequence: number, now: number): void {
+  #deliver(record: DtlsRecord, now: number): void {
     while (this.#handshake !== undefined && this.#state === 'handshaking') {
       const message = this.#reassembler.peek() ?? this.#peekSecondHello(this.#handshake);
       if (message === undefined) return;
       const step = this.#handshake.message(message);
-      if (step.type === 'refused' || step.type === 'verify-hello') this.#reassembler.refuse(message.sequence);
-      else {
-        this.#reassembler.advance(message.sequence);
-        this.#plaintextAlert = undefined; // the handshake moves: whoever sent the alert was not its peer
-        this.#outbox.beginAt(recordSequence);
-        if (message.type === HANDSHAKE.finished) this.#peerFinishedSequence = message.sequence;
+      switch (step.type) {
+        case 'refused':
+          this.#lastRefusal = step.why;
+          this.#reassembler.refuse(message.sequence);
+          break;
+        case 'verify-hello':
+          this.#output.push({ type: 'datagram', bytes: this.#outbox.helloVerify(step.message, record.sequence) });
+          this.#reassembler.refuse(message.sequence);
+          break;
+        case 'failed':
+          this.#reassembler.refuse(message.sequence);
+          // Only Finished came under keys; the count is for what a signature may cost.
+          this.#plaintextFailures += 1;
+          if (message.type === HANDSHAKE.finished || this.#plaintextFailures > DTLS_MAX_PLAINTEXT_FAILURES)
+            this.#fail(step);
+          else this.#doubtIn(step, now);
+          break;
+        default:
+          this.#reassembler.advance(message.sequence);
+          this.#doubt = undefined; // the handshake moves: what spoke against it did not come from its peer
+          this.#outbox.beginAt(record.sequence);
+          if (message.type === HANDSHAKE.finished) this.#peerFinishedSequence = message.sequence;
+          this.#proceed(step, now);
       }
-      this.#apply(step, now, recordSequence);
     }
+  }
+
+  #doubtIn(failure: Failure, now: number): void {
+    const at = this.#doubt?.at ?? now + DTLS_PLAINTEXT_FAILURE_GRACE_MS;
+    // The first finding stays, but what we found ourselves says more than an alert.
+    if (this.#doubt === undefined || this.#doubt.failure.reason === 'alert-received') this.#doubt = { failure, at };
   }
 
   #peekSecondHello(handshake: Handshake) {
     return handshake.openSequences === 2 ? this.#reassembler.peek(this.#reassembler.next + 1) : undefined;
   }
 
-  #apply(step: Step, now: number, recordSequence = 0): void {
+  #proceed(step: Progress, now: number): void {
     switch (step.type) {
       case 'accepted':
-        break;
-      case 'refused':
-        this.#lastRefusal = step.why;
-        break;
-      case 'verify-hello':
-        this.#output.push({ type: 'datagram', bytes: this.#outbox.helloVerify(step.message, recordSequence) });
         break;
       case 'flight':
         this.#send(step.flight);
@@ -218,10 +243,6 @@ export class WeriftAssociation implements Association {
         this.#reassembler.clear();
         this.#handshake?.forget();
         break;
-      case 'failed':
-        this.#sendAlert(true, step.alert);
-        this.#fail(step.reason, step.detail);
-        break;
       default:
         unreachable(step, 'handshake step');
     }
@@ -235,7 +256,9 @@ export class WeriftAssociation implements Association {
       this.#sendAlert(false, ALERT.closeNotify); // RFC 5246 §7.2.1
       this.#end('closed');
       this.#output.push({ type: 'closed' });
-    } else if (level === 2) this.#fail('alert-received', 'the peer ended the association', description);
+    } else if (level === 2) {
+      this.#fail({ reason: 'alert-received', detail: 'the peer ended the association', received: description });
+    }
   }
 
   #close(): void {
@@ -248,12 +271,11 @@ export class WeriftAssociation implements Association {
     if (this.#state !== 'handshaking') return;
     if (now >= this.#expiresAt) {
       const last = this.#lastRefusal === '' ? '' : `; last refused: ${this.#lastRefusal}`;
-      this.#fail('timeout', `no handshake within ${DTLS_HANDSHAKE_TIMEOUT_MS} ms${last}`);
+      this.#fail({ reason: 'timeout', detail: `no handshake within ${DTLS_HANDSHAKE_TIMEOUT_MS} ms${last}` });
       return;
     }
-    const alert = this.#plaintextAlert;
-    if (alert !== undefined && now >= alert.at) {
-      this.#fail('alert-received', 'the peer refused the handshake', alert.description);
+    if (this.#doubt !== undefined && now >= this.#doubt.at) {
+      this.#fail(this.#doubt.failure);
       return;
     }
     const pending = this.#retransmission;
@@ -274,9 +296,10 @@ export class WeriftAssociation implements Association {
     this.#output.push({ type: 'datagram', bytes });
   }
 
-  #fail(reason: AssociationFailure, detail: string, alert?: number): void {
+  #fail({ reason, detail, received, alert }: Failure): void {
+    if (alert !== undefined) this.#sendAlert(true, alert);
     this.#end('failed');
-    this.#output.push({ type: 'failed', reason, detail, ...(alert === undefined ? {} : { alert }) });
+    this.#output.push({ type: 'failed', reason, detail, ...(received === undefined ? {} : { alert: received }) });
   }
 
   /** Keys that were given out are the taker's; everything else is wiped. */

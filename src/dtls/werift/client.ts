@@ -10,8 +10,10 @@ import {
   Handshake,
   type Negotiated,
   type Outgoing,
+  type Progress,
   refused,
   type Step,
+  type Tuning,
 } from './handshake.js';
 import { type Identity, OFFERED_SCHEMES, type PeerCertificate, verifySignature } from './identity.js';
 import { KeyShare } from './keys.js';
@@ -78,11 +80,11 @@ export class ClientHandshake extends Handshake {
   #state: State = { at: 'new' };
   readonly #random = randomBytes(32);
 
-  constructor(options: AssociationOptions, identity: Identity, groups: readonly number[]) {
-    super('client', options, identity, groups);
+  constructor(options: AssociationOptions, identity: Identity, tuning: Tuning) {
+    super('client', options, identity, tuning);
   }
 
-  start(): Step {
+  start(): Progress {
     this.#state = { at: 'server-hello', cookieSeen: false };
     return { type: 'flight', flight: [this.#hello(new Uint8Array(0))] };
   }
@@ -129,12 +131,12 @@ export class ClientHandshake extends Handshake {
   #hello(cookie: Uint8Array): Outgoing {
     const extensions = [
       useSrtpExtension(this.options.profiles),
-      groupsExtension(this.groups),
+      groupsExtension(this.tuning.groups),
       POINT_FORMATS,
       schemesExtension(OFFERED_SCHEMES),
-      EXTENDED_MASTER_SECRET,
       RENEGOTIATION_INFO,
     ];
+    if (this.tuning.extendedMasterSecret) extensions.push(EXTENDED_MASTER_SECRET);
     return this.compose(HANDSHAKE.clientHello, writeClientHello(this.#random, cookie, SUITES, extensions));
   }
 
@@ -170,8 +172,8 @@ export class ClientHandshake extends Handshake {
         case EXTENSION.pointFormats:
           break;
         case EXTENSION.extendedMasterSecret:
-          if (data.length !== 0) return failed('protocol-error', 'malformed extension', ALERT.illegalParameter);
-          break;
+          if (this.tuning.extendedMasterSecret && data.length === 0) break;
+          return failed('protocol-error', 'extended_master_secret that was not offered', ALERT.unsupportedExtension);
         case EXTENSION.renegotiationInfo:
           // RFC 5746 §3.4
           if (data.equals(RENEGOTIATION_INFO.data)) break;
@@ -216,11 +218,11 @@ export class ClientHandshake extends Handshake {
     if (!verifySignature(peer, scheme, signed, signature)) {
       return failed(
         'key-exchange-signature-invalid',
-        'the server does not hold its certificate’s key',
+        "the server does not hold its certificate's key",
         ALERT.decryptError,
       );
     }
-    if (exchange.ellipticCurveType !== NAMED_CURVE || !this.groups.includes(group)) {
+    if (exchange.ellipticCurveType !== NAMED_CURVE || !this.tuning.groups.includes(group)) {
       return failed('protocol-error', 'the server chose a group that was not offered', ALERT.illegalParameter);
     }
     return this.#accept(message, { at: 'certificate-request', agreed, proven: peer, share: { group, publicKey } });
@@ -238,14 +240,16 @@ export class ClientHandshake extends Handshake {
 
   #serverHelloDone(message: HandshakeMessage, state: Extract<State, { at: 'server-hello-done' }>): Step {
     const { agreed, proven, scheme } = state;
-    const accepted = this.#accept(message, { at: 'finished', agreed, proven });
-    if (accepted.type === 'failed') return accepted;
     const share = new KeyShare(state.share.group);
-    const certificate = this.compose(HANDSHAKE.certificate, writeCertificate(this.identity.der));
-    const exchange = this.compose(HANDSHAKE.clientKeyExchange, writeClientKeyExchange(share.publicKey));
-    if (!this.agree(share, state.share.publicKey, agreed)) {
+    const preMaster = share.agree(state.share.publicKey);
+    if (preMaster === undefined) {
       return failed('protocol-error', "the server's key share is no point of the group", ALERT.illegalParameter);
     }
+    const accepted = this.#accept(message, { at: 'finished', agreed, proven });
+    if (accepted.type === 'failed') return accepted;
+    const certificate = this.compose(HANDSHAKE.certificate, writeCertificate(this.identity.der));
+    const exchange = this.compose(HANDSHAKE.clientKeyExchange, writeClientKeyExchange(share.publicKey));
+    this.agree(preMaster, agreed);
     // RFC 5246 §7.4.8: signed is every message before this one.
     const signature = this.identity.sign(scheme, this.transcript);
     const verify = this.compose(HANDSHAKE.certificateVerify, writeCertificateVerify(scheme, signature));

@@ -4,7 +4,7 @@ import { DTLS_MAX_TRANSCRIPT_BYTES } from '../../base/limits.js';
 import type { Secret } from '../../base/secret.js';
 import type { AssociationFailure, AssociationOptions, SrtpProfile } from '../association.js';
 import { checkCertificate, type Identity, type PeerCertificate } from './identity.js';
-import { type KeyShare, masterSecret, type Randoms, recordProtections, srtpKeys, verifyData } from './keys.js';
+import { masterSecret, type Randoms, recordProtections, SUPPORTED_GROUPS, srtpKeys, verifyData } from './keys.js';
 import { readCertificate } from './messages.js';
 import { frameMessage, HANDSHAKE, type HandshakeMessage } from './reassembly.js';
 import type { RecordProtection } from './records.js';
@@ -42,20 +42,25 @@ export interface Failed {
   readonly alert: number;
 }
 
-/** What a message led to. */
-export type Step =
-  /** It was of no use here: dropped, its number stays open. Plaintext proves nothing, so this is no failure. */
-  | { readonly type: 'refused'; readonly why: string }
+/** What moves a handshake on. */
+export type Progress =
   | { readonly type: 'accepted' }
+  /** The flight is sent until the peer's next one comes. */
+  | { readonly type: 'flight'; readonly flight: readonly Outgoing[] }
+  /** Everything is verified; a last flight is sent again only when the peer repeats its own. */
+  | { readonly type: 'established'; readonly result: Established; readonly flight: readonly Outgoing[] };
+
+/** What a message led to. All but {@link Progress} leave the role as it was, so that a genuine message can still come. */
+export type Step =
+  | Progress
+  /** It was of no use here, and its number stays open. */
+  | { readonly type: 'refused'; readonly why: string }
   /** Answered with HelloVerifyRequest and forgotten. */
   | { readonly type: 'verify-hello'; readonly message: HandshakeMessage }
-  /** Accepted; the flight is sent until the peer's next one comes. */
-  | { readonly type: 'flight'; readonly flight: readonly Outgoing[] }
-  /** Accepted, and everything is verified; a last flight is sent again only when the peer repeats its own. */
-  | { readonly type: 'established'; readonly result: Established; readonly flight: readonly Outgoing[] }
+  /** It speaks against the handshake. */
   | Failed;
 
-export const ACCEPTED: Step = { type: 'accepted' };
+export const ACCEPTED: Progress = { type: 'accepted' };
 
 export function refused(why: string): Step {
   return { type: 'refused', why };
@@ -64,6 +69,16 @@ export function refused(why: string): Step {
 export function failed(reason: AssociationFailure, detail: string, alert: number): Failed {
   return { type: 'failed', reason, detail, alert };
 }
+
+/** What is fixed in service and varied in tests. */
+export interface Tuning {
+  /** NamedGroup values in order of preference. */
+  readonly groups: readonly number[];
+  /** Whether a client offers RFC 7627. A server does what the client offers. */
+  readonly extendedMasterSecret: boolean;
+}
+
+export const DEFAULT_TUNING: Tuning = { groups: SUPPORTED_GROUPS, extendedMasterSecret: true };
 
 /** What both hellos agreed on. */
 export interface Negotiated {
@@ -86,12 +101,12 @@ export abstract class Handshake {
     protected readonly side: 'client' | 'server',
     protected readonly options: AssociationOptions,
     protected readonly identity: Identity,
-    protected readonly groups: readonly number[],
+    protected readonly tuning: Tuning,
   ) {}
 
   /** How many message numbers from the next one on may be heard now: 2 while a ClientHello may come with a cookie or without. */
   abstract readonly openSequences: 1 | 2;
-  abstract start(): Step;
+  abstract start(): Progress;
   abstract message(message: HandshakeMessage): Step;
 
   /** Forgets what only the handshake needed; the record protections stay. */
@@ -162,16 +177,13 @@ export abstract class Handshake {
     return checked;
   }
 
-  /** Master secret and record keys; false when the peer's key share is none. Call with ClientKeyExchange in the transcript. */
-  protected agree(share: KeyShare, peerPublicKey: Uint8Array, negotiated: Negotiated): boolean {
-    const preMaster = share.agree(peerPublicKey);
-    if (preMaster === undefined) return false;
+  /** Master secret and record keys. Call with ClientKeyExchange in the transcript; wipes `preMaster`. */
+  protected agree(preMaster: Secret, negotiated: Negotiated): void {
     const session = negotiated.extendedMasterSecret ? this.transcript : undefined;
     this.master = masterSecret(preMaster, negotiated.randoms, session);
     preMaster.wipe();
     const { client, server } = recordProtections(this.master, negotiated.randoms);
     this.protections = this.side === 'client' ? { read: server, write: client } : { read: client, write: server };
-    return true;
   }
 
   protected composeFinished(): readonly Outgoing[] {

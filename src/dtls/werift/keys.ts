@@ -32,25 +32,27 @@ export class KeyShare {
     this.#privateKey = new Secret(pair.privateKey);
   }
 
-  /** The premaster secret, or undefined when the peer's public key is none. Wipes our private key: there is no second try. */
+  /** The premaster secret, once, for this wipes our private key; or undefined when the peer's public key is none. */
   agree(peerPublicKey: Uint8Array): Secret | undefined {
-    const point = asBuffer(peerPublicKey);
-    try {
-      // RFC 8422 §5.4.1: uncompressed points only, which the length tells; werift's library would take compressed ones.
-      if (point.length !== PUBLIC_KEY_BYTES.get(this.group)) return undefined;
-      const shared = this.#privateKey.use((key) => werift.prfPreMasterSecret(point, asBuffer(key), this.group));
-      // RFC 8422 §5.11: a point of small order gives a secret that everybody knows.
-      if (shared.every((byte) => byte === 0)) return undefined;
-      return new Secret(shared);
-    } catch {
-      return undefined; // werift says "not on the curve" by throwing
-    } finally {
-      this.wipe();
-    }
+    // RFC 8422 §5.4.1: uncompressed points only, which the length tells; werift's library would take compressed ones.
+    if (peerPublicKey.length !== PUBLIC_KEY_BYTES.get(this.group)) return undefined;
+    const shared = this.#privateKey.use((key) => premaster(peerPublicKey, key, this.group));
+    // RFC 8422 §5.11: a point of small order gives a secret that everybody knows.
+    if (shared === undefined || shared.every((byte) => byte === 0)) return undefined;
+    this.wipe();
+    return new Secret(shared);
   }
 
   wipe(): void {
     this.#privateKey.wipe();
+  }
+}
+
+function premaster(peerPublicKey: Uint8Array, privateKey: Uint8Array, group: number): Uint8Array | undefined {
+  try {
+    return werift.prfPreMasterSecret(asBuffer(peerPublicKey), asBuffer(privateKey), group);
+  } catch {
+    return undefined; // werift says "not on the curve" by throwing
   }
 }
 

@@ -12,8 +12,10 @@ import {
   Handshake,
   type Negotiated,
   type Outgoing,
+  type Progress,
   refused,
   type Step,
+  type Tuning,
 } from './handshake.js';
 import { type Identity, OFFERED_SCHEMES, type PeerCertificate, verifySignature } from './identity.js';
 import { KeyShare } from './keys.js';
@@ -65,8 +67,8 @@ export class ServerHandshake extends Handshake {
   #state: State = { at: 'client-hello' };
   readonly #cookieSecret = new Secret(randomBytes(32));
 
-  constructor(options: AssociationOptions, identity: Identity, groups: readonly number[]) {
-    super('server', options, identity, groups);
+  constructor(options: AssociationOptions, identity: Identity, tuning: Tuning) {
+    super('server', options, identity, tuning);
     this.skipSequence(); // 0 is HelloVerifyRequest's (RFC 6347 §4.2.2)
   }
 
@@ -74,7 +76,7 @@ export class ServerHandshake extends Handshake {
     return this.#state.at === 'client-hello' ? 2 : 1;
   }
 
-  start(): Step {
+  start(): Progress {
     return ACCEPTED;
   }
 
@@ -192,7 +194,7 @@ export class ServerHandshake extends Handshake {
     const groupsData = offered.get(EXTENSION.supportedGroups);
     // RFC 8422 §4: who lists no groups leaves the choice to the server; P-256 is what everybody has.
     const groups = groupsData === undefined ? [GROUP.secp256r1] : readGroups(groupsData);
-    const group = this.groups.find((ours) => groups?.includes(ours));
+    const group = this.tuning.groups.find((ours) => groups?.includes(ours));
     if (group === undefined) return failed('no-common-parameters', 'no common group', ALERT.handshakeFailure);
     const schemesData = offered.get(EXTENSION.signatureAlgorithms);
     // RFC 5246 §7.4.1.4.1: who lists none means SHA-1, which we refuse.
@@ -237,10 +239,12 @@ export class ServerHandshake extends Handshake {
     if (exchange === undefined) return refused('malformed ClientKeyExchange');
     const over = this.overLimit(message);
     if (over !== undefined) return over;
-    this.record(message);
-    if (!this.agree(offer.share, exchange.publicKey, offer)) {
+    const preMaster = offer.share.agree(exchange.publicKey);
+    if (preMaster === undefined) {
       return failed('protocol-error', "the client's key share is no point of the group", ALERT.illegalParameter);
     }
+    this.record(message);
+    this.agree(preMaster, offer);
     this.#state = { at: 'certificate-verify', offer, peer };
     return ACCEPTED;
   }
@@ -250,7 +254,7 @@ export class ServerHandshake extends Handshake {
     const verify = readCertificateVerify(message.body);
     if (verify === undefined) return refused('malformed CertificateVerify');
     if (!verifySignature(peer, verify.algorithm, this.transcript, verify.signature)) {
-      return failed('certificate-verify-invalid', 'the client does not hold its certificate’s key', ALERT.decryptError);
+      return failed('certificate-verify-invalid', "the client does not hold its certificate's key", ALERT.decryptError);
     }
     const over = this.overLimit(message);
     if (over !== undefined) return over;

@@ -18,6 +18,10 @@ describe('a handshake', () => {
     expect(keys.peerFingerprint).toBe(Buffer.from(promised.value).toString('hex'));
   });
 
+  it('goes without the extended master secret where the client does not offer it', () => {
+    expectEstablished(new Pair({ clientTuning: { extendedMasterSecret: false } }).start().run());
+  });
+
   it('takes the first profile of the server that the client offers', () => {
     const choose = (client: readonly SrtpProfile[], server: readonly SrtpProfile[]) => {
       const pair = new Pair({ client: { profiles: client }, server: { profiles: server } }).start().run();

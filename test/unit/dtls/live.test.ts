@@ -1,12 +1,24 @@
 /** Attacks on an association that is established, or that nobody has proven anything to yet. */
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../../src/base/bytes.js';
-import { DTLS_MAX_HANDSHAKE_MESSAGE_BYTES, DTLS_PLAINTEXT_ALERT_GRACE_MS } from '../../../src/base/limits.js';
-import { readClientHello, readHelloVerify } from '../../../src/dtls/werift/messages.js';
+import {
+  DTLS_MAX_HANDSHAKE_MESSAGE_BYTES,
+  DTLS_MAX_PLAINTEXT_FAILURES,
+  DTLS_PLAINTEXT_FAILURE_GRACE_MS,
+} from '../../../src/base/limits.js';
+import {
+  readClientHello,
+  readHelloVerify,
+  writeCertificate,
+  writeCertificateRequest,
+  writeCertificateVerify,
+  writeClientKeyExchange,
+  writeServerKeyExchange,
+} from '../../../src/dtls/werift/messages.js';
 import { frameFragment, frameMessage, HANDSHAKE } from '../../../src/dtls/werift/reassembly.js';
 import { CONTENT, frameRecord, RECORD_HEADER_BYTES, VERSION_1_2 } from '../../../src/dtls/werift/records.js';
 import { messagesIn, record } from './forge.js';
-import { expectEstablished, Pair, random, type Side, START } from './pair.js';
+import { expectEstablished, type Network, Pair, random, type Side, START } from './pair.js';
 
 const SIDES: readonly Side[] = ['client', 'server'];
 const FATAL = Uint8Array.of(2, 40);
@@ -115,7 +127,7 @@ describe('an alert that anybody could have sent', () => {
     const pair = new Pair({ network: (_from, bytes, i) => (i === 1 || i === 4 ? [] : [bytes]) }).start();
     pair.input('client', { type: 'datagram', bytes: record(CONTENT.alert, FATAL) });
     expectEstablished(pair.run());
-    expect(pair.now).toBe(START + DTLS_PLAINTEXT_ALERT_GRACE_MS);
+    expect(pair.now).toBe(START + DTLS_PLAINTEXT_FAILURE_GRACE_MS);
   });
 
   it('ends a handshake that stands still, and is reported', () => {
@@ -126,9 +138,68 @@ describe('an alert that anybody could have sent', () => {
     expect(pair.failures.server[0]).toMatchObject({ reason: 'timeout' });
     const alone = new Pair({ network: () => [] }).start();
     alone.input('client', { type: 'datagram', bytes: record(CONTENT.alert, FATAL) });
-    alone.now = START + DTLS_PLAINTEXT_ALERT_GRACE_MS;
+    alone.now = START + DTLS_PLAINTEXT_FAILURE_GRACE_MS;
     alone.input('client', { type: 'tick' });
     expect(alone.states[0]).toBe('failed');
+  });
+});
+
+describe('an alert before a wrong certificate', () => {
+  it('does not hide that the fingerprint does not match', () => {
+    const alert = record(CONTENT.alert, FATAL);
+    const network: Network = (from, bytes) => (from === 'server' ? [bytes] : [alert, bytes, alert]);
+    const pair = new Pair({ server: { peerFingerprints: [] }, network }).start().run();
+    expect(pair.failures.server).toMatchObject([{ reason: 'fingerprint-mismatch' }]);
+  });
+});
+
+describe('forged handshake messages', () => {
+  const small = { client: { mtuBytes: 256 }, server: { mtuBytes: 256 } };
+  const forgeries: readonly (readonly [string, number, Uint8Array])[] = [
+    ['an empty certificate list', HANDSHAKE.certificate, new Uint8Array(3)],
+    ["a stranger's certificate", HANDSHAKE.certificate, writeCertificate(new Uint8Array(40))],
+    ['a key share of small order', HANDSHAKE.clientKeyExchange, writeClientKeyExchange(Buffer.alloc(32))],
+    ['a signature of nobody', HANDSHAKE.certificateVerify, writeCertificateVerify(0x0403, new Uint8Array(70))],
+    [
+      'a share signed by nobody',
+      HANDSHAKE.serverKeyExchange,
+      writeServerKeyExchange(29, Buffer.alloc(32), 0x0403, new Uint8Array(70)),
+    ],
+    ['a request for no certificate', HANDSHAKE.serverHelloDone, new Uint8Array(0)],
+    ['a request that we cannot meet', HANDSHAKE.certificateRequest, writeCertificateRequest([], [])],
+    ['a hello of another version', HANDSHAKE.serverHello, Uint8Array.of(1, 1, ...new Uint8Array(36))],
+  ];
+
+  it.each(forgeries)('do not end a handshake whose genuine messages come: %s', (_name, type, body) => {
+    const forged = [1, 2, 3, 4, 5].map((sequence) => record(CONTENT.handshake, frameMessage({ type, sequence, body })));
+    // At each moment of a handshake in small pieces; where they break up a genuine message, that one comes again in time.
+    for (let index = 0; index < 10; index++) {
+      const network: Network = (_from, bytes, i) => (i === index ? [...forged, bytes] : [bytes]);
+      expectEstablished(new Pair({ ...small, network }).start().run());
+    }
+  });
+
+  it('end a handshake where nothing genuine comes, with what was wrong', () => {
+    const body = new Uint8Array(3);
+    const network: Network = (from, bytes, i) => {
+      if (from === 'server' || i < 4) return [bytes];
+      return [record(CONTENT.handshake, frameMessage({ type: HANDSHAKE.certificate, sequence: 2, body }))];
+    };
+    const pair = new Pair({ network }).start().run();
+    expect(pair.failures.server).toMatchObject([{ reason: 'no-certificate' }]);
+    expect(pair.now).toBeGreaterThanOrEqual(START + DTLS_PLAINTEXT_FAILURE_GRACE_MS);
+  });
+
+  it('cost no more than so many verified signatures', () => {
+    const network: Network = (from, bytes, i) => (from === 'server' || i < 4 ? [bytes] : []);
+    const pair = new Pair({ network }).start().settle();
+    const message = { type: HANDSHAKE.certificate, sequence: 2, body: writeCertificate(new Uint8Array(40)) };
+    for (let i = 0; i < DTLS_MAX_PLAINTEXT_FAILURES; i++) {
+      pair.input('server', { type: 'datagram', bytes: record(CONTENT.handshake, frameMessage(message)) });
+    }
+    expect(pair.engines.server.state).toBe('handshaking');
+    pair.input('server', { type: 'datagram', bytes: record(CONTENT.handshake, frameMessage(message)) });
+    expect(pair.failures.server).toMatchObject([{ reason: 'fingerprint-mismatch' }]);
   });
 });
 

@@ -166,7 +166,7 @@ describe('garbage', () => {
   it('as one changed byte never gives two sides different keys, and never an exception', () => {
     const next = random(3);
     for (let index = 0; index < 6; index++) {
-      for (let at = 0; at < 900; at += 1 + Math.floor(next() * 60)) {
+      for (let at = 0; at < 900; at += 1 + Math.floor(next() * 90)) {
         const network: Network = (_from, bytes, i) => {
           if (i !== index || at >= bytes.length) return [bytes];
           const changed = Uint8Array.from(bytes);

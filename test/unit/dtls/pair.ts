@@ -3,7 +3,8 @@ import { expect } from 'vitest';
 import { Secret } from '../../../src/base/secret.js';
 import type { AssociationOptions, AssociationOutput, SrtpProfile } from '../../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../../src/dtls/certificate.js';
-import { WeriftAssociation, type WeriftTuning } from '../../../src/dtls/werift/association.js';
+import { WeriftAssociation } from '../../../src/dtls/werift/association.js';
+import type { Tuning } from '../../../src/dtls/werift/handshake.js';
 
 export const START = Date.UTC(2026, 0, 1);
 export const ALL_PROFILES: readonly SrtpProfile[] = [1, 7, 8];
@@ -40,8 +41,8 @@ export type Network = (from: Side, bytes: Uint8Array, index: number) => readonly
 export interface PairChange {
   readonly client?: Partial<AssociationOptions>;
   readonly server?: Partial<AssociationOptions>;
-  readonly clientTuning?: WeriftTuning;
-  readonly serverTuning?: WeriftTuning;
+  readonly clientTuning?: Partial<Tuning>;
+  readonly serverTuning?: Partial<Tuning>;
   readonly network?: Network;
 }
 

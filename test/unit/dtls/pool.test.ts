@@ -1,5 +1,8 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION } from '../../../src/base/limits.js';
+import {
+  DTLS_MAX_ASSOCIATIONS_PER_WORKER,
+  DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION,
+} from '../../../src/base/limits.js';
 import type { AssociationOptions, AssociationOutput } from '../../../src/dtls/association.js';
 import { AssociationPool, type PoolAssociation } from '../../../src/dtls/pool.js';
 import { ensureBuilt } from './built.js';
@@ -97,13 +100,32 @@ describe('the association pool', () => {
   it('reports a failure once and forgets the association', async () => {
     const mine = new AssociationPool({ threads: 1, engine: 'werift' });
     pool = mine;
-    const server = new Watched(mine, optionsFor('server', { profiles: [8] }));
-    const client = new Watched(mine, optionsFor('client', { profiles: [1] }));
-    client.peer = server;
-    server.peer = client;
-    expect((await server.wait('failed')).reason).toBe('no-common-profile');
-    expect((await client.wait('failed')).reason).toBe('alert-received');
+    const client = new Watched(mine, optionsFor('client', { certificatePem: 'nothing' }));
+    expect((await client.wait('failed')).reason).toBe('no-certificate');
     expect(mine.stats().associations).toBe(0);
+  });
+
+  it('refuses an association that no worker has room for', async () => {
+    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    pool = mine;
+    const options = optionsFor('client', { certificatePem: 'nothing' }); // fails at once, but not before this turn ends
+    const ended = Array.from({ length: DTLS_MAX_ASSOCIATIONS_PER_WORKER + 1 }, () => {
+      const watched = new Watched(mine, options);
+      return watched.wait('failed');
+    });
+    expect(mine.stats().associations).toBe(DTLS_MAX_ASSOCIATIONS_PER_WORKER);
+    expect((await ended.at(-1)!).reason).toBe('limit-exceeded');
+    expect(new Set((await Promise.all(ended.slice(0, -1))).map((f) => f.reason))).toEqual(new Set(['no-certificate']));
+    expect(mine.stats().associations).toBe(0);
+  });
+
+  it('opens nothing after it was closed', async () => {
+    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    await mine.close();
+    await mine.close();
+    const late = new Watched(mine, optionsFor('client'));
+    expect(late.outputs).toEqual([]);
+    expect((await late.wait('failed')).reason).toBe('engine-lost');
   });
 
   it('leaves the caller its private key', async () => {

@@ -2,9 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../../src/base/bytes.js';
 import { ClientHandshake } from '../../../src/dtls/werift/client.js';
-import type { Handshake, Outgoing, Step } from '../../../src/dtls/werift/handshake.js';
+import { DEFAULT_TUNING, type Handshake, type Outgoing, type Step } from '../../../src/dtls/werift/handshake.js';
 import { loadIdentity } from '../../../src/dtls/werift/identity.js';
-import { SUPPORTED_GROUPS } from '../../../src/dtls/werift/keys.js';
 import { HANDSHAKE, type HandshakeMessage } from '../../../src/dtls/werift/reassembly.js';
 import { ServerHandshake } from '../../../src/dtls/werift/server.js';
 import { optionsFor, type Side } from './pair.js';
@@ -12,7 +11,7 @@ import { optionsFor, type Side } from './pair.js';
 function make(side: Side): Handshake {
   const options = optionsFor(side);
   const Role = side === 'client' ? ClientHandshake : ServerHandshake;
-  return new Role(options, loadIdentity(options)!, SUPPORTED_GROUPS);
+  return new Role(options, loadIdentity(options)!, DEFAULT_TUNING);
 }
 
 /** A genuine handshake, message by message; `probe` sees each role before each message that it accepts, and at the end. */
