@@ -137,7 +137,7 @@ function exporterOptions({ profile, key = 'ec' }: Run): string[] {
   return ['-dtls1_2', '-use_srtp', profile.name, ...identity, ...exporter];
 }
 
-const MATERIAL = /Keying material: ([0-9A-F]+)/;
+const MATERIAL = /Keying material: ([0-9A-F]+)\s/;
 
 /** client key ‖ server key ‖ client salt ‖ server salt, as RFC 5764 §4.2 exports it, from what our engine gave. */
 function exported(output: AssociationOutput, role: 'client' | 'server', profile: Profile): string {
