@@ -35,6 +35,7 @@ export class ConferenceRuntime {
   readonly #codecs = new Map<string, number>();
   readonly #waiting: ConferenceEvent[] = [];
   #applying = false;
+  #setsMade = 0;
   #state: State;
 
   constructor(id: ConferenceId, name: string, settings: ConferenceSettings, host: CallHost) {
@@ -46,6 +47,10 @@ export class ConferenceRuntime {
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
     this.#state = created.value;
     host.relay.setConference(id, { requiredLevel: settings.requiredLevel });
+  }
+
+  get setsMade(): number {
+    return this.#setsMade;
   }
 
   get state(): State {
@@ -271,6 +276,7 @@ export class ConferenceRuntime {
       kek: new Secret(this.#host.random(KEK_BYTES)),
       masterSalt: new Secret(this.#host.random(MASTER_SALT_BYTES)),
     };
+    this.#setsMade++;
     this.#sets.set(spiWord, set);
     this.#host.relay.installSet(this.id, set);
   }

@@ -103,6 +103,11 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     return this.#conferences.get(name)?.state.level;
   }
 
+  /** Group parameter sets that a conference has made so far. */
+  groupSetsMade(name: string): number {
+    return this.#conferences.get(name)?.setsMade ?? 0;
+  }
+
   receive(input: ControlInput, now: number): void {
     this.#now = now;
     switch (input.type) {

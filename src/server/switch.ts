@@ -159,6 +159,11 @@ export class Switch {
     return this.#control.conferenceLevel(name);
   }
 
+  /** Rises with every rekey (WIRE.md 10). */
+  groupSetsMade(name: string): number {
+    return this.#control.groupSetsMade(name);
+  }
+
   counters(): RelayCounters {
     return this.#relay.counters();
   }

@@ -1,43 +1,18 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dial } from '../support/caller.js';
-
-const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+import { claviger, killAll } from '../support/cli.js';
 
 let folder = '';
-const children: ChildProcess[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
 });
 afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
+  killAll();
   rmSync(folder, { recursive: true, force: true });
 });
-
-interface Output {
-  text: string;
-}
-
-function claviger(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.push(child);
-  const output: Output = { text: '' };
-  child.stdout.on('data', (chunk) => {
-    output.text += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    output.text += chunk;
-  });
-  const exit = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)));
-  return { child, output, exit };
-}
 
 async function serve(extra: readonly string[] = []) {
   const args = [
@@ -59,7 +34,7 @@ async function serve(extra: readonly string[] = []) {
       const match = /sips:127\.0\.0\.1:(\d+) /.exec(started.output.text);
       if (match !== null && started.output.text.includes('Call it:')) resolve(Number(match[1]));
     };
-    started.child.stdout.on('data', look);
+    started.child.stdout?.on('data', look);
     void started.exit.then((code) => reject(new Error(`serve ended with ${code}: ${started.output.text}`)));
   });
   return { ...started, port };

@@ -4,17 +4,13 @@ import { createSocket } from 'node:dgram';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Secret } from '../../src/base/secret.js';
 import type { AssociationOutput, SrtpProfile } from '../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../src/dtls/certificate.js';
 import { WeriftAssociation } from '../../src/dtls/werift/association.js';
 import type { Tuning } from '../../src/dtls/werift/handshake.js';
-
-const version = spawnSync('openssl', ['version'], { encoding: 'utf8' });
-const missing = version.error !== undefined || version.status !== 0;
-if (missing && process.env.CI) throw new Error('openssl is missing: the interoperability test must run in CI');
-if (missing) console.warn('dtls-openssl: skipped, because the openssl command is missing');
+import { describeWithPeers, isInstalled } from '../support/peers.js';
 
 const PROFILES: readonly { id: SrtpProfile; name: string; bytes: number }[] = [
   { id: 1, name: 'SRTP_AES128_CM_SHA1_80', bytes: 60 },
@@ -31,7 +27,7 @@ let ours: Certificate;
 const theirs: Partial<Record<'ec' | 'rsa', Certificate>> = {};
 
 beforeAll(async () => {
-  if (missing) return;
+  if (!isInstalled('openssl')) return;
   folder = await mkdtemp(join(tmpdir(), 'dtls-openssl-'));
   ours = await createSelfSigned('ours', Date.now());
   theirs.ec = await createSelfSigned('theirs', Date.now());
@@ -167,7 +163,7 @@ async function end(process: ChildProcessWithoutNullStreams, side: Ours): Promise
 
 const first = PROFILES[0]!;
 
-describe.skipIf(missing)('openssl s_client against our server', () => {
+describeWithPeers('openssl s_client against our server', ['openssl'], () => {
   const connect = async (run: Run) => {
     const server = await runOurs('server', 0, run);
     const target = ['s_client', '-mtu', '1200', '-connect', `127.0.0.1:${server.port}`];
@@ -188,7 +184,7 @@ describe.skipIf(missing)('openssl s_client against our server', () => {
   it('shows an RSA certificate of its own', () => connect({ profile: first, own: 'rsa' }));
 });
 
-describe.skipIf(missing)('our client against openssl s_server', () => {
+describeWithPeers('our client against openssl s_server', ['openssl'], () => {
   const accept = async (run: Run) => {
     const listen = ['s_server', '-4', '-accept', '127.0.0.1:0', '-Verify', '1', ...(run.more ?? ['-mtu', '1200'])];
     const server = openssl([...listen, ...exporterOptions(run)]);
