@@ -150,7 +150,7 @@ export class EktStreams {
   }
 
   /**
-   * Media RTCP. The replay list is asked last: what is not under a sender key at all should not be called a replay.
+   * Media RTCP.
    * @param datagram with at least the clear header; any SSRC but a control SSRC
    */
   verifyRtcp(datagram: Uint8Array, now: number): Result<VerifiedRtcp, DropName> {
@@ -189,13 +189,13 @@ export class EktStreams {
       if (behind && tag.spiWord === stream.spiWord) return refuse('too_old', 'earlier key');
       restart = behind;
     }
-    keys ??= this.#unwrap(set, tag.wrappedKey);
-    if (keys === undefined || !verifies('rtcp', keys, datagram, tag, fullTailOf(tag))) return refuse('auth_failed');
     // The SRTCP index runs on across rekeys; only a sender that began anew under a newer set takes it back.
-    const restartRtcp = stream !== undefined && keys.spiWord > stream.rtcpSpiWord && rtcpIndex <= stream.rtcp.highest;
+    const restartRtcp = stream !== undefined && tag.spiWord > stream.rtcpSpiWord && rtcpIndex <= stream.rtcp.highest;
     const freshness = restartRtcp ? 'new' : (stream?.rtcp.check(rtcpIndex) ?? 'new');
     if (freshness !== 'new') return refuse(freshness);
-    restart ||= restartRtcp && keys.spiWord > stream.spiWord;
+    restart ||= restartRtcp && tag.spiWord > stream.spiWord;
+    keys ??= this.#unwrap(set, tag.wrappedKey);
+    if (keys === undefined || !verifies('rtcp', keys, datagram, tag, fullTailOf(tag))) return refuse('auth_failed');
     return ok({ ssrc, keys, rtcpIndex, tag, stream, restart, restartRtcp });
   }
 
@@ -209,12 +209,12 @@ export class EktStreams {
     if (!tag.ok) return tag;
     const rtcpIndex = encryptedRtcpIndex(datagram, tag.value.at);
     if (rtcpIndex === undefined) return refuse('malformed', 'SRTCP is not encrypted');
-    if (stream === undefined) return refuse('no_key');
-    const tail = shortRtcpTail();
-    const keys = stream.rtcpKeys().find((slot) => verifies('rtcp', slot, datagram, tag.value, tail));
-    if (keys === undefined) return refuse(stream.keyless ? 'no_key' : 'auth_failed');
+    if (stream === undefined || stream.keyless) return refuse('no_key');
     const freshness = stream.rtcp.check(rtcpIndex);
     if (freshness !== 'new') return refuse(freshness);
+    const tail = shortRtcpTail();
+    const keys = stream.rtcpKeys().find((slot) => verifies('rtcp', slot, datagram, tag.value, tail));
+    if (keys === undefined) return refuse('auth_failed');
     return ok({ ssrc, keys, rtcpIndex, tag: tag.value, stream, restart: false, restartRtcp: false });
   }
 
@@ -331,6 +331,13 @@ function startOf(tag: FullTag, index: number): number {
 
 function fullTailOf(tag: FullTag): Uint8Array {
   return fullTail(tag.wrappedKey, tag.roc, tag.isn, tag.spiWord);
+}
+
+/** WIRE.md 9 step 2 for media RTCP, as far as it can be told without a set: a tag fits, and the E flag is set (WIRE.md 3). */
+export function looksLikeEktRtcp(datagram: Uint8Array): boolean {
+  if (datagram.length > MAX_DATAGRAM_BYTES || !tagFits(datagram, RTCP_CLEAR_BYTES + RTCP_INDEX_BYTES)) return false;
+  const tagBytes = tagForm(datagram) === 'full' ? MIN_FULL_TAG_BYTES : SHORT_TAG_BYTES;
+  return encryptedRtcpIndex(datagram, datagram.length - tagBytes) !== undefined;
 }
 
 /** The indices that a Short tag's packet may have, likeliest first (WIRE.md 9 step 5). */

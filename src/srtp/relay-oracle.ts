@@ -14,7 +14,7 @@ import { RTCP_PSFB, RTCP_RR, RTCP_RTPFB, RTCP_SDES, RTCP_SR, splitCompound } fro
 import { isControlSsrc, type RtpHeader } from '../wire/rtp.js';
 import { ChannelCrypto, type ChannelKeys } from './channel-crypto.js';
 import { rtpTail, withTag } from './ekt-packet.js';
-import { EktStreams, parseEktRtpHeader, type VerifiedRtcp, type VerifiedRtp } from './ekt-streams.js';
+import { EktStreams, looksLikeEktRtcp, parseEktRtpHeader, type VerifiedRtcp, type VerifiedRtp } from './ekt-streams.js';
 import { type GroupSet, GroupSets, type SetRefusal } from './group-set.js';
 
 export type OracleLevel = 'unknown' | 'none' | 'hop-by-hop' | 'end-to-end';
@@ -152,7 +152,7 @@ export class RelayOracle {
     this.#channel(id).acked.add(spiWord);
   }
 
-  /** The whole plan of one media kind. */
+  /** The whole plan of one media kind. A video display shows one picture: (receiver, sink) is named once. */
   setEdges(conference: ConferenceId, media: Media, edges: readonly OracleEdge[]): void {
     this.#conference(conference).edges[media] = edges;
   }
@@ -194,7 +194,7 @@ export class RelayOracle {
     const trailing = parameters.trailingByte ? 1 : 0;
     const parsed = parseEktRtpHeader(datagram, trailing);
     if (!parsed.ok) return drop(parsed.reason);
-    if (!mediaReady(channel)) return drop('not_ready');
+    if (!isReady(channel)) return drop('not_ready');
     const header = parsed.value;
     const { ssrc } = header;
     const verified = streams.verifyRtp(datagram, header.length + trailing, ssrc, header.sequence, now);
@@ -243,7 +243,7 @@ export class RelayOracle {
     if (datagram.length < 8 || datagram.length > MAX_DATAGRAM_BYTES) return drop('malformed');
     const ssrc = readU32(datagram, 4);
     if (isControlSsrc(ssrc) || !isBareSenderReport(datagram)) return this.#controlRtcp(channel, ssrc, datagram);
-    if (!mediaReady(channel)) return drop('not_ready');
+    if (!isReady(channel)) return drop(looksLikeEktRtcp(datagram) ? 'not_ready' : 'malformed');
     const verified = channel.streams.verifyRtcp(datagram, now);
     return verified.ok ? this.#mediaRtcp(channel, datagram, verified.value) : drop(verified.reason);
   }
@@ -311,15 +311,19 @@ function drop(name: DropName): OracleVerdict {
   return { drop: name, ...NOTHING };
 }
 
-/** Step 3: keys are there, and the endpoint is proven at the conference's level. */
-function mediaReady({ parameters, crypto, conference }: Channel): boolean {
-  return parameters.ready && crypto !== undefined && RANK[parameters.level] >= RANK[conference.requiredLevel];
+function meetsLevel(channel: Channel): boolean {
+  return RANK[channel.parameters.level] >= RANK[channel.conference.requiredLevel];
+}
+
+/** WIRE.md 9 step 3: the channel has keys, and its endpoint is proven at the conference's level. */
+function isReady(channel: Channel): boolean {
+  return channel.crypto !== undefined && channel.parameters.ready && meetsLevel(channel);
 }
 
 /** Egress (WIRE.md 9): the level first, it holds whatever else is true of the receiver. */
 function refusalOf(receiver: Channel, spiWord: number): DropName | undefined {
-  if (RANK[receiver.parameters.level] < RANK[receiver.conference.requiredLevel]) return 'below_level';
-  if (!receiver.parameters.ready || receiver.crypto === undefined) return 'not_ready';
+  if (!meetsLevel(receiver)) return 'below_level';
+  if (!isReady(receiver)) return 'not_ready';
   return receiver.acked.has(spiWord) ? undefined : 'set_not_installed';
 }
 

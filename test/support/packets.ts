@@ -47,10 +47,12 @@ export interface Scenario {
 }
 
 const PROFILE_BYTES: Readonly<Record<ChannelProfile, number>> = { 1: 30, 7: 28, 8: 44 };
-const MEMBERS = [1, 2, 3, 4];
+const MEMBERS = [1, 2, 3, 4, 5];
+/** Member 5 is below the conference's level: nothing of it is relayed, and nothing is sent to it. */
+const LOW_MEMBER = 5;
 /** Member 2 takes every payload type and lies at the required level: everything that is verified reaches it. */
 export const COMPLETE_MEMBER = 2;
-const PROFILES: readonly ChannelProfile[] = [1, 7, 8, 1];
+const PROFILES: readonly ChannelProfile[] = [1, 7, 8, 1, 7];
 const SPI_STEP = 0x0102;
 
 /** Steps between two sets, and until the older one is dropped. */
@@ -75,7 +77,7 @@ export function scenario(seed: number): Scenario {
         parameters: {
           transmitMask: 0b1110,
           trailingByte: member !== 3,
-          level: member === 4 ? 'hop-by-hop' : 'end-to-end',
+          level: member === LOW_MEMBER ? 'hop-by-hop' : 'end-to-end',
           ready: true,
           payloadTypes: [
             { payloadType: 96, codec: 1 },
@@ -88,17 +90,17 @@ export function scenario(seed: number): Scenario {
   );
   const edgesOf = (media: Media): OracleEdge[] => {
     const own = channels.filter((c) => c.media === media);
-    return own.flatMap((source) =>
-      own
-        .filter((receiver) => receiver !== source)
-        .flatMap((receiver) =>
-          [1, 2, 3].map((position) => ({
-            source: source.channel,
-            position,
-            receiver: receiver.channel,
-            sink: 1 + ((position + receiver.member) % 3),
-          })),
-        ),
+    const places = own.flatMap((source) => [1, 2, 3].map((position) => ({ source, position })));
+    return own.flatMap((receiver) =>
+      places
+        .filter(({ source }) => source !== receiver)
+        // A video display shows one picture: every place of every source has a sink of its own.
+        .map(({ source, position }, i) => ({
+          source: source.channel,
+          position,
+          receiver: receiver.channel,
+          sink: 1 + ((i + receiver.member) % 15),
+        })),
     );
   };
   return {
@@ -143,7 +145,9 @@ function* steps(random: Random, channels: readonly ScenarioChannel[], packets: n
   let set = newSet(random, spiWord);
   yield* announce(set, channels);
   const senders = channels.flatMap((c) =>
-    [1, 2].map((n) => new ScenarioSender(random, c, (c.channel << 8) | n | (random.below(0xff) << 24), set)),
+    (c.member === LOW_MEMBER ? [1] : [1, 2]).map(
+      (n) => new ScenarioSender(random, c, (c.channel << 8) | n | (random.below(0xff) << 24), set),
+    ),
   );
   const queue: Queued[] = [];
   let now = 1_700_000_000_000;

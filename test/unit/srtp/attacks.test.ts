@@ -98,6 +98,20 @@ describe('forged tag', () => {
     expect(receiver.receiveRtcp(bytes, NOW).ok).toBe(true);
   });
 
+  it('nor of one with a Short tag, whichever key it is under', () => {
+    expectReceived(sealed(1, 1, 100, 0, 100));
+    expectReceived(sealed(1, 2, 110, 0, 110));
+    for (const key of [2, 1]) {
+      const bytes = sealEktRtcp(keysOf(1, key), senderReport(), 10 + key, undefined);
+      for (let at = 0; at < bytes.length - 1; at++) {
+        const before = receiver.describe();
+        expect(receiver.receiveRtcp(flipped(bytes, at), NOW).ok, `byte ${at}`).toBe(false);
+        expect(receiver.describe()).toBe(before);
+      }
+      expect(verdict(receiver.receiveRtcp(bytes, NOW))).toBe('ok');
+    }
+  });
+
   it('a key that the sender never had does not verify, though its wrapping is well formed', () => {
     expectReceived(packet(sender, true));
     const bytes = packet(sender, true);
@@ -165,6 +179,23 @@ describe('replay', () => {
     for (const bytes of old) expectReceived(bytes);
     expectReceived(packet(newSender({ sequence: 1003, set: groupSet(2), key: 2 }), true));
     for (const bytes of old) expectRefused(bytes, 'unknown_spi');
+  });
+
+  it.each([
+    ['ahead of the old one', 5000, false],
+    ['ahead of the old one, heard in SRTP first', 5000, true],
+    ['behind the old one', 10, false],
+    ['behind the old one, heard in SRTP first', 10, true],
+  ])('media RTCP of before a new beginning stays closed: %s', (_name, sequence, srtpFirst) => {
+    receiver = newReceiver(groupSet(1), groupSet(2));
+    expectReceived(packet(sender, true));
+    const old = Array.from({ length: 5 }, () => sender.protectRtcp(senderReport()));
+    for (const i of [0, 1, 4]) expect(receiver.receiveRtcp(old[i]!, NOW).ok).toBe(true);
+    const anew = newSender({ sequence, set: groupSet(2), key: 2 });
+    if (srtpFirst) expectReceived(packet(anew, true));
+    expect(verdict(receiver.receiveRtcp(anew.protectRtcp(senderReport()), NOW))).toBe('ok');
+    for (const report of old) expectRefused(report, 'unknown_spi', NOW, 'rtcp');
+    expectReceived(packet(anew, false));
   });
 
   it('a sender that goes on under a newer set keeps its window: late packets are taken, replayed ones are not', () => {

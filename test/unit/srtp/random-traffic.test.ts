@@ -92,6 +92,7 @@ describe('random traffic', () => {
         'unknown_protocol',
         'malformed',
         'no_multiplex_word',
+        'not_ready',
         'unknown_spi',
         'no_key',
         'replayed',

@@ -77,6 +77,8 @@ describe('ingress', () => {
     expectRefused(good.subarray(0, 20), 'malformed');
     expectRefused(bare, 'no_multiplex_word');
     expectRefused(good, 'not_ready');
+    oracle.setParameters(ALICE, { ...parameters, level: 'hop-by-hop' });
+    expectRefused(good, 'not_ready');
     oracle.setParameters(ALICE, parameters);
     expectRefused(packet(newSender({ set: groupSet(2) }), true), 'unknown_spi');
     expectRefused(from(1, false), 'no_key');
