@@ -36,7 +36,7 @@ export interface ReceivedRtcp {
  */
 export class EktReceiver {
   readonly #sets = new GroupSets();
-  readonly #streams = new EktStreams((spiWord) => this.#sets.get(spiWord), MAX_RECEIVE_CONTEXTS);
+  readonly #streams = new EktStreams((spiWord) => this.#sets.get(spiWord), MAX_RECEIVE_CONTEXTS, true);
 
   /**
    * Copies the set's secrets. `not_newer`: SPIs rise within a conference; `set_limit`: MAX_LIVE_SETS are alive;

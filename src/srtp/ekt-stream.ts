@@ -22,8 +22,6 @@ export class EktStream {
   #rocHint: number | undefined;
   /** The set under which ROC, highest index and window were learnt. */
   #spiWord = -1;
-  /** The same for the SRTCP index. */
-  #rtcpSpiWord = -1;
   #current: KeySlot | undefined;
   #next: KeySlot | undefined;
   #previous: { readonly keys: SenderKeys; readonly until: number } | undefined;
@@ -34,10 +32,6 @@ export class EktStream {
 
   get spiWord(): number {
     return this.#spiWord;
-  }
-
-  get rtcpSpiWord(): number {
-    return this.#rtcpSpiWord;
   }
 
   get rocHint(): number | undefined {
@@ -106,7 +100,6 @@ export class EktStream {
     full: { readonly roc: number; readonly isn: number } | undefined,
   ): void {
     this.rtcp.accept(rtcpIndex);
-    this.#rtcpSpiWord = Math.max(this.#rtcpSpiWord, keys.spiWord);
     if (full === undefined || keys === this.#previous?.keys) return;
     if (this.rtp.empty) this.#rocHint = Math.max(this.#rocHint ?? 0, full.roc);
     if (keys === this.#current?.keys || keys === this.#next?.keys) return;
@@ -126,12 +119,6 @@ export class EktStream {
     this.#current = undefined;
     this.#next = undefined;
     this.#previous = undefined;
-  }
-
-  /** The same for the SRTCP index, once SRTP has shown the newer set. */
-  restartRtcp(): void {
-    this.rtcp.reset();
-    if (this.#previous !== undefined && this.#previous.keys.spiWord <= this.#rtcpSpiWord) this.#dropPrevious();
   }
 
   /** Time passes: the replaced key lives for PREVIOUS_KEY_LIFETIME_MS. */
@@ -158,7 +145,7 @@ export class EktStream {
     const key = (slot: { keys: SenderKeys; start?: number; until?: number } | undefined) =>
       slot && `${slot.keys.spiWord}/${toHex(slot.keys.wrapped)}@${slot.start ?? ''}/${slot.until ?? ''}`;
     return [
-      `ssrc ${this.ssrc} set ${this.#spiWord} rtcp set ${this.#rtcpSpiWord} hint ${this.#rocHint}`,
+      `ssrc ${this.ssrc} set ${this.#spiWord} hint ${this.#rocHint}`,
       `current ${key(this.#current)} next ${key(this.#next)} previous ${key(this.#previous)}`,
       `rtp ${this.rtp.describe()} rtcp ${this.rtcp.describe()}`,
     ].join('; ');

@@ -39,7 +39,6 @@ export interface VerifiedRtcp {
   readonly tag: EktTag;
   readonly stream: EktStream | undefined;
   readonly restart: boolean;
-  readonly restartRtcp: boolean;
 }
 
 /**
@@ -50,13 +49,16 @@ export class EktStreams {
   readonly #streams = new Map<number, EktStream>();
   readonly #setOf: (spiWord: number) => InstalledSet | undefined;
   readonly #limit: number;
+  readonly #evictsKeyless: boolean;
   /** The last key that was unwrapped and not kept: saves the unwrapping of its repeats. A cache, not a state. */
   #provisional: SenderKeys | undefined;
 
   /** @param setOf the set of an SPI word, if a packet of this channel may be under it */
-  constructor(setOf: (spiWord: number) => InstalledSet | undefined, limit: number) {
+  /** @param evictsKeyless a stream whose sets are all gone gives way to a new one at the limit (WIRE.md 11: never within one set) */
+  constructor(setOf: (spiWord: number) => InstalledSet | undefined, limit: number, evictsKeyless = false) {
     this.#setOf = setOf;
     this.#limit = limit;
+    this.#evictsKeyless = evictsKeyless;
   }
 
   get size(): number {
@@ -189,14 +191,12 @@ export class EktStreams {
       if (behind && tag.spiWord === stream.spiWord) return refuse('too_old', 'earlier key');
       restart = behind;
     }
-    // The SRTCP index runs on across rekeys; only a sender that began anew under a newer set takes it back.
-    const restartRtcp = stream !== undefined && tag.spiWord > stream.rtcpSpiWord && rtcpIndex <= stream.rtcp.highest;
-    const freshness = restartRtcp ? 'new' : (stream?.rtcp.check(rtcpIndex) ?? 'new');
+    // The SRTCP index is never taken back, whatever key or set comes (WIRE.md 9 step 5).
+    const freshness = stream?.rtcp.check(rtcpIndex) ?? 'new';
     if (freshness !== 'new') return refuse(freshness);
-    restart ||= restartRtcp && tag.spiWord > stream.spiWord;
     keys ??= this.#unwrap(set, tag.wrappedKey);
     if (keys === undefined || !verifies('rtcp', keys, datagram, tag, fullTailOf(tag))) return refuse('auth_failed');
-    return ok({ ssrc, keys, rtcpIndex, tag, stream, restart, restartRtcp });
+    return ok({ ssrc, keys, rtcpIndex, tag, stream, restart });
   }
 
   #verifyShortRtcp(
@@ -215,12 +215,12 @@ export class EktStreams {
     const tail = shortRtcpTail();
     const keys = stream.rtcpKeys().find((slot) => verifies('rtcp', slot, datagram, tag.value, tail));
     if (keys === undefined) return refuse('auth_failed');
-    return ok({ ssrc, keys, rtcpIndex, tag: tag.value, stream, restart: false, restartRtcp: false });
+    return ok({ ssrc, keys, rtcpIndex, tag: tag.value, stream, restart: false });
   }
 
   /** Is there room for the stream of this packet (a known SSRC always has its place)? */
   hasRoomFor(ssrc: number): boolean {
-    return this.#streams.has(ssrc) || this.#streams.size < this.#limit;
+    return this.#streams.has(ssrc) || this.#streams.size < this.#limit || this.#firstKeyless() !== undefined;
   }
 
   /** Step 8. The caller has asked {@link hasRoomFor}. */
@@ -236,7 +236,6 @@ export class EktStreams {
     const { keys, tag } = verified;
     const stream = this.#keep(verified);
     if (verified.restart) stream.restart(keys);
-    if (verified.restartRtcp) stream.restartRtcp();
     stream.acceptRtcp(keys, verified.rtcpIndex, tag.form === 'full' ? tag : undefined);
     this.#settle(stream, keys);
   }
@@ -245,13 +244,10 @@ export class EktStreams {
     for (const stream of this.#streams.values()) stream.expire(now);
   }
 
-  /** The set is gone: its keys are wiped, and a stream that has no other ends. */
+  /** The set is gone and its keys are wiped. A stream keeps its ROC, window and SRTCP index: they outlive keys and sets. */
   dropSet(spiWord: number): void {
     if (this.#provisional?.spiWord === spiWord) this.#forget();
-    for (const [ssrc, stream] of this.#streams) {
-      stream.dropSet(spiWord);
-      if (stream.keyless) this.#remove(ssrc, stream);
-    }
+    for (const stream of this.#streams.values()) stream.dropSet(spiWord);
   }
 
   wipe(): void {
@@ -284,6 +280,8 @@ export class EktStreams {
   #keep(verified: VerifiedRtp | VerifiedRtcp): EktStream {
     if (verified.stream !== undefined) return verified.stream;
     if (!this.hasRoomFor(verified.ssrc)) throw new Error('more streams than the limit');
+    const oldest = this.#streams.size < this.#limit ? undefined : this.#firstKeyless();
+    if (oldest !== undefined) this.#remove(oldest.ssrc, oldest);
     const stream = new EktStream(verified.ssrc);
     this.#streams.set(verified.ssrc, stream);
     return stream;
@@ -294,6 +292,12 @@ export class EktStreams {
     if (this.#provisional === keys && stream.find(keys.spiWord, keys.wrapped) === keys) {
       this.#provisional = undefined;
     }
+  }
+
+  #firstKeyless(): EktStream | undefined {
+    if (!this.#evictsKeyless) return undefined;
+    for (const stream of this.#streams.values()) if (stream.keyless) return stream;
+    return undefined;
   }
 
   #forget(): void {

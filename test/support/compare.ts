@@ -23,6 +23,8 @@ export interface ComparedCore {
   installSet(conference: number, set: GroupSet): unknown;
   dropSet(conference: number, spiWord: number): unknown;
   setAcked(channel: number, spiWord: number): unknown;
+  /** The same before and after a packet that was refused. */
+  stateHash(): bigint;
   feed(
     channel: number,
     bytes: Uint8Array,
@@ -62,10 +64,14 @@ export function compare(scenario: Scenario, core: ComparedCore, packets: number)
     apply(core.provePeer(channel, { address: '127.0.0.1', port: 10_000 + channel }), 'provePeer');
     const keys = { profile, local: Secret.copyOf(local), remote: Secret.copyOf(remote) };
     apply(core.setChannelKeys(channel, keys), 'setChannelKeys');
-    apply(core.setParameters(channel, { tip: true, ...parameters }), 'setParameters');
+    // Without a refresh flag edges hold at once, as the oracle's do; the flags come on below.
+    apply(core.setParameters(channel, { tip: true, ...parameters, trailingByte: false }), 'setParameters');
   }
   for (const media of ['audio', 'video'] as const) {
     apply(core.setRoutes(conference, media, edges[media]), 'setRoutes');
+  }
+  for (const { channel, parameters } of channels) {
+    apply(core.setParameters(channel, { tip: true, ...parameters }), 'setParameters');
   }
 
   for (const step of scenario.steps(packets)) {
@@ -84,7 +90,10 @@ export function compare(scenario: Scenario, core: ComparedCore, packets: number)
         break;
       case 'packet': {
         const ours = oracle.feed(step.channel, step.bytes, step.now);
+        const before = core.stateHash();
         const theirs = core.feed(step.channel, step.bytes, step.now);
+        if (theirs.drop !== undefined && core.stateHash() !== before)
+          note(`${theirs.drop} changed state: ${toHex(step.bytes)}`);
         fed++;
         outputs += ours.outputs.length;
         const verdict = ours.drop ?? (ours.control ? 'control' : 'accepted');

@@ -25,6 +25,7 @@ function coreOf(
     installSet: (id, set) => oracle.installSet(id, set).ok,
     dropSet: (id, spiWord) => oracle.dropSet(id, spiWord),
     setAcked: (id, spiWord) => oracle.setAcked(id, spiWord),
+    stateHash: () => 0n,
     feed: (id, bytes, now) => {
       const { control, ...verdict } = fault(oracle.feed(id, bytes, now), n++);
       return { ...verdict, events: control === undefined ? [] : [{ type: 'control', ...control }] };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/base/bytes.js';
-import { MAX_LIVE_SETS, PREVIOUS_KEY_LIFETIME_MS } from '../../../src/base/limits.js';
+import { MAX_LIVE_SETS, MAX_RECEIVE_CONTEXTS, PREVIOUS_KEY_LIFETIME_MS } from '../../../src/base/limits.js';
 import { Secret } from '../../../src/base/secret.js';
 import { EktSender } from '../../../src/srtp/ekt-sender.js';
 import { FullTagCadence } from '../../../src/srtp/full-tag-cadence.js';
@@ -166,16 +166,17 @@ describe('rekeying', () => {
     expect(verdict(receiver.receiveRtp(packet(sender, false), NOW))).toBe('ok');
   });
 
-  it('a sender that begins anew under a newer set is heard at once, SRTP and media RTCP', () => {
+  it('a sender that begins anew under a newer set is heard at once; its media RTCP once it passes the old index', () => {
     const receiver = newReceiver(groupSet(1), groupSet(2));
     const old = newSender({ sequence: 5000 });
     for (let i = 0; i < 50; i++) receiver.receiveRtp(packet(old, true), NOW);
     for (let i = 0; i < 3; i++) receiver.receiveRtcp(old.protectRtcp(senderReport()), NOW);
     const anew = newSender({ sequence: 100, set: groupSet(2), key: 2 });
-    const report = anew.protectRtcp(senderReport());
     expect(receiver.receiveRtp(packet(anew, true), NOW)).toMatchObject({ ok: true, value: { index: 100 } });
-    expect(verdict(receiver.receiveRtcp(report, NOW))).toBe('ok');
-    expect(verdict(receiver.receiveRtcp(report, NOW))).toBe('replayed');
+    for (let i = 0; i < 3; i++) {
+      expect(verdict(receiver.receiveRtcp(anew.protectRtcp(senderReport()), NOW))).toBe('replayed');
+    }
+    expect(verdict(receiver.receiveRtcp(anew.protectRtcp(senderReport()), NOW))).toBe('ok');
     expect(verdict(receiver.receiveRtp(packet(anew, false), NOW))).toBe('ok');
   });
 
@@ -186,6 +187,7 @@ describe('rekeying', () => {
     for (const bytes of oldPackets) receiver.receiveRtp(bytes, NOW);
     receiver.receiveRtcp(old.protectRtcp(senderReport()), NOW);
     const anew = newSender({ sequence: 100, set: groupSet(2), key: 2 });
+    expect(verdict(receiver.receiveRtcp(anew.protectRtcp(senderReport()), NOW))).toBe('replayed');
     expect(verdict(receiver.receiveRtcp(anew.protectRtcp(senderReport()), NOW))).toBe('ok');
     for (const bytes of oldPackets) expect(verdict(receiver.receiveRtp(bytes, NOW))).toBe('unknown_spi');
     expect(receiver.receiveRtp(packet(anew, false), NOW)).toMatchObject({ ok: true, value: { index: 100 } });
@@ -214,6 +216,18 @@ describe('sets of a receiver', () => {
     expect(verdict(receiver.addSet(groupSet(99)))).toBe('set_limit');
     receiver.dropSet(groupSet(2).spiWord);
     expect(verdict(receiver.addSet(groupSet(99)))).toBe('ok');
+  });
+
+  it('a full receiver evicts a stream whose sets are gone, and never one of a live set', () => {
+    const receiver = newReceiver(groupSet(1), groupSet(2));
+    const hear = (ssrc: number, n: number): string =>
+      verdict(receiver.receiveRtp(packet(newSender({ ssrc, set: groupSet(n) }), true), NOW));
+    expect(hear(1, 1)).toBe('ok');
+    for (let i = 1; i < MAX_RECEIVE_CONTEXTS; i++) expect(hear(0x100 * i + 1, 2)).toBe('ok');
+    expect(hear(0xffff01, 2)).toBe('stream_limit');
+    receiver.dropSet(groupSet(1).spiWord);
+    expect(hear(0xffff01, 2)).toBe('ok');
+    expect(hear(0xffff02, 2)).toBe('stream_limit');
   });
 
   it('copies: the caller may wipe its own at once', () => {
