@@ -45,6 +45,8 @@ export interface OutgoingMedia {
   readonly firstOfFrame: boolean;
   /** Energy or refresh value (WIRE.md 7); sent only where the option is in force. */
   readonly trailingByte: number;
+  /** Sequence numbers to leave out before this packet; default 0. */
+  readonly skip?: number;
 }
 
 export type ChannelInput =

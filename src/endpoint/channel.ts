@@ -295,6 +295,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       wipeSet(set);
     }
     if (this.#nextReport === undefined || this.#nextReport > now) return;
+    this.#receiver.expire(now);
     this.#nextReport = now + SENDER_REPORT_INTERVAL_MS;
     for (const sender of this.#senders) {
       const report = sender.report(now);

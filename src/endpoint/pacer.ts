@@ -22,6 +22,8 @@ export interface DuePacket {
   readonly timestamp: number;
   readonly firstOfFrame: boolean;
   readonly trailingByte: number;
+  /** Sequence numbers to leave out before it, so that receivers see what was lost before it came here; default 0. */
+  readonly skip?: number;
 }
 
 interface Track {

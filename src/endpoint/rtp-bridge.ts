@@ -50,6 +50,7 @@ export async function openRtpInput(
               timestamp: packet.value.timestamp,
               firstOfFrame,
               trailingByte,
+              skip: packet.value.skip,
             });
           });
           socket.bind(port + PORT_OFFSET[media], '127.0.0.1', () => {

@@ -65,6 +65,10 @@ export class OutgoingStreamSender {
     now: number,
   ): { readonly bytes: Uint8Array; readonly sequence: number } | undefined {
     if (this.stopped) return undefined;
+    if (media.skip !== undefined && media.skip > 0) {
+      this.#ekt?.skip(media.skip);
+      this.#sequence = (this.#sequence + media.skip) & 0xffff;
+    }
     const timestamp = (media.timestamp + this.#timestampOffset) >>> 0;
     const sequence = this.#ekt?.sequence ?? this.#sequence;
     const header = writeRtpHeader({

@@ -60,7 +60,7 @@ export const configSchema = z.strictObject({
       fixed: z
         .array(
           z.strictObject({
-            name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'name must be 1 to 64 of A-Z a-z 0-9 . _ -'),
+            name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 . _ -'),
             policy: z.enum(['secure', 'non-secure']).default('secure'),
           }),
         )

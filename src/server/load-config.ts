@@ -76,7 +76,12 @@ export function loadConfig(sources: ConfigSources): Result<Config, 'config'> {
             `${where}: ${path === '' ? key : `${path}.${key}`}: unknown; allowed: ${allowedAt(issue.path)}`,
           );
         }
-      } else problems.push(`${where}: ${path}: not allowed here; allowed: ${allowedAt(issue.path)}`);
+      } else {
+        // A pattern is no help to a reader; its schema says in words what it means.
+        const allowed =
+          issue.code === 'invalid_format' && issue.format === 'regex' ? issue.message : allowedAt(issue.path);
+        problems.push(`${where}: ${path}: not allowed here; allowed: ${allowed}`);
+      }
     }
   } else problems.push(...contradictions(parsed.data, sources.file ?? 'configuration'));
   return problems.length === 0 && parsed.success ? ok(parsed.data) : refuse('config', problems.join('\n'));

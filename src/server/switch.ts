@@ -236,7 +236,7 @@ export class Switch {
         this.#options.onSpeaker?.(out.conference, out.member);
         break;
       case 'log':
-        this.#options.log[out.level](out.fields, out.message);
+        this.#log(out);
         break;
       case 'stopped':
         this.#onStopped?.();
@@ -260,6 +260,16 @@ export class Switch {
       },
     );
     this.#associations.set(association, opened);
+  }
+
+  /** Whoever can reach the port can have calls refused; each kind of refusal is one line, then a count. */
+  #log({ level, message, fields }: Extract<ControlOutput, { type: 'log' }>): void {
+    if (message !== 'call refused') {
+      this.#options.log[level](fields, message);
+      return;
+    }
+    const suppressed = this.#throttle.admit(`refused ${fields.status}`, now());
+    if (suppressed !== undefined) this.#options.log[level]({ ...fields, suppressed }, message);
   }
 
   #securityEvent(event: SecurityEvent): void {

@@ -87,6 +87,13 @@ export class EktSender {
     return packet;
   }
 
+  /** Leaves out `count` sequence numbers: packets that were lost before they came here, and that receivers shall see missing. */
+  skip(count: number): void {
+    if (this.#nextIndex + count >= INDEX_LIMIT) throw new Error('SRTP index exhausted');
+    this.#nextIndex += count;
+    this.#advance();
+  }
+
   /** Media RTCP (SR and SDES of this SSRC): always a Full tag; a key that is still to come is announced by it (WIRE.md 12 D4). */
   protectRtcp(compound: Uint8Array): Uint8Array {
     if (compound.length < RTCP_CLEAR_BYTES) throw new RangeError('an RTCP packet has 8 bytes at least');

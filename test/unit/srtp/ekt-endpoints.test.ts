@@ -205,6 +205,17 @@ describe('rekeying', () => {
   });
 });
 
+describe('packets that never came to the sender', () => {
+  it('are a gap in the sequence, over the wrap too, and a waiting key comes into force in it', () => {
+    const [sender, receiver] = [newSender({ sequence: 65_530 }), newReceiver()];
+    expect(verdict(receiver.receiveRtp(packet(sender, true), NOW))).toBe('ok');
+    sender.rekey(groupSet(1), senderKey(2), 3);
+    sender.skip(10);
+    expect([sender.sequence, sender.roc, sender.keyGeneration]).toEqual([5, 1, 1]);
+    expect(receiver.receiveRtp(packet(sender, true), NOW)).toMatchObject({ ok: true, value: { index: 0x10005 } });
+  });
+});
+
 describe('sets of a receiver', () => {
   it('rise, are few, and are those whose keys ride in tags', () => {
     const receiver = newReceiver(groupSet(2));

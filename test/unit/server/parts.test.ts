@@ -1,0 +1,77 @@
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { afterEach, describe, expect, it } from 'vitest';
+import { AdminServer } from '../../../src/server/admin.js';
+import { serverCertificate } from '../../../src/server/certificates.js';
+import { LogThrottle } from '../../../src/server/log.js';
+
+const NOW = Date.UTC(2026, 0, 1);
+const DAY_MS = 86_400_000;
+
+describe('certificates of a first run', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('are issued by a CA of their own, kept, and issued anew when they expire or the name changes; keys are private', async () => {
+    const first = await serverCertificate(folder, 'switch, "one"', NOW);
+    const ca = new X509Certificate(readFileSync(join(folder, 'ca.pem')));
+    const leaf = (pem: string): X509Certificate => new X509Certificate(pem);
+    expect(first.created).toBe(true);
+    expect(leaf(first.certificatePem).verify(ca.publicKey)).toBe(true);
+    expect(leaf(first.certificatePem).checkHost('localhost')).toBe('localhost');
+    expect(leaf(first.certificatePem).checkIP('127.0.0.1')).toBe('127.0.0.1');
+    expect([ca.ca, leaf(first.certificatePem).ca]).toEqual([true, false]);
+    for (const name of ['ca-key.pem', 'server-key.pem']) expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
+
+    expect(await serverCertificate(folder, 'switch, "one"', NOW + DAY_MS)).toMatchObject({
+      created: false,
+      certificatePem: first.certificatePem,
+    });
+    const renamed = await serverCertificate(folder, 'two', NOW);
+    expect([renamed.created, leaf(renamed.certificatePem).checkHost('two')]).toEqual([true, 'two']);
+    const later = await serverCertificate(folder, 'two', NOW + 400 * DAY_MS);
+    expect(later.created).toBe(true);
+    expect(leaf(later.certificatePem).verify(ca.publicKey)).toBe(true);
+  });
+});
+
+describe('the log throttle', () => {
+  it('lets one of a kind through an interval, with the count of those before; kinds are bounded', () => {
+    const throttle = new LogThrottle(1_000, 2);
+    expect([0, 10, 999].map((t) => throttle.admit('a', t))).toEqual([0, undefined, undefined]);
+    expect(throttle.admit('b', 500)).toBe(0);
+    expect(throttle.admit('c', 600)).toBeUndefined();
+    expect(throttle.admit('a', 1_000)).toBe(2);
+    expect(throttle.admit('c', 1_600)).toBe(0); // b is old enough to give way
+  });
+});
+
+describe('health and metrics', () => {
+  it('alive is not ready; nothing else is there, and nothing can be changed', async () => {
+    let ready = false;
+    const admin = new AdminServer({
+      address: '127.0.0.1',
+      port: 0,
+      registry: new Registry(),
+      isReady: () => ready,
+      onProblem: () => undefined,
+    });
+    const { port } = await admin.listen();
+    const get = async (path: string, init?: RequestInit): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${port}${path}`, init)).status;
+    try {
+      expect(await get('/health/live')).toBe(200);
+      expect(await get('/health/ready')).toBe(503);
+      ready = true;
+      expect(await get('/health/ready')).toBe(200);
+      expect(await get('/metrics')).toBe(200);
+      expect(await get('/etc/passwd')).toBe(404);
+      expect(await get('/health/live', { method: 'POST' })).toBe(405);
+    } finally {
+      await admin.close();
+    }
+  });
+});
