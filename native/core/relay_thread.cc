@@ -55,7 +55,8 @@ RelayThread::~RelayThread() {
 
 bool RelayThread::start() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  // One at the start: commands may have been posted already.
+  wake_ = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
   epoll_event e{};
   e.events = EPOLLIN;
   e.data.ptr = nullptr;

@@ -1,0 +1,179 @@
+// Fuzzers with live contexts. One that refuses an input must be as it was before; one that accepts a changed packet is
+// broken. Deterministic: the same RUNS and SEED give the same inputs.
+#include <cstdlib>
+
+#include "world.h"
+
+using namespace test;
+
+namespace {
+
+struct Random {
+  uint64_t state;
+  uint64_t next() {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+  }
+  size_t below(size_t n) { return static_cast<size_t>(next() % n); }
+};
+
+[[noreturn]] void broken(const char* what, const Bytes& input) {
+  std::printf("fuzz: FAILED: %s:", what);
+  for (const uint8_t b : input) std::printf(" %02x", b);
+  std::printf("\n");
+  std::exit(1);
+}
+
+void mutate(Random& random, Bytes& b, const Bytes& other) {
+  for (size_t times = 1 + random.below(3); times > 0; times--) {
+    switch (random.below(b.empty() ? 1 : 8)) {
+      case 0:
+        b.insert(b.begin() + static_cast<std::ptrdiff_t>(random.below(b.size() + 1)), 1 + random.below(40),
+                 static_cast<uint8_t>(random.next()));
+        break;
+      case 1: b.resize(random.below(b.size() + 1)); break;
+      case 2: b[random.below(b.size())] = static_cast<uint8_t>(random.next()); break;
+      case 3: b[random.below(b.size() < 20 ? b.size() : 20)] ^= static_cast<uint8_t>(1u << random.below(8)); break;
+      case 4: b[b.size() - 1 - random.below(b.size() < 40 ? b.size() : 40)] ^= static_cast<uint8_t>(1u << random.below(8)); break;
+      case 5: {  // the tail of another input
+        const size_t n = random.below((b.size() < other.size() ? b.size() : other.size()) + 1);
+        std::copy(other.end() - static_cast<std::ptrdiff_t>(n), other.end(), b.end() - static_cast<std::ptrdiff_t>(n));
+        break;
+      }
+      case 6: {  // its head
+        const size_t n = random.below((b.size() < other.size() ? b.size() : other.size()) + 1);
+        std::copy(other.begin(), other.begin() + static_cast<std::ptrdiff_t>(n), b.begin());
+        break;
+      }
+      default: b.erase(b.begin() + static_cast<std::ptrdiff_t>(random.below(b.size()))); break;
+    }
+  }
+}
+
+// Equal but for the bits of a Short tag's last byte that carry nothing.
+bool equivalent(const Bytes& a, const Bytes& b) {
+  if (a.size() != b.size() || a.empty()) return false;
+  for (size_t i = 0; i + 1 < a.size(); i++) {
+    if (a[i] != b[i]) return false;
+  }
+  return a.back() == b.back() || ((a.back() | b.back()) & 1) == 0;
+}
+
+struct World {
+  Harness h;
+  uint64_t hash = 0;
+  explicit World(Media media) {
+    for (const Bytes& c : worldCommands(3, media)) {
+      if (!h.apply(c.data(), c.size(), 0)) broken("a valid command was refused", c);
+    }
+    settle();
+  }
+  void settle() {
+    h.core().events().clear();
+    h.clearOutputs();
+    hash = h.core().stateHash();
+  }
+  Drop feed(uint32_t id, const Bytes& packet, uint64_t now) {
+    Channel* c = h.core().channel(id);
+    if (c == nullptr) return Drop::none;
+    const Drop drop = h.feed(*c, packet.data(), packet.size(), now);
+    if (drop != Drop::none && h.core().stateHash() != hash) broken("a refused packet changed the state", packet);
+    if (drop == Drop::none) settle();
+    return drop;
+  }
+};
+
+uint64_t acceptedCount = 0, mutatedCount = 0;
+
+// Mutations of `valid`; now and then the packet itself, which must be accepted.
+void packetRound(Random& random, World& world, uint32_t id, const Bytes& valid, const Bytes& other, uint64_t now) {
+  for (int i = 0; i < 15; i++) {
+    Bytes bad = valid;
+    mutate(random, bad, other);
+    mutatedCount++;
+    if (equivalent(bad, valid) || protocolOf(bad.data(), bad.size()) == Protocol::dtls) continue;
+    if (bad == other) continue;
+    if (world.feed(id, bad, now) == Drop::none) broken("a changed packet was accepted", bad);
+  }
+  acceptedCount++;
+  if (world.feed(id, valid, now) != Drop::none) broken("a valid packet was refused", valid);
+  if (world.feed(id, valid, now) != Drop::replayed) broken("a packet was accepted twice", valid);
+}
+
+void rtpTarget(Random& random, uint64_t runs) {
+  World world(Media::video);
+  TestSender sender(0xa1, 1, 0x1235);
+  Bytes other(60);
+  uint32_t index = 65000, start = 65001, seed = 1;
+  while (mutatedCount < runs) {
+    index += index < start ? 1 : 1 + static_cast<uint32_t>(random.below(5));
+    if (random.below(50) == 0) {
+      sender = TestSender(0xa1, ++seed, 0x1235);
+      start = index;
+    }
+    const bool full = start == index || random.below(3) == 0;
+    const auto isn = static_cast<uint16_t>(start >> 16 == index >> 16 ? start : 0);
+    const Bytes valid = sender.rtp(index >> 16, static_cast<uint16_t>(index), full, random.below(120),
+                                   static_cast<uint8_t>(random.below(4)), isn);
+    packetRound(random, world, 1, valid, other, index * NS_PER_MS);
+    other = valid;
+  }
+}
+
+void rtcpTarget(Random& random, uint64_t runs) {
+  World world(Media::audio);
+  const TestSender sender(0xa1, 1, 0x1235);
+  Bytes other(60);
+  for (uint32_t index = 1; mutatedCount < runs; index++) {
+    const size_t kind = random.below(4);
+    const Bytes valid = kind == 0   ? controlPacket(1, PROFILE_AES128_CM_SHA1_80, 0x100, index)
+                        : kind == 1 ? controlPacket(2, PROFILE_AES128_GCM, 0x100, index)
+                        : kind == 2 ? controlPacket(1, PROFILE_AES128_CM_SHA1_80, 0xa1, index)
+                                    : sender.rtcp(index, index < 9 || random.below(2) == 0, 1);
+    packetRound(random, world, kind == 1 ? 2 : 1, valid, other, index * NS_PER_MS);
+    other = valid;
+  }
+}
+
+void commandTarget(Random& random, uint64_t runs) {
+  const TestSender sender(0xa1, 1, 0x1235);
+  while (mutatedCount < runs) {
+    World world(random.below(2) == 0 ? Media::audio : Media::video);
+    std::vector<Bytes> seeds = worldCommands(3, Media::video);
+    seeds.push_back(openCommand(4, Media::video));
+    seeds.push_back(setCommand(0x1237));
+    seeds.push_back(CommandWriter(OPCODE_dropSet).u32(CONFERENCE).u16(0x1235).bytes);
+    seeds.push_back(CommandWriter(OPCODE_closeChannel).u32(2).bytes);
+    seeds.push_back(CommandWriter(OPCODE_closeConference).u32(CONFERENCE).bytes);
+    seeds.push_back(CommandWriter(OPCODE_sendControl).u32(1).u16(8).block({0x80, RTCP_RR, 0, 1, 0, 0, 1, 0}).bytes);
+    seeds.push_back(CommandWriter(OPCODE_sendDatagram).u32(1).address("127.0.0.1", 4001).u16(2).block({22, 1}).bytes);
+    for (int i = 0; i < 400; i++) {
+      Bytes command = seeds[random.below(seeds.size())];
+      mutate(random, command, seeds[random.below(seeds.size())]);
+      mutatedCount++;
+      const bool done = world.h.apply(command.data(), command.size(), 0);
+      if (!done && world.h.core().stateHash() != world.hash) broken("a refused command changed the state", command);
+      world.settle();
+      if (i % 8 == 0) {
+        world.feed(1, sender.rtp(0, static_cast<uint16_t>(i), true, 20, 1), 0);
+        world.h.core().tick(static_cast<uint64_t>(i) * NS_PER_S);
+        world.settle();
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const uint64_t runs = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 200000;
+  Random random{(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1) * 0x9e3779b97f4a7c15u | 1};
+  rtpTarget(random, runs * 2 / 5);
+  rtcpTarget(random, runs * 4 / 5);
+  commandTarget(random, runs);
+  std::printf("fuzz: ok: %llu mutated inputs, %llu valid ones between them\n", static_cast<unsigned long long>(mutatedCount),
+              static_cast<unsigned long long>(acceptedCount));
+  return 0;
+}

@@ -1,0 +1,141 @@
+// A live conference for tests and fuzzers: commands as JavaScript would write them, and a sender whose packets verify. The
+// switch never looks into a payload, so none is encrypted here.
+#pragma once
+#include "harness.h"
+#include "schema.h"
+#include "test.h"
+
+namespace test {
+
+using namespace claviger;
+
+struct CommandWriter {
+  Bytes bytes;
+  explicit CommandWriter(uint32_t opcode) { u8(opcode); }
+  CommandWriter& u8(uint32_t v) {
+    bytes.push_back(static_cast<uint8_t>(v));
+    return *this;
+  }
+  CommandWriter& u16(uint32_t v) { return u8(v >> 8).u8(v); }
+  CommandWriter& u32(uint32_t v) { return u16(v >> 16).u16(v); }
+  CommandWriter& block(const Bytes& b) {
+    bytes.insert(bytes.end(), b.begin(), b.end());
+    return *this;
+  }
+  CommandWriter& address(const std::string& literal, uint16_t port) {
+    u8(static_cast<uint32_t>(literal.size()));
+    bytes.insert(bytes.end(), literal.begin(), literal.end());
+    return u16(port);
+  }
+};
+
+constexpr uint32_t CONFERENCE = 7;
+inline Bytes pattern(uint32_t seed, size_t length) {
+  Bytes out(length);
+  for (size_t i = 0; i < length; i++) out[i] = static_cast<uint8_t>(seed * 37 + i * 11);
+  return out;
+}
+
+inline Bytes openCommand(uint32_t id, Media media, int socket = -1, uint32_t conference = CONFERENCE) {
+  return CommandWriter(OPCODE_openChannel).u32(id).u32(conference).u32(id).u8(static_cast<uint32_t>(media)).u8(0).u32(id)
+      .u32(static_cast<uint32_t>(socket)).u8(0).u16(0).bytes;
+}
+inline Bytes proveCommand(uint32_t id, uint16_t port) {
+  return CommandWriter(OPCODE_provePeer).u32(id).address("127.0.0.1", port).bytes;
+}
+inline Bytes keysCommand(uint32_t id, uint16_t profile) {
+  const Bytes key = pattern(id + 100, channelKeyBytes(profile)), other = pattern(id + 200, channelKeyBytes(profile));
+  const auto size = static_cast<uint32_t>(key.size());
+  return CommandWriter(OPCODE_setChannelKeys).u32(id).u16(profile).u8(size).block(key).u8(size).block(other).bytes;
+}
+inline Bytes parametersCommand(uint32_t id, uint8_t payloadType = 96) {
+  return CommandWriter(OPCODE_setParameters).u32(id).u8(7).u8(LEVEL_end_to_end).u16(0x0e).u8(1).u8(payloadType).u8(1).bytes;
+}
+inline Bytes setCommand(uint16_t spiWord) {
+  return CommandWriter(OPCODE_installSet).u32(CONFERENCE).u16(spiWord).u8(1).u8(1).u8(16).block(pattern(spiWord, 16)).u8(14)
+      .block(pattern(spiWord + 1u, 14)).bytes;
+}
+inline Bytes ackCommand(uint32_t id, uint16_t spiWord) {
+  return CommandWriter(OPCODE_setAcked).u32(id).u16(spiWord).bytes;
+}
+struct TestEdge {
+  uint32_t source, receiver;
+  uint8_t sink;
+};
+inline Bytes routesCommand(Media media, const std::vector<TestEdge>& edges) {
+  CommandWriter w(OPCODE_setRoutes);
+  w.u32(CONFERENCE).u8(static_cast<uint32_t>(media)).u32(static_cast<uint32_t>(edges.size()));
+  for (const TestEdge& e : edges) w.u32(e.source).u8(1).u32(e.receiver).u8(e.sink);
+  return w.bytes;
+}
+
+// Everything that channels 1 to `count` need; in order.
+inline std::vector<Bytes> worldCommands(uint32_t count, Media media) {
+  std::vector<Bytes> out = {CommandWriter(OPCODE_setConference).u32(CONFERENCE).u8(LEVEL_end_to_end).bytes};
+  for (uint32_t id = 1; id <= count; id++) {
+    out.push_back(openCommand(id, media));
+    out.push_back(proveCommand(id, static_cast<uint16_t>(4000 + id)));
+    out.push_back(keysCommand(id, id == 2 ? PROFILE_AES128_GCM : PROFILE_AES128_CM_SHA1_80));
+    out.push_back(parametersCommand(id));
+  }
+  out.push_back(setCommand(0x1235));
+  std::vector<TestEdge> edges;
+  for (uint32_t id = 1; id <= count; id++) {
+    out.push_back(ackCommand(id, 0x1235));
+    for (uint32_t to = 1; to <= count; to++) {
+      if (to != id) edges.push_back({id, to, 1});
+    }
+  }
+  out.push_back(routesCommand(media, edges));
+  return out;
+}
+
+struct TestSender {
+  uint32_t ssrc;
+  uint16_t spiWord;
+  SenderKeys keys;
+  uint8_t wrapped[16];
+
+  TestSender(uint32_t s, uint32_t seed, uint16_t spi) : ssrc(s), spiWord(spi) {
+    const Bytes key = pattern(seed, 16);
+    AES_KEY kek;
+    AES_set_encrypt_key(pattern(spi, 16).data(), 128, &kek);
+    AES_encrypt(key.data(), wrapped, &kek);
+    deriveSenderKeys(key.data(), pattern(spi + 1u, 14).data(), keys);
+  }
+
+  Bytes block(uint32_t roc, uint16_t isn) const {
+    CommandWriter w(0);
+    w.bytes.assign(wrapped, wrapped + 16);
+    return w.u32(roc).u16(isn).u16(spiWord).bytes;
+  }
+  Bytes rtp(uint32_t roc, uint16_t sequence, bool full, size_t payload, uint8_t trailing, uint16_t isn = 0) const {
+    CommandWriter w(0x81);
+    w.u8(96).u16(sequence).u32(sequence * 90u).u32(ssrc).u32(0xabcde011).block(pattern(sequence, payload)).u8(trailing);
+    uint8_t base[BASE_TAG_BYTES];
+    const Bytes tail = full ? block(roc, isn) : Bytes{0};
+    srtpBaseTag(keys.srtp, w.bytes.data(), w.bytes.size(), full ? tail.data() : nullptr, roc, base);
+    return w.block(Bytes(base, base + sizeof base)).block(tail).bytes;
+  }
+  Bytes rtcp(uint32_t index, bool full, uint32_t roc) const {
+    CommandWriter w(0x80);
+    w.u8(RTCP_SR).u16(6).u32(ssrc).block(pattern(index, 20)).u32(SRTCP_ENCRYPTED | index);
+    uint8_t base[BASE_TAG_BYTES];
+    const Bytes tail = full ? block(roc, 0) : Bytes{0};
+    srtcpBaseTag(keys.srtcp, w.bytes.data(), w.bytes.size(), full ? tail.data() : nullptr, base);
+    return w.block(Bytes(base, base + sizeof base)).block(tail).bytes;
+  }
+};
+
+// An RR under the keys that the peer of channel `id` would use.
+inline Bytes controlPacket(uint32_t id, uint16_t profile, uint32_t ssrc, uint32_t index) {
+  SrtcpKeys keys{};
+  deriveSrtcpKeys(profile, pattern(id + 200, channelKeyBytes(profile)).data(), keys);
+  Bytes packet = CommandWriter(0x80).u8(RTCP_RR).u16(1).u32(ssrc).block({0x81, RTCP_PSFB, 0, 2}).u32(ssrc).u32(5).bytes;
+  const size_t plain = packet.size();
+  packet.resize(plain + srtcpOverhead(keys));
+  protectSrtcp(keys, packet.data(), plain, index);
+  return packet;
+}
+
+}  // namespace test
