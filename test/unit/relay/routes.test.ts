@@ -124,7 +124,7 @@ describe('switch-over of a video sink (S3)', () => {
   it('keeps the old source until the new one gives a refresh point, and then shows that very packet', () => {
     const { r, other, show } = pair();
     show(1);
-    expect(receivers(r, r.sender, 1, { sequence: 1, isn: 1 })).toEqual([3]);
+    expect(receivers(r, r.sender, 1, { sequence: 1, isn: 1, trailing: 1 })).toEqual([3]);
     expect(show(2)).toEqual([]);
     expect(receivers(r, r.sender, 1, { sequence: 2, isn: 1 })).toEqual([3]);
     expect(receivers(r, other, 2, { sequence: 1, isn: 1 })).toEqual([]);
@@ -150,28 +150,75 @@ describe('switch-over of a video sink (S3)', () => {
   it('follows a plan that changes again while it waits, and goes back without a gap', () => {
     const { r, other, show } = pair();
     show(1);
+    receivers(r, r.sender, 1, { sequence: 1, isn: 1, trailing: 1 });
     show(2);
     expect(show(1)).toEqual([]);
     expect(receivers(r, other, 2, { sequence: 1, isn: 1, trailing: 1 })).toEqual([]);
-    expect(receivers(r, r.sender, 1, { sequence: 1, isn: 1 })).toEqual([3]);
+    expect(receivers(r, r.sender, 1, { sequence: 2, isn: 1 })).toEqual([3]);
   });
 
-  it('shows the new source at once when the old one has closed, or the new one has no refresh flag', () => {
+  it('an empty display, or one whose source has closed, begins at a refresh point too', () => {
     const { r, other, show } = pair();
-    expect(show(1)).toEqual([]); // what room() planned first
+    expect(show(1)).toEqual([]);
+    expect(receivers(r, r.sender, 1, { sequence: 1, isn: 1 })).toEqual([]);
+    expect(receivers(r, r.sender, 1, { sequence: 2, isn: 1, trailing: 1 })).toEqual([3]);
     show(2);
     r.core.closeChannel(1);
-    expect(r.core.take().events).toEqual([switched(2)]);
-    expect(receivers(r, other, 2, { sequence: 1, isn: 1 })).toEqual([3]);
-    const again = pair();
-    again.show(1);
-    again.r.core.setParameters(2, { ...PARAMETERS, trailingByte: false });
-    expect(again.show(2)).toEqual([switched(2)]);
-    const third = pair();
-    third.show(1);
-    third.show(2);
-    third.r.core.setParameters(2, { ...PARAMETERS, trailingByte: false });
-    expect(third.r.core.take().events).toEqual([switched(2)]);
+    expect(r.core.take().events).toEqual([]);
+    expect(receivers(r, other, 2, { sequence: 1, isn: 1 })).toEqual([]);
+    const idr = r.core.feed(2, other.rtp({ ...full, sequence: 2, isn: 1, trailing: 2 }), 0);
+    expect([idr.outputs.map((o) => o.receiver), idr.events.at(-1)]).toEqual([[3], switched(2)]);
+  });
+
+  it('does not wait for a source that has no refresh flag', () => {
+    const { r, show } = pair();
+    show(1);
+    r.core.setParameters(2, { ...PARAMETERS, trailingByte: false });
+    expect(show(2)).toEqual([switched(2)]);
+    const waiting = pair();
+    waiting.show(1);
+    waiting.show(2);
+    waiting.r.core.setParameters(2, { ...PARAMETERS, trailingByte: false });
+    expect(waiting.r.core.take().events).toEqual([switched(2)]);
+  });
+
+  it('a stream that moves between the displays of a receiver is never given to it twice', () => {
+    const { r, other } = pair();
+    const plan = (edges: readonly (readonly [source: number, sink: number])[]): void => {
+      const all = edges.map(([source, sink]) => ({ source, position: 1, receiver: 3, sink }));
+      r.core.setRoutes(CONFERENCE, 'video', all);
+    };
+    const sinks = (sender: TestSender, channel: number, f: RtpFields): number[] =>
+      r.core
+        .feed(channel, sender.rtp({ trailing: 0, ...full, isn: 1, ...f }), 0)
+        .outputs.map((o) => o.bytes[15]! & 0xf);
+    plan([[1, 1]]);
+    expect(sinks(r.sender, 1, { sequence: 1, trailing: 1 })).toEqual([1]);
+    // 2 becomes the loudest and takes the center; 1, the speaker before, goes to the left.
+    plan([
+      [2, 1],
+      [1, 2],
+    ]);
+    expect(sinks(r.sender, 1, { sequence: 2 })).toEqual([1]);
+    expect(sinks(r.sender, 1, { sequence: 3, trailing: 1 })).toEqual([2]); // moved; the center keeps its last picture
+    expect(sinks(other, 2, { sequence: 1 })).toEqual([]);
+    expect(sinks(other, 2, { sequence: 2, trailing: 1 })).toEqual([1]);
+    expect(sinks(r.sender, 1, { sequence: 4 })).toEqual([2]);
+    // They change places: neither can wait for the other, and neither is doubled.
+    plan([
+      [1, 1],
+      [2, 2],
+    ]);
+    expect(sinks(other, 2, { sequence: 3, trailing: 1 })).toEqual([2]);
+    expect(sinks(r.sender, 1, { sequence: 5 })).toEqual([]); // its old display went to 2, its new one waits for it
+    expect(sinks(r.sender, 1, { sequence: 6, trailing: 1 })).toEqual([1]);
+    expect(sinks(other, 2, { sequence: 4 })).toEqual([2]);
+    // Named twice in one plan: the first place counts.
+    plan([
+      [1, 1],
+      [1, 2],
+    ]);
+    expect(sinks(r.sender, 1, { sequence: 7, trailing: 1 })).toEqual([1]);
   });
 
   it('reports a refresh point once a frame', () => {
