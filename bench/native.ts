@@ -71,7 +71,7 @@ export interface BenchAddon {
     burst: number,
     timeoutMs: number,
   ): Promise<Sent>;
-  /** Ends a `send` early; it gives `complete: false`. */
+  /** Ends a `send` early, and every later one: they give `complete: false`. */
   abort(ground: NativeGround): void;
   /** Not while a `send` runs. */
   closeGround(ground: NativeGround): void;

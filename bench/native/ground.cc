@@ -85,7 +85,6 @@ uint32_t Ground::lastArrivals() const { return dropsOf(sinks_.back()); }
 
 Sent Ground::send(const Load& load) {
   Sent out;
-  aborted_.store(false);
   const uint32_t allBefore = arrivals();
   const uint32_t lastBefore = lastArrivals();
   const auto count = static_cast<uint32_t>(load.packets.size() / load.bytes);

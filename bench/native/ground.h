@@ -40,6 +40,7 @@ class Ground {
 
   // Sends the load and paces itself by the last sink; blocks. One at a time.
   Sent send(const Load& load);
+  // For good: no load is sent to its end any more.
   void abort() { aborted_.store(true); }
 
  private:
