@@ -140,11 +140,13 @@ export const FANOUT_COUNTED = `CPU microseconds of one thread (its own clock) a 
              them on: the same bytes in the same bursts to the same sinks. Without keys, routes and counters.
   efficiency bare / relay.
   A send on the loopback takes the copy to the sink within the same call, so both columns contain the delivery up to the
-  sink's socket filter, which refuses it; the source's sending is charged to the source.
-  Video: ${SHAPES.video.bytes} bytes of UDP payload, ${SHAPES.video.burst} back to back (a frame), the first with a Full tag. Audio: ${SHAPES.audio.bytes} bytes, one at a time, every third
-  with a Full tag. A copy is one byte shorter (trailing byte). The next burst leaves when the last sink has all copies of
-  the one before: neither side has a standing queue, and both wake up once a burst or more often. A round counts only if
-  packets sent = received and N times as many copies were sent = arrived; else it is named and repeated.`;
+  sink's socket filter, which refuses it (unless the kernel is built with CONFIG_IRQ_TIME_ACCOUNTING: then both lack it).
+  The source's sending is charged to the source.
+  Video: ${SHAPES.video.bytes} bytes of UDP payload, ${SHAPES.video.burst} packets back to back (a frame), the first with a Full tag.
+  Audio: ${SHAPES.audio.bytes} bytes, one packet at a time, every third with a Full tag. A copy is one byte shorter (trailing byte).
+  The next burst leaves when the last sink has all copies of the one before: nothing queues up, and both threads go to
+  sleep between bursts. A round counts only if packets sent = received and N times as many copies sent = arrived;
+  else it is named and repeated.`;
 
 export function fanoutTable(runs: readonly FanoutRun[]): string {
   const header = ['suite', 'media', 'receivers', 'relay µs', '', 'bare µs', '', 'efficiency', 'lost rounds'];

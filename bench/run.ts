@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-/** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure, 64 wrong usage, 130 interrupted. */
+/** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure, 2 wrong usage, 130 interrupted. */
 import { type BenchOptions, parseBench } from './arguments.js';
 import { fanout, fanoutTable } from './fanout.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { machine, machineLine } from './table.js';
 
-const USAGE = 64;
+const USAGE = 2;
 const INTERRUPTED = 130;
 
 async function measure(options: BenchOptions, signal: AbortSignal): Promise<void> {
