@@ -109,6 +109,10 @@ export class FanoutRig {
     const elapsedMs = performance.now() - began;
     const cpuNs = cpuOf(relay) - cpuBefore;
     const after = relay.counters();
+    const variants = after.variants - before.variants;
+    const verified = after.verified - before.verified;
+    if (variants !== verified)
+      throw new Error(`${variants} variants of ${verified} packets: not what is to be measured`);
     return {
       packets,
       receivers: this.receivers,
