@@ -29,6 +29,23 @@
       "cflags": ["-Wall", "-Wextra", "-Wshadow", "-Wno-deprecated-declarations"],
       "cflags_cc": ["-std=c++17", "-O2"],
       "conditions": [["OS!='linux'", { "type": "none" }]]
+    },
+    {
+      # The benches of bench/: they measure the very objects that the relay is made of.
+      "target_name": "claviger_bench",
+      "dependencies": ["claviger"],
+      "sources": [
+        "../bench/native/addon.cc",
+        "../bench/native/ground.cc",
+        "../bench/native/replicator.cc",
+        "../bench/native/retag.cc"
+      ],
+      "libraries": ["<!@(ls core/*.cc | sed 's,^,$(obj).target/claviger/,; s,cc$,o,')"],
+      "include_dirs": ["core"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags": ["-Wall", "-Wextra", "-Wshadow", "-Wno-deprecated-declarations"],
+      "cflags_cc": ["-std=c++17", "-O2"],
+      "conditions": [["OS!='linux'", { "type": "none" }]]
     }
   ]
 }

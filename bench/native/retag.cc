@@ -1,0 +1,154 @@
+#include "retag.h"
+
+#include <array>
+
+#include "clock.h"
+
+namespace claviger::bench {
+namespace {
+
+constexpr uint64_t NOW = NS_PER_S;
+constexpr size_t SHA1_BLOCK_BITS = 512;
+
+// Counts what it is given. It reads one byte, so that nothing upstream can be thought useless.
+class NullTransport final : public Transport {
+ public:
+  bool send(Channel&, const uint8_t* bytes, size_t length) override {
+    sent_++;
+    last_ = bytes[length - 1];
+    return true;
+  }
+  void sendTo(Channel& from, const Address&, const uint8_t* bytes, size_t length) override { send(from, bytes, length); }
+  bool opened(Channel&) override { return true; }
+  void connect(Channel&, const Address&) override {}
+  void close(Channel&) override {}
+  void discard(int) override {}
+  uint32_t sent() const { return sent_; }
+
+ private:
+  uint32_t sent_ = 0;
+  volatile uint8_t last_ = 0;
+};
+
+SHA_CTX stateOf(const SHA_LONG h[5]) {
+  SHA_CTX c{};
+  c.h0 = h[0];
+  c.h1 = h[1];
+  c.h2 = h[2];
+  c.h3 = h[3];
+  c.h4 = h[4];
+  c.Nl = SHA1_BLOCK_BITS;
+  return c;
+}
+
+}  // namespace
+
+Retag::Retag(RetagInput input) : input_(std::move(input)), tagInputs_(input_.packets), inner_{}, outer_{} {
+  if (!usable()) return;
+  WipeOnExit<SenderKeys> keys;
+  deriveSenderKeys(input_.senderKey.data(), input_.masterSalt.data(), keys.value);
+  inner_ = stateOf(keys.value.srtp.inner);
+  outer_ = stateOf(keys.value.srtp.outer);
+  for (size_t i = 0; i < count(); i++) {
+    std::memset(tagInputs_.data() + (i + 1) * input_.bytes - SHORT_TAG_BYTES, 0, SHORT_TAG_BYTES);
+  }
+}
+
+Retag::~Retag() {
+  wipe(&inner_, sizeof inner_);
+  wipe(&outer_, sizeof outer_);
+  wipe(input_.senderKey.data(), input_.senderKey.size());
+}
+
+bool Retag::usable() const {
+  return input_.bytes > SHORT_TAG_BYTES && input_.bytes <= MAX_DATAGRAM_BYTES && !input_.packets.empty() &&
+         input_.packets.size() % input_.bytes == 0 && input_.senderKey.size() == SENDER_KEY_BYTES &&
+         input_.masterSalt.size() == MASTER_SALT_BYTES;
+}
+
+Pass Retag::run(Work work) {
+  switch (work) {
+    case Work::verify: return runCore(false);
+    case Work::variant: return runCore(true);
+    case Work::hmac: return runHmac();
+    case Work::sha1: return runSha1();
+  }
+  return {};
+}
+
+Pass Retag::runCore(bool routed) {
+  Pass pass;
+  pass.packets = static_cast<uint32_t>(count());
+  NullTransport transport;
+  std::vector<uint64_t> counters(THREAD_REGION_WORDS);
+  Switch core(transport, counters.data());
+  for (const Bytes& command : input_.setup) {
+    if (!core.apply(command.data(), command.size(), NOW)) return pass;
+  }
+  for (const Bytes& command : input_.routes) {
+    if (routed && !core.apply(command.data(), command.size(), NOW)) return pass;
+  }
+  Channel* channel = core.channel(input_.channel);
+  if (channel == nullptr) return pass;
+  const Address from = channel->peer;
+  Bytes first = input_.first;
+  if (core.receive(*channel, first.data(), first.size(), from, NOW) != Drop::none) return pass;
+  core.flush();
+  const uint32_t sentBefore = transport.sent();
+  uint32_t accepted = 0;
+  const uint64_t begin = threadCpuNs();
+  for (size_t i = 0; i < pass.packets; i++) {
+    // Media packets are not written to by the core: the prepared ones serve every pass.
+    uint8_t* bytes = input_.packets.data() + i * input_.bytes;
+    accepted += core.receive(*channel, bytes, input_.bytes, from, NOW) == Drop::none;
+    core.flush();
+  }
+  pass.ns = threadCpuNs() - begin;
+  const uint32_t sent = transport.sent() - sentBefore;
+  pass.right = sent == (routed ? pass.packets : 0) ? accepted : 0;
+  return pass;
+}
+
+Pass Retag::runHmac() {
+  std::vector<std::array<uint8_t, SHA_DIGEST_LENGTH>> digests(count());
+  Pass pass;
+  pass.packets = static_cast<uint32_t>(count());
+  const uint64_t begin = threadCpuNs();
+  for (size_t i = 0; i < pass.packets; i++) {
+    uint8_t* digest = digests[i].data();
+    SHA_CTX c = inner_;
+    SHA1_Update(&c, tagInput(i), input_.bytes);
+    SHA1_Final(digest, &c);
+    c = outer_;
+    SHA1_Update(&c, digest, SHA_DIGEST_LENGTH);
+    SHA1_Final(digest, &c);
+  }
+  pass.ns = threadCpuNs() - begin;
+  for (size_t i = 0; i < pass.packets; i++) {
+    const uint8_t* tag = packet(i) + input_.bytes - SHORT_TAG_BYTES;
+    pass.right += std::memcmp(digests[i].data(), tag, BASE_TAG_BYTES) == 0;
+  }
+  return pass;
+}
+
+Pass Retag::runSha1() {
+  std::vector<std::array<uint8_t, SHA_DIGEST_LENGTH>> digests(count());
+  Pass pass;
+  pass.packets = static_cast<uint32_t>(count());
+  const uint64_t begin = threadCpuNs();
+  for (size_t i = 0; i < pass.packets; i++) {
+    SHA_CTX c;
+    SHA1_Init(&c);
+    SHA1_Update(&c, tagInput(i), input_.bytes);
+    SHA1_Final(digests[i].data(), &c);
+  }
+  pass.ns = threadCpuNs() - begin;
+  uint8_t expected[SHA_DIGEST_LENGTH];
+  for (size_t i = 0; i < pass.packets; i++) {
+    SHA1(tagInput(i), input_.bytes, expected);
+    pass.right += std::memcmp(digests[i].data(), expected, sizeof expected) == 0;
+  }
+  return pass;
+}
+
+}  // namespace claviger::bench
