@@ -5,7 +5,7 @@ import type { GroupParameterSet, Relay, RelayCounters } from '../src/relay/contr
 import { openRelay } from '../src/relay/relay.js';
 import { buildControlCompound } from '../src/wire/rtcp-write.js';
 import { benchAddon, type NativeGround, type NativeReplicator, type Sent } from './native.js';
-import { CONFERENCE, FIRST_RECEIVER, fanOut, furnish, randomSet } from './room.js';
+import { FIRST_RECEIVER, furnish, randomSet, routeAtOnce } from './room.js';
 import { difference32 } from './statistics.js';
 import { SHAPES, Switcher, switchedBytes, TrafficSource } from './traffic.js';
 
@@ -178,7 +178,7 @@ export class FanoutRig {
       if (!result.ok) throw new Error(`the relay opened no channel: ${result.reason}`);
     }
     this.#relayPort = opened[0]?.ok ? opened[0].value.port : 0;
-    relay.setRoutes(CONFERENCE, this.media, fanOut(this.receivers));
+    routeAtOnce(relay, this.media, this.receivers);
     await this.#commandsTaken(relay);
     for (const warmUp of [await this.relayRound(WARM_UP_PACKETS), await this.bareRound(WARM_UP_PACKETS)]) {
       const loss = lossOf(warmUp);

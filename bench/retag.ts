@@ -1,8 +1,7 @@
 /** `retag`: what one packet costs the switching core, beside the digests that it cannot do without. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { routesCommand } from '../src/relay/commands.js';
 import { benchAddon, type NativeRetag, WORKS, type Work } from './native.js';
-import { CONFERENCE, CommandList, fanOut, furnish, randomSet, SOURCE } from './room.js';
+import { CommandList, furnish, randomSet, routeAtOnce, SOURCE } from './room.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';
 import { TrafficSource } from './traffic.js';
@@ -72,11 +71,14 @@ function prepare(bytes: number): NativeRetag {
   const room = new CommandList();
   const peer = { address: '127.0.0.1', port: 9 };
   furnish(room, 'video', set, { source: peer, receivers: [peer] });
-  const routes = [routesCommand(CONFERENCE, 'video', fanOut(1))];
+  const routing = new CommandList();
+  routeAtOnce(routing, 'video', 1);
   const first = source.tagged(1, 'full');
   const packets = source.tagged(PASS_PACKETS, 'short');
   const made = source.senderKey.use((key) =>
-    set.masterSalt.use((salt) => benchAddon().createRetag(room.list, routes, SOURCE, first, packets, bytes, key, salt)),
+    set.masterSalt.use((salt) =>
+      benchAddon().createRetag(room.list, routing.list, SOURCE, first, packets, bytes, key, salt),
+    ),
   );
   source.wipe();
   return made;

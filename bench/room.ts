@@ -43,6 +43,32 @@ export function randomSet(): GroupParameterSet {
   };
 }
 
+function parametersOf(channel: ChannelId, trailingByte: boolean): ChannelParameters {
+  const payloadType = channel === SOURCE ? SOURCE_PAYLOAD_TYPE : RECEIVER_PAYLOAD_TYPE;
+  return {
+    tip: true,
+    transmitMask: 1 << SOURCE_POSITION,
+    trailingByte,
+    level: 'end-to-end',
+    ready: true,
+    payloadTypes: [{ payloadType, codec: CODEC }],
+  };
+}
+
+/** Routes the source to all receivers from its very next packet on: where it has no refresh flag, none is waited for. */
+export function routeAtOnce(
+  target: {
+    setParameters(channel: ChannelId, parameters: ChannelParameters): unknown;
+    setRoutes(conference: ConferenceId, media: Media, edges: readonly Edge[]): unknown;
+  },
+  media: Media,
+  receivers: number,
+): void {
+  target.setParameters(SOURCE, parametersOf(SOURCE, false));
+  target.setRoutes(CONFERENCE, media, fanOut(receivers));
+  target.setParameters(SOURCE, parametersOf(SOURCE, true));
+}
+
 /** Opens the source's channel and one a receiver, all proven and ready, without routes. Gives what opening each one gave. */
 export function furnish<Opened>(
   target: Furnishable<Opened>,
@@ -60,15 +86,7 @@ export function furnish<Opened>(
     target.setChannelKeys(channel, { profile: 1, local, remote });
     local.wipe();
     remote.wipe();
-    const payloadType = channel === SOURCE ? SOURCE_PAYLOAD_TYPE : RECEIVER_PAYLOAD_TYPE;
-    target.setParameters(channel, {
-      tip: true,
-      transmitMask: 1 << SOURCE_POSITION,
-      trailingByte: true,
-      level: 'end-to-end',
-      ready: true,
-      payloadTypes: [{ payloadType, codec: CODEC }],
-    });
+    target.setParameters(channel, parametersOf(channel, true));
     return result;
   });
   target.installSet(CONFERENCE, set);
@@ -111,6 +129,10 @@ export class CommandList implements Furnishable<void> {
 
   setParameters(channel: ChannelId, parameters: ChannelParameters): void {
     this.list.push(commands.parametersCommand(channel, parameters));
+  }
+
+  setRoutes(conference: ConferenceId, media: Media, edges: readonly Edge[]): void {
+    this.list.push(commands.routesCommand(conference, media, edges));
   }
 
   installSet(conference: ConferenceId, set: GroupParameterSet): void {

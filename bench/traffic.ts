@@ -8,7 +8,7 @@ import { EktSender } from '../src/srtp/ekt-sender.js';
 import { FullTagCadence } from '../src/srtp/full-tag-cadence.js';
 import { MIN_FULL_TAG_BYTES, SHORT_TAG_BYTES } from '../src/wire/ekt-tag.js';
 import { writeRtpHeader } from '../src/wire/rtp.js';
-import { CONFERENCE, FIRST_RECEIVER, fanOut, furnish, SOURCE, SOURCE_PAYLOAD_TYPE, SOURCE_POSITION } from './room.js';
+import { FIRST_RECEIVER, furnish, routeAtOnce, SOURCE, SOURCE_PAYLOAD_TYPE, SOURCE_POSITION } from './room.js';
 
 const SSRC = 0xa1b2c3d4;
 const FIRST_SEQUENCE = 1_000;
@@ -100,7 +100,7 @@ export class Switcher {
   constructor(media: Media, bytes: number, set: GroupParameterSet) {
     this.#bytes = bytes;
     furnish(this.#core, media, set, { source: SOMEWHERE, receivers: [SOMEWHERE] });
-    this.#core.setRoutes(CONFERENCE, media, fanOut(1));
+    routeAtOnce(this.#core, media, 1);
     this.#core.take();
   }
 

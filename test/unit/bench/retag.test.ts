@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { benchAddon, WORKS, type Work } from '../../../bench/native.js';
 import { PASS_PACKETS, retag, retagRun, retagTable } from '../../../bench/retag.js';
-import { CONFERENCE, CommandList, fanOut, furnish, randomSet, SOURCE } from '../../../bench/room.js';
+import { CommandList, furnish, randomSet, routeAtOnce, SOURCE } from '../../../bench/room.js';
 import { TrafficSource } from '../../../bench/traffic.js';
-import { routesCommand } from '../../../src/relay/commands.js';
 
 const BYTES = 172;
 const PACKETS = 6;
@@ -15,13 +14,14 @@ function rights(spoil: (packets: Uint8Array) => void, receivers = 1): Record<Wor
   const source = new TrafficSource('video', BYTES, set);
   const room = new CommandList();
   furnish(room, 'video', set, { source: PEER, receivers: Array.from({ length: receivers }, () => PEER) });
-  const routes = [routesCommand(CONFERENCE, 'video', fanOut(receivers))];
+  const routing = new CommandList();
+  routeAtOnce(routing, 'video', receivers);
   const first = source.tagged(1, 'full');
   const packets = source.tagged(PACKETS, 'short');
   spoil(packets);
   const native = benchAddon().createRetag(
     room.list,
-    routes,
+    routing.list,
     SOURCE,
     first,
     packets,
