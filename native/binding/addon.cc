@@ -3,6 +3,7 @@
 #include <node_api.h>
 
 #include <cmath>
+#include <utility>
 
 #include "harness.h"
 #include "relay.h"
@@ -22,8 +23,6 @@ napi_value fail(napi_env env, const char* what) {
   if (!pending) napi_throw_type_error(env, nullptr, what);
   return nullptr;
 }
-
-// --- arguments -----------------------------------------------------------------------------------------------------
 
 struct Arguments {
   napi_value values[6];
@@ -257,8 +256,6 @@ napi_value closeRelay(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// --- the harness ---------------------------------------------------------------------------------------------------
-
 using CoreHandle = std::unique_ptr<Harness>;
 
 napi_value createCore(napi_env env, napi_callback_info) {
@@ -324,18 +321,15 @@ napi_value coreEvents(napi_env env, napi_callback_info info) {
   Arguments a;
   Harness* h = harnessOf(env, a, info, 1);
   if (h == nullptr) return fail(env, "core");
-  napi_value out = copyOut(env, h->core().events().bytes());
+  const std::vector<uint8_t> bytes = h->core().events().bytes();
   h->core().events().clear();
-  return out;
+  return copyOut(env, bytes);
 }
 
 napi_value coreOutputs(napi_env env, napi_callback_info info) {
   Arguments a;
   Harness* h = harnessOf(env, a, info, 1);
-  if (h == nullptr) return fail(env, "core");
-  napi_value out = copyOut(env, h->outputs());
-  h->clearOutputs();
-  return out;
+  return h == nullptr ? fail(env, "core") : copyOut(env, h->takeOutputs());
 }
 
 napi_value coreStateHash(napi_env env, napi_callback_info info) {
@@ -390,21 +384,16 @@ napi_value dropNames(napi_env env, napi_callback_info) {
 }  // namespace
 
 NAPI_MODULE_INIT() {
-  const struct {
-    const char* name;
-    napi_callback function;
-  } table[] = {{"createRelay", createRelay},     {"bindSocket", bindSocketOf},   {"post", post},
+  const std::pair<const char*, napi_callback> table[] = {{"createRelay", createRelay},     {"bindSocket", bindSocketOf},   {"post", post},
                {"counterMemory", counterMemory}, {"threadCpuNs", threadCpuNs},   {"closeRelay", closeRelay},
                {"createCore", createCore},       {"coreApply", coreApply},       {"coreFeed", coreFeed},
                {"coreTick", coreTick},           {"coreEvents", coreEvents},     {"coreOutputs", coreOutputs},
                {"coreStateHash", coreStateHash}, {"coreCounters", coreCounters}, {"closeCore", closeCore},
                {"constants", constants},         {"dropNames", dropNames}};
-  for (const auto& entry : table) {
+  for (const auto& [name, function] : table) {
     napi_value f = nullptr;
-    if (napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &f) != napi_ok ||
-        napi_set_named_property(env, exports, entry.name, f) != napi_ok) {
-      return fail(env, entry.name);
-    }
+    NAPI_OK(napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &f));
+    NAPI_OK(napi_set_named_property(env, exports, name, f));
   }
   return exports;
 }

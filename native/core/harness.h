@@ -28,6 +28,11 @@ class Harness final : public Transport {
   // {receiver u32, length u16, bytes} for each datagram since the last clear.
   const std::vector<uint8_t>& outputs() const { return outputs_; }
   void clearOutputs() { outputs_.clear(); }
+  std::vector<uint8_t> takeOutputs() {
+    std::vector<uint8_t> taken;
+    taken.swap(outputs_);
+    return taken;
+  }
 
   bool send(Channel& to, const uint8_t* bytes, size_t length) override {
     uint8_t head[6];

@@ -57,6 +57,7 @@ describe('control RTCP from an endpoint', () => {
     forged[9]! ^= 1;
     const cases: [Uint8Array, string][] = [
       [first, 'replayed'],
+      [concat(first.slice(0, -1), Uint8Array.of(first.at(-1)! ^ 1)), 'replayed'], // asked before the tag is computed (WIRE.md 9 step 5)
       [protectControl(remoteKeys(1), plain, 2_000 - 1_024), 'too_old'],
       [forged, 'auth_failed'],
       [protectControl(remoteKeys(1), plain, 2_001, false), 'malformed'],
