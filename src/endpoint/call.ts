@@ -311,8 +311,9 @@ export class Call {
         }
         break;
       case 'notified':
+        // Every channel is told; the caller hears of it once.
+        if (this.#icon !== output.secure) this.#options.onNotified?.(output.secure);
         this.#icon = output.secure;
-        this.#options.onNotified?.(output.secure);
         break;
       case 'dropped':
         this.#drops[output.name] = (this.#drops[output.name] ?? 0) + 1;
