@@ -18,6 +18,9 @@ export interface SipListenerOptions {
   readonly keyPem: string;
   /** When set, a caller without a certificate of this CA is refused in the TLS handshake. */
   readonly clientCaPem?: string;
+  /** Defaults: SIP_MAX_CONNECTIONS and SIP_MAX_CONNECTIONS_PER_ADDRESS. */
+  readonly maxConnections?: number;
+  readonly maxConnectionsPerAddress?: number;
   readonly onInput: (input: UserAgentInput) => void;
   /** `kind` is stable, for throttling and counting. */
   readonly onProblem: (
@@ -51,11 +54,13 @@ export class SipListener {
         ? {}
         : { ca: options.clientCaPem, requestCert: true, rejectUnauthorized: true }),
     });
+    const { maxConnections = SIP_MAX_CONNECTIONS, maxConnectionsPerAddress = SIP_MAX_CONNECTIONS_PER_ADDRESS } =
+      options;
     // Before the TLS handshake, where a connection is still cheap to refuse.
     this.#server.on('connection', (socket) => {
       const from = socket.remoteAddress ?? '';
       const count = this.#perAddress.get(from) ?? 0;
-      if (count >= SIP_MAX_CONNECTIONS_PER_ADDRESS || this.#open >= SIP_MAX_CONNECTIONS) {
+      if (count >= maxConnectionsPerAddress || this.#open >= maxConnections) {
         options.onProblem('connection-limit', `${count} open from this address, ${this.#open} in all`, from);
         socket.destroy();
         return;
