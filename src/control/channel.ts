@@ -312,15 +312,12 @@ export class SwitchChannel {
         });
         break;
       case 'dropped':
+        this.#host.output({ type: 'refused-input', protocol: 'tip', reason: out.reason });
+        break;
       case 'refused':
       case 'not-capable':
       case 'unanswered':
-        this.#host.output({
-          type: 'log',
-          level: 'debug',
-          message: `TIP ${out.type}`,
-          fields: { channel: id, ...('reason' in out ? { reason: String(out.reason) } : {}) },
-        });
+        this.#host.output({ type: 'log', level: 'debug', message: `TIP ${out.type}`, fields: { channel: id } });
         break;
     }
   }

@@ -50,6 +50,8 @@ export type ControlOutput =
   | { readonly type: 'association-close'; readonly association: AssociationNumber }
   | { readonly type: 'security-event'; readonly event: SecurityEvent }
   | { readonly type: 'call-refused'; readonly status: number }
+  /** Something that a peer sent had no effect; to be counted, not logged one by one. `reason` is one of a fixed set. */
+  | { readonly type: 'refused-input'; readonly protocol: 'tip' | 'sdp'; readonly reason: string }
   | { readonly type: 'speaker'; readonly conference: string; readonly member: string | undefined }
   | {
       readonly type: 'log';

@@ -205,8 +205,10 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     if (!this.#conferences.has(user) && settings === undefined) return this.#reject(call, 404, `no conference ${user}`);
     if (invite.offer === undefined) return this.#reject(call, 488, 'an INVITE without an offer is not supported');
     const offer = readOffer(invite.offer);
-    if (!offer.ok)
+    if (!offer.ok) {
+      this.#outputs.push({ type: 'refused-input', protocol: 'sdp', reason: offer.reason });
       return this.#reject(call, 488, `SDP refused: ${offer.reason}${offer.detail ? ` (${offer.detail})` : ''}`);
+    }
     const conference = this.#conferences.get(user) ?? this.#createConference(user, settings);
     if (conference === undefined) return this.#reject(call, 503, 'no room for another conference', RETRY_AFTER_FULL_S);
     if (conference.state.members.size >= this.#options.maxMembers) {

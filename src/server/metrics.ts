@@ -7,6 +7,8 @@ export interface MetricSources {
   readonly conferencesByLevel: () => Readonly<Record<string, number>>;
   readonly membersByLevel: () => Readonly<Record<string, number>>;
   readonly associations: () => number;
+  /** DTLS datagrams dropped because an association's queue was full. */
+  readonly droppedDtls: () => number;
 }
 
 export interface Metrics {
@@ -14,6 +16,8 @@ export interface Metrics {
   /** One a security event; label sets are bounded by the catalogue. */
   readonly securityEvents: Counter<'code' | 'severity'>;
   readonly refusals: Counter<'status'>;
+  /** Messages of peers that had no effect; the reasons are those of the parsers, a fixed set. */
+  readonly refusedInputs: Counter<'protocol' | 'reason'>;
 }
 
 function gauge(registry: Registry, name: string, help: string, labels: string[], read: (g: Gauge) => void): void {
@@ -42,6 +46,9 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge(registry, 'claviger_dtls_associations', 'DTLS associations, pending and established', [], (g) => {
     g.set(sources.associations());
   });
+  gauge(registry, 'claviger_dtls_dropped_datagrams', 'DTLS datagrams dropped before a full association', [], (g) => {
+    g.set(sources.droppedDtls());
+  });
   gauge(
     registry,
     'claviger_relay_datagrams',
@@ -62,6 +69,12 @@ export function createMetrics(sources: MetricSources): Metrics {
       name: 'claviger_security_events_total',
       help: 'Security events by code and severity',
       labelNames: ['code', 'severity'],
+      registers: [registry],
+    }),
+    refusedInputs: new Counter({
+      name: 'claviger_refused_inputs_total',
+      help: 'SIP, SDP and TIP messages that were refused, by protocol and reason',
+      labelNames: ['protocol', 'reason'],
       registers: [registry],
     }),
     refusals: new Counter({

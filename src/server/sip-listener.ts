@@ -10,6 +10,7 @@ import {
 } from '../base/limits.js';
 import type { UserAgentInput } from '../sip/contract.js';
 import { KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
+import type { SipRefusalReason } from '../wire/sip-types.js';
 
 export interface SipListenerOptions {
   readonly address: string;
@@ -22,6 +23,8 @@ export interface SipListenerOptions {
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
   readonly onInput: (input: UserAgentInput) => void;
+  /** A message that the parser refused; `reason` is one of a fixed set, for counting. */
+  readonly onRefused: (reason: SipRefusalReason) => void;
   /** `kind` is stable, for throttling and counting. */
   readonly onProblem: (
     kind: 'tls-handshake' | 'connection-limit' | 'framing' | 'socket',
@@ -146,12 +149,14 @@ export class SipListener {
           this.#options.onInput({ type: 'message', connection, message: event.message });
           break;
         case 'refused':
+          this.#options.onRefused(event.reason);
           this.#options.onInput({ ...event, connection });
           break;
         case 'ping':
           this.send(connection, KEEPALIVE_PONG);
           break;
         case 'fatal':
+          this.#options.onRefused(event.reason);
           this.#options.onProblem('framing', event.reason, socket.remoteAddress ?? '');
           socket.destroySoon();
           return;

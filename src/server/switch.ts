@@ -124,6 +124,7 @@ export class Switch {
       conferencesByLevel: () => this.#control.levels().conferences,
       membersByLevel: () => this.#control.levels().members,
       associations: () => this.#associations.size,
+      droppedDtls: () => this.#pool.stats().droppedDatagrams,
     });
     this.#listener = new SipListener({
       address: sip.address,
@@ -132,6 +133,7 @@ export class Switch {
       keyPem: certificate.keyPem,
       ...(tls.clientCa === undefined ? {} : { clientCaPem: readFileSync(tls.clientCa, 'utf8') }),
       onInput: (input) => this.#receive({ type: 'sip', input }),
+      onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
       onProblem: (kind, detail, remote) => {
         const suppressed = this.#throttle.admit(`sip ${kind} ${remote}`, now());
         if (suppressed !== undefined) options.log.warn({ kind, detail, remote, suppressed }, 'SIP connection problem');
@@ -231,6 +233,9 @@ export class Switch {
         break;
       case 'call-refused':
         this.#metrics.refusals.inc({ status: String(out.status) });
+        break;
+      case 'refused-input':
+        this.#metrics.refusedInputs.inc({ protocol: out.protocol, reason: out.reason });
         break;
       case 'speaker':
         this.#options.onSpeaker?.(out.conference, out.member);

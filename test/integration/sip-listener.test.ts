@@ -26,6 +26,7 @@ let port = 0;
 let ca = '';
 let inputs: UserAgentInput[];
 let problems: string[];
+let refused: string[];
 const sockets: TLSSocket[] = [];
 
 async function listen(options: Partial<SipListenerOptions> = {}): Promise<void> {
@@ -37,6 +38,7 @@ async function listen(options: Partial<SipListenerOptions> = {}): Promise<void> 
     certificatePem: certificate.certificatePem,
     keyPem: certificate.keyPem,
     onInput: (input) => void inputs.push(input),
+    onRefused: (reason) => void refused.push(reason),
     onProblem: (kind) => void problems.push(kind),
     ...options,
   });
@@ -58,6 +60,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
   inputs = [];
   problems = [];
+  refused = [];
 });
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
@@ -106,6 +109,7 @@ describe('the SIP listener', () => {
     await closed;
     expect(messages()).toBe(0);
     expect(problems).toContain('framing');
+    expect(refused).toEqual(['too-large']);
   });
 
   it('a peer that never reads is cut off instead of remembered for ever', async () => {
