@@ -33,6 +33,16 @@ export interface SipListenerOptions {
   ) => void;
 }
 
+/**
+ * A socket's address as signalling writes it: without the zone of a link-local one (RFC 4007 §11), which means nothing to the
+ * peer and is no literal of SDP or SIP, and IPv4 as such where it came through an IPv6 socket (RFC 4291 §2.5.5.2).
+ */
+export function literalAddress(address: string | undefined): string {
+  const bare = (address ?? '').split('%')[0]!;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare);
+  return mapped?.[1] ?? bare;
+}
+
 interface Connection {
   readonly socket: TLSSocket;
   readonly framer: StreamFramer;
@@ -129,8 +139,8 @@ export class SipListener {
     const connection = this.#next++;
     const framer = new StreamFramer();
     this.#connections.set(connection, { socket, framer });
-    const remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
-    const local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+    const remote = { address: literalAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    const local = { address: literalAddress(socket.localAddress), port: socket.localPort ?? 0 };
     socket.setNoDelay(true);
     socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
     this.#options.onInput({ type: 'connected', connection, remote, local, secure: true });

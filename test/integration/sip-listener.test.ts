@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serverCertificate } from '../../src/server/certificates.js';
-import { SipListener, type SipListenerOptions } from '../../src/server/sip-listener.js';
+import { literalAddress, SipListener, type SipListenerOptions } from '../../src/server/sip-listener.js';
 import type { UserAgentInput } from '../../src/sip/contract.js';
 import { until } from '../support/running-switch.js';
 
@@ -142,5 +142,22 @@ describe('the SIP listener', () => {
     const socket = await dial();
     socket.write(OPTIONS);
     await until('served', () => messages() === 1);
+  });
+});
+
+describe('addresses as signalling writes them', () => {
+  it('IPv4 through an IPv6 socket is IPv4: a media address ::ffff:127.0.0.1 in SDP is of no use to an IPv4 caller', async () => {
+    await listen({ address: '::' });
+    await dial();
+    const connected = (): UserAgentInput | undefined => inputs.find((i) => i.type === 'connected');
+    await until('connected', () => connected() !== undefined);
+    expect(connected()).toMatchObject({ local: { address: '127.0.0.1' }, remote: { address: '127.0.0.1' } });
+  });
+
+  it('attack: an INVITE from a link-local neighbour ends the process - a zone is no part of an SDP address', () => {
+    expect(literalAddress('fe80::fc:ff:fe00:1%eth0')).toBe('fe80::fc:ff:fe00:1');
+    expect(literalAddress('::ffff:192.0.2.7')).toBe('192.0.2.7');
+    expect(literalAddress('2001:db8::1')).toBe('2001:db8::1');
+    expect(literalAddress(undefined)).toBe('');
   });
 });
