@@ -107,6 +107,8 @@ export const SIP_T1_MS = 500;
 export const SIP_T2_MS = 4_000;
 export const SIP_T4_MS = 5_000;
 export const SIP_MAX_TRANSACTIONS_PER_CONNECTION = 256;
+/** Branch, Call-ID and tags: what stays of a request when it is answered. */
+export const SIP_MAX_IDENTIFIER_CHARS = 512;
 export const SIP_MAX_CONNECTIONS = 2_048;
 export const SIP_MAX_CONNECTIONS_PER_ADDRESS = 1_024;
 export const SIP_MAX_UNSENT_BYTES = 1_048_576;

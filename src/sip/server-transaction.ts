@@ -69,7 +69,8 @@ export class InviteServerTransaction implements ServerTransaction {
     const twoHundred = status >= 200 && status < 300;
     if (this.#state === 'accepted' && twoHundred) this.#send(bytes);
     if (this.#state !== 'proceeding') return;
-    this.#last = bytes;
+    // §17.2.1: a request comes again on an unreliable transport only; elsewhere a refusal need not be kept for it.
+    this.#last = this.#reliable && status >= 200 ? undefined : bytes;
     this.#send(bytes);
     if (status < 200) return;
     this.#state = twoHundred ? 'accepted' : 'completed';

@@ -3,7 +3,7 @@
  * transaction belongs to the connection it began on; nobody on another connection can reach it.
  */
 import type { Engine, Tick } from '../base/engine.js';
-import { SIP_MAX_CONNECTIONS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
+import { SIP_MAX_CONNECTIONS, SIP_MAX_IDENTIFIER_CHARS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import { parseNameAddr } from '../wire/sip-headers.js';
 import { BRANCH_COOKIE, headerValue } from '../wire/sip-message.js';
@@ -55,7 +55,8 @@ type Entry = { readonly connection: Connection } & (
       readonly draft: RequestDraft;
       readonly branch: string;
     }
-  | { readonly side: 'server'; readonly machine: ServerTransaction; readonly request: SipRequest }
+  /** `request` until its final response: what a peer wrote is not kept for those that are answered. */
+  | { readonly side: 'server'; readonly machine: ServerTransaction; request: SipRequest | undefined }
 );
 
 export interface LayerOptions {
@@ -170,7 +171,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
   /** Answers a request. @returns the bytes, for a 2xx to INVITE that its user sends again; undefined when it is over. */
   respond(key: TransactionKey, draft: ResponseDraft, now: number): Uint8Array | undefined {
     const entry = this.#entries.get(key);
-    if (entry?.side !== 'server') return undefined;
+    if (entry?.side !== 'server' || entry.request === undefined) return undefined;
     const toTag = draft.toTag !== undefined && !entry.request.to.params.has('tag') ? draft.toTag : undefined;
     const { toTag: _, ...rest } = draft;
     const bytes = writeResponse(
@@ -178,6 +179,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       toTag === undefined ? rest : { ...rest, toTag },
       entry.connection.info.remote,
     );
+    if (RELIABLE && draft.status >= 200) entry.request = undefined;
     entry.machine.receive({ type: 'respond', status: draft.status, bytes }, now);
     this.#drain(key);
     return bytes;
@@ -213,9 +215,16 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       this.#drain(key);
       return;
     }
+    const { method } = message;
+    if (tooLong(message)) {
+      // What a transaction is found by is kept as long as it lives.
+      const toTag = this.#options.random();
+      if (method !== 'ACK')
+        this.#respondStateless(connection, message, { status: 400, phrase: 'Identifier Too Long', toTag });
+      return;
+    }
     // §17.2.3: branch, sent-by and method; ACK belongs to the INVITE.
     const sentBy = writeHostPort(via.host, via.port);
-    const { method } = message;
     const key = serverKey(number, branch, sentBy, method === 'ACK' ? 'INVITE' : method);
     const entry = this.#entries.get(key);
     const known = entry?.side === 'server' ? entry : undefined;
@@ -330,6 +339,11 @@ function answers(response: SipResponse, draft: RequestDraft): boolean {
     `${response.cseq.number} ${response.cseq.method}` === headerValue(draft, 'cseq') &&
     headerValue(draft, 'from')!.endsWith(`;tag=${response.from.params.get('tag')}`)
   );
+}
+
+function tooLong({ via, callId, from, to }: SipRequest): boolean {
+  const tags = [from.params.get('tag'), to.params.get('tag')];
+  return [via[0]?.params.get('branch'), callId, ...tags].some((text) => (text ?? '').length > SIP_MAX_IDENTIFIER_CHARS);
 }
 
 function clientKey(connection: ConnectionNumber, branch: string, method: string): TransactionKey {

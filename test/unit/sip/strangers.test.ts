@@ -1,6 +1,13 @@
 /** Peers that reach for calls of others, and peers that want too much. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { SIP_MAX_CALLS, SIP_MAX_CONNECTIONS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../../../src/base/limits.js';
+import {
+  SIP_MAX_CALLS,
+  SIP_MAX_CONNECTIONS,
+  SIP_MAX_IDENTIFIER_CHARS,
+  SIP_MAX_TRANSACTIONS_PER_CONNECTION,
+} from '../../../src/base/limits.js';
 import type { Connected } from '../../../src/sip/contract.js';
 import { Bench, confirmed, headerOf, parse, req, SDP_A, SDP_B } from './support.js';
 
@@ -59,6 +66,37 @@ describe('a stranger on another connection', () => {
     bench.put({ type: 'message', connection: 2, message: parse(req({ method: 'CANCEL' })) });
     expect(bench.lines().at(-1)).toBe('SIP/2.0 481 Call/Transaction Does Not Exist');
     expect(bench.takeEvents().map((e) => e.type)).toEqual(['incoming']);
+  });
+});
+
+describe('attack: memory of the switch filled with requests that are refused and never acknowledged', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+
+  it('what a refused INVITE carried is gone with its answer, its transaction waits on', async () => {
+    const bench = new Bench();
+    const kept = ((): WeakRef<Uint8Array> => {
+      const message = parse(req({ body: SDP_A }));
+      bench.put({ type: 'message', connection: 1, message });
+      return new WeakRef(message.body);
+    })();
+    bench.put({ type: 'reject', call: 1, status: 404 });
+    expect(bench.lines()).toEqual(['SIP/2.0 100 Trying', 'SIP/2.0 404 Not Found']);
+    expect(bench.ua.counts.transactions).toBe(1);
+    bench.takeEvents();
+    await new Promise((resolve) => setImmediate(resolve)); // a WeakRef holds its target until the end of the job
+    collect();
+    expect(kept.deref()).toBeUndefined();
+  });
+
+  it('an identifier longer than anybody needs is refused and not kept', () => {
+    const long = 'x'.repeat(SIP_MAX_IDENTIFIER_CHARS);
+    for (const fields of [{ branch: long }, { callId: `${long}1` }, { from: `${long}1` }, { to: `${long}1` }]) {
+      const bench = new Bench();
+      bench.feed(req({ body: SDP_A, ...fields }));
+      expect(bench.lines()).toEqual(['SIP/2.0 400 Identifier Too Long']);
+      expect(bench.ua.counts).toEqual({ calls: 0, transactions: 0 });
+    }
   });
 });
 
