@@ -123,7 +123,8 @@ export const SDP_MAX_MEDIA = 16;
 
 // --- log ---
 export const LOG_THROTTLE_INTERVAL_MS = 10_000;
-export const LOG_THROTTLE_MAX_KINDS = 4_096;
+/** Names (addresses, endpoints in conferences) of one group of log lines in one interval. */
+export const LOG_THROTTLE_MAX_NAMES = 64;
 
 // --- the switch as a whole ---
 export const MAX_CONFERENCES = 1_000;

@@ -13,28 +13,38 @@ export function openLog(config: Config['log'], destination?: { write(line: strin
 
 /**
  * Lets the first line of each kind through and then at most one summary an interval, so that nobody can fill the log by
- * sending bad packets or opening connections.
+ * sending bad packets or opening connections. Kinds have a group, of a fixed set, and a name, which a peer may choose: each
+ * group has so many names an interval, and those beyond share one place, so that nobody can silence another group.
  */
 export class LogThrottle {
-  readonly #kinds = new Map<string, { since: number; suppressed: number }>();
+  readonly #groups = new Map<string, Map<string, { since: number; suppressed: number }>>();
 
   constructor(
     private readonly intervalMs: number,
-    private readonly maxKinds: number,
+    private readonly maxNames: number,
   ) {}
 
   /** @returns how many were suppressed before this one, or undefined when this one is to be suppressed too. */
-  admit(kind: string, now: number): number | undefined {
-    const entry = this.#kinds.get(kind);
+  admit(group: string, name: string, now: number): number | undefined {
+    const names = this.#groups.get(group) ?? new Map<string, { since: number; suppressed: number }>();
+    this.#groups.set(group, names);
+    const full = (): boolean => names.size - (names.has(OTHERS) ? 1 : 0) >= this.maxNames;
+    if (!names.has(name) && full()) {
+      for (const [key, old] of names) {
+        // The shared place keeps its count for its next summary.
+        if (key !== OTHERS && now - old.since >= this.intervalMs) names.delete(key);
+      }
+    }
+    const key = names.has(name) || !full() ? name : OTHERS;
+    const entry = names.get(key);
     if (entry !== undefined && now - entry.since < this.intervalMs) {
       entry.suppressed++;
       return undefined;
     }
-    if (entry === undefined && this.#kinds.size >= this.maxKinds) {
-      for (const [key, old] of this.#kinds) if (now - old.since >= this.intervalMs) this.#kinds.delete(key);
-      if (this.#kinds.size >= this.maxKinds) return undefined;
-    }
-    this.#kinds.set(kind, { since: now, suppressed: 0 });
+    names.set(key, { since: now, suppressed: 0 });
     return entry?.suppressed ?? 0;
   }
 }
+
+/** No name that a peer could have. */
+const OTHERS = '\n';

@@ -7,7 +7,7 @@ import type { Address } from '../base/ids.js';
 import {
   DTLS_MAX_MTU_BYTES,
   LOG_THROTTLE_INTERVAL_MS,
-  LOG_THROTTLE_MAX_KINDS,
+  LOG_THROTTLE_MAX_NAMES,
   STOP_TIMEOUT_MS,
 } from '../base/limits.js';
 import type { ConferenceSettings, ControlInput, ControlOutput } from '../control/contract.js';
@@ -51,7 +51,7 @@ export class Switch {
     readonly certificatePem: string;
     readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'];
   };
-  readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_KINDS);
+  readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
   readonly caFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sip: Address | undefined;
@@ -135,7 +135,7 @@ export class Switch {
       onInput: (input) => this.#receive({ type: 'sip', input }),
       onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
       onProblem: (kind, detail, remote) => {
-        const suppressed = this.#throttle.admit(`sip ${kind} ${remote}`, now());
+        const suppressed = this.#throttle.admit(`sip ${kind}`, remote, now());
         if (suppressed !== undefined) options.log.warn({ kind, detail, remote, suppressed }, 'SIP connection problem');
       },
     });
@@ -273,7 +273,7 @@ export class Switch {
       this.#options.log[level](fields, message);
       return;
     }
-    const suppressed = this.#throttle.admit(`refused ${fields.status}`, now());
+    const suppressed = this.#throttle.admit('refused', String(fields.status), now());
     if (suppressed !== undefined) this.#options.log[level]({ ...fields, suppressed }, message);
   }
 
@@ -285,7 +285,7 @@ export class Switch {
     };
     this.#metrics.securityEvents.inc({ code: event.code, severity: event.severity });
     const level = event.severity === 'info' ? 'info' : event.severity === 'warn' ? 'warn' : 'error';
-    const suppressed = this.#throttle.admit(`event ${event.code} ${event.conference} ${event.endpoint}`, now());
+    const suppressed = this.#throttle.admit(`event ${event.code}`, `${event.conference} ${event.endpoint}`, now());
     if (suppressed !== undefined) this.#options.log[level]({ security: stamped, suppressed }, event.cause);
     this.#options.onSecurityEvent?.(stamped);
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';
+import { LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES } from '../../../src/base/limits.js';
 import { AdminServer } from '../../../src/server/admin.js';
 import { serverCertificate } from '../../../src/server/certificates.js';
 import { LogThrottle } from '../../../src/server/log.js';
@@ -39,13 +40,25 @@ describe('certificates of a first run', () => {
 });
 
 describe('the log throttle', () => {
-  it('lets one of a kind through an interval, with the count of those before; kinds are bounded', () => {
+  it('lets one of a kind through an interval, with the count of those before; names are bounded and share a place beyond', () => {
     const throttle = new LogThrottle(1_000, 2);
-    expect([0, 10, 999].map((t) => throttle.admit('a', t))).toEqual([0, undefined, undefined]);
-    expect(throttle.admit('b', 500)).toBe(0);
-    expect(throttle.admit('c', 600)).toBeUndefined();
-    expect(throttle.admit('a', 1_000)).toBe(2);
-    expect(throttle.admit('c', 1_600)).toBe(0); // b is old enough to give way
+    const admit = (name: string, t: number): number | undefined => throttle.admit('g', name, t);
+    expect([0, 10, 999].map((t) => admit('a', t))).toEqual([0, undefined, undefined]);
+    expect(admit('b', 500)).toBe(0);
+    expect([admit('c', 600), admit('d', 610), admit('e', 620)]).toEqual([0, undefined, undefined]);
+    expect(admit('a', 1_000)).toBe(2);
+    expect(admit('f', 1_600)).toBe(0); // b is old enough to give way
+    expect(admit('h', 1_600)).toBe(2); // with the count of d and e
+  });
+
+  it('attack: blinding the log - whoever invents names by the thousand fills a few lines and silences nobody else', () => {
+    const throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
+    let lines = 0;
+    for (let i = 0; i < 100_000; i++) {
+      if (throttle.admit('event security-mismatch', `c${i} sip:${i}@x`, i / 20) !== undefined) lines++;
+    }
+    expect(lines).toBeLessThanOrEqual(LOG_THROTTLE_MAX_NAMES + 1);
+    expect(throttle.admit('event fingerprint-mismatch', 'board sip:ann@a.example', 5_000)).toBe(0);
   });
 });
 
