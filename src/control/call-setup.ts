@@ -9,6 +9,47 @@ import type { SipHeader } from '../wire/sip-types.js';
 import { type ChannelHost, SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
 
+/** Where a call is from. */
+export interface Who {
+  readonly name: string;
+  /** Address that its SIP connection comes from. */
+  readonly caller: string;
+  /** Ours, for our SDP. */
+  readonly address: string;
+}
+
+export interface Call extends Who {
+  readonly conference: ConferenceRuntime;
+  readonly offer: Offer;
+  /** The SDP of our 200, repeated to a re-INVITE that changes nothing. */
+  answer: string;
+  readonly channels: readonly SwitchChannel[];
+  /** Per m-line of the offer; undefined: answered with port 0. */
+  readonly ports: readonly (number | undefined)[];
+}
+
+/**
+ * Which call gives way when there is no room for one more from `caller`: the newest not yet proven one of the address that
+ * has most of them. Nobody has to prove anything to dial, so a stranger could otherwise keep all places of a conference
+ * taken. @returns undefined when nobody has two more of them than the caller has.
+ */
+export function whoGivesWay(
+  calls: ReadonlyMap<MemberId, Call>,
+  caller: string,
+  among: (call: Call) => boolean,
+): MemberId | undefined {
+  const unproven = new Map<string, MemberId[]>([[caller, []]]);
+  for (const [member, call] of calls) {
+    if (!among(call) || call.conference.state.members.get(member)?.ready !== false) continue;
+    const others = unproven.get(call.caller);
+    if (others === undefined) unproven.set(call.caller, [member]);
+    else others.push(member);
+  }
+  const own = unproven.get(caller)!.length;
+  const most = [...unproven.values()].reduce((a, b) => (b.length > a.length ? b : a));
+  return most.length > own + 1 ? most.at(-1) : undefined;
+}
+
 /** A line that is used, with what policy has to know of it. */
 export interface UsedLine {
   readonly line: RemoteMedia;

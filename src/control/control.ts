@@ -1,7 +1,7 @@
 /** The machine between signalling and conferences; see contract.ts. */
 import { toHex } from '../base/bytes.js';
 import type { Engine } from '../base/engine.js';
-import type { ChannelId, MemberId } from '../base/ids.js';
+import type { Address, ChannelId, MemberId } from '../base/ids.js';
 import type { Effect, JoinChannel } from '../conference/contract.js';
 import type { RelayEvent } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
@@ -9,7 +9,18 @@ import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { answer, readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
-import { headersOfRefusal, type OpenedLine, openLine, sameMedia, type UsedLine, usedLines } from './call-setup.js';
+import { writeReason } from '../wire/sip-headers.js';
+import {
+  type Call,
+  headersOfRefusal,
+  type OpenedLine,
+  openLine,
+  sameMedia,
+  type UsedLine,
+  usedLines,
+  type Who,
+  whoGivesWay,
+} from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
 import { type CallHost, ConferenceRuntime } from './conference.js';
 import type {
@@ -24,18 +35,6 @@ import type {
 const RETRY_AFTER_FULL_S = 30;
 const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
-interface Call {
-  readonly conference: ConferenceRuntime;
-  readonly offer: Offer;
-  /** The SDP of our 200, repeated to a re-INVITE that changes nothing. */
-  answer: string;
-  readonly channels: readonly SwitchChannel[];
-  /** Per m-line of the offer; undefined: answered with port 0. */
-  readonly ports: readonly (number | undefined)[];
-  /** For our SDP. */
-  readonly address: string;
-}
-
 export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #options: ControlOptions;
   readonly #userAgent: UserAgent;
@@ -47,8 +46,8 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     { readonly channel: SwitchChannel; readonly conference: ConferenceRuntime }
   >();
   readonly #associations = new Map<AssociationNumber, SwitchChannel>();
-  /** Local address of each SIP connection: what a caller reached us at is what it can send media to. */
-  readonly #reachedAt = new Map<number, string>();
+  /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
+  readonly #connections = new Map<number, { readonly local: Address; readonly remote: Address }>();
   readonly #host: CallHost;
   #nextId = 1;
   #now = 0;
@@ -112,8 +111,8 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#now = now;
     switch (input.type) {
       case 'sip':
-        if (input.input.type === 'connected') this.#reachedAt.set(input.input.connection, input.input.local.address);
-        if (input.input.type === 'disconnected') this.#reachedAt.delete(input.input.connection);
+        if (input.input.type === 'connected') this.#connections.set(input.input.connection, input.input);
+        if (input.input.type === 'disconnected') this.#connections.delete(input.input.connection);
         this.#toUserAgent(input.input);
         break;
       case 'relay':
@@ -209,18 +208,18 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       this.#outputs.push({ type: 'refused-input', protocol: 'sdp', reason: offer.reason });
       return this.#reject(call, 488, `SDP refused: ${offer.reason}${offer.detail ? ` (${offer.detail})` : ''}`);
     }
-    const conference = this.#conferences.get(user) ?? this.#createConference(user, settings);
+    const { local, remote } = this.#connections.get(connection)!;
+    const known = this.#conferences.get(user);
+    const { maxConferences, maxMembers } = this.#options;
+    const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;
+    if (full) this.#makeRoom(remote.address, ({ conference }) => known === undefined || conference === known);
+    const conference = known ?? this.#createConference(user, settings);
     if (conference === undefined) return this.#reject(call, 503, 'no room for another conference', RETRY_AFTER_FULL_S);
-    if (conference.state.members.size >= this.#options.maxMembers) {
+    if (conference.state.members.size >= maxMembers) {
       return this.#reject(call, 503, `conference ${user} is full`, RETRY_AFTER_FULL_S);
     }
-    this.#join(
-      conference,
-      call,
-      from,
-      this.#options.advertise ?? this.#reachedAt.get(connection) ?? '127.0.0.1',
-      offer.value,
-    );
+    const address = this.#options.advertise ?? local.address;
+    this.#join(conference, call, { name: from, caller: remote.address, address }, offer.value);
     if (conference.state.members.size === 0 && this.#conferences.get(user) === conference) this.#host.empty(conference);
   }
 
@@ -231,8 +230,17 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     return conference;
   }
 
+  /** Whoever has most calls that are not proven gives one of them up for a caller who has fewer (see whoGivesWay). */
+  #makeRoom(caller: string, among: (call: Call) => boolean): void {
+    const member = whoGivesWay(this.#calls, caller, among);
+    if (member === undefined) return;
+    const { conference } = this.#calls.get(member)!;
+    this.#host.endCall(member, writeReason(503, 'others wait for the place of a call that is not proven'));
+    conference.apply({ type: 'leave', member, cause: 'hung-up' }, this.#now);
+  }
+
   /** Opens a channel for each m-line that is used and lets the conference judge the call. */
-  #join(conference: ConferenceRuntime, call: MemberId, from: string, address: string, offer: Offer): void {
+  #join(conference: ConferenceRuntime, call: MemberId, who: Who, offer: Offer): void {
     const facts: JoinChannel[] = [];
     const channels: SwitchChannel[] = [];
     const ports: (number | undefined)[] = [];
@@ -251,8 +259,8 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       ports.push(opened?.port);
       if (opened !== undefined) channels.push(opened.channel);
     }
-    this.#calls.set(call, { conference, offer, answer: '', channels, ports, address });
-    conference.join(call, from, facts, channels, this.#now);
+    this.#calls.set(call, { ...who, conference, offer, answer: '', channels, ports });
+    conference.join(call, who.name, facts, channels, this.#now);
   }
 
   #open(
