@@ -110,8 +110,10 @@ export function negotiated(work: Work, { channel: id, tip }: EventOf<'channel-ne
     return undefined;
   }
   // TIP counts only under keys of a verified certificate: before `channel-keyed` it is nobody's word (C9).
-  if (channel.phase !== 'negotiating') return 'channel-phase';
+  if (channel.phase === 'keying') return 'channel-phase';
   const verdict = judgeProven(work.state, { transport: 'dtls', tip });
+  // What was proven does not outlive its taking back: the peer's later words can end a call, never raise or move it (C6).
+  if (verdict.verdict !== 'end' && channel.phase !== 'negotiating') return 'channel-phase';
   if (verdict.verdict === 'end') {
     endBelow(work, member.id, id, verdict);
   } else if (verdict.level === 'end-to-end') {

@@ -147,6 +147,28 @@ describe('below what is required (C3, C8)', () => {
     }
   });
 
+  it('attack: a member that takes EKT back after it was proven - its call ends, it is not shown as end-to-end any longer', () => {
+    for (const tip of [{ ektRx: false }, { ektTx: false }, { secure: false }, { capable: false }]) {
+      for (const proven of [true, false]) {
+        const d = new Driver();
+        d.enter(1);
+        if (proven) d.enter(2);
+        else {
+          d.join(2);
+          d.keyed(22);
+          d.negotiated(22);
+        }
+        const before = d.log.length;
+        d.negotiated(22, tip);
+        const effects = d.log.slice(before).map(({ effect }) => effect);
+        expect(types(effects).slice(0, 2)).toEqual(['security-event', 'end-call']);
+        expect(effects[0]).toMatchObject({ code: 'endpoint-not-capable', member: 2, channel: 22 });
+        expect([...d.state.members.keys()]).toEqual([1]);
+        expect(d.state.level).toBe('end-to-end');
+      }
+    }
+  });
+
   it('attack: breaking one endpoint to lower all (C10) - its call ends, the others keep their level', () => {
     for (const reason of ['dtls-failed', 'fingerprint-mismatch', 'media-timeout', 'spimap-timeout'] as const) {
       const d = new Driver();
