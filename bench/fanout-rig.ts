@@ -169,7 +169,10 @@ export class FanoutRig {
   async #start(): Promise<void> {
     const ports = benchAddon().groundPorts(this.#ground);
     this.#replicator = benchAddon().startReplicator(this.#ground);
-    const relay = openRelay({ threads: 1, bindAddress: ADDRESS, ...PORTS }, () => undefined);
+    const relay = openRelay(
+      { threads: 1, bindAddress: ADDRESS, ...PORTS, ingressPacketsPerSecond: { audio: 0, video: 0 } },
+      () => undefined,
+    );
     this.#relay = relay;
     const at = (port: number) => ({ address: ADDRESS, port });
     const peers = { source: at(ports.source), receivers: ports.sinks.map(at) };

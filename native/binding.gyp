@@ -5,6 +5,7 @@
       "sources": [
         "binding/addon.cc",
         "core/address.cc",
+        "core/backlog.cc",
         "core/channel.cc",
         "core/channel_keys.cc",
         "core/commands.cc",
@@ -19,6 +20,7 @@
         "core/packet.cc",
         "core/relay_thread.cc",
         "core/routes.cc",
+        "core/sockets.cc",
         "core/srtp_kdf.cc",
         "core/state_hash.cc",
         "core/stream.cc",

@@ -144,12 +144,17 @@ void deliverEvents(napi_env env, napi_value callback, void* context, void*) {
 napi_value createRelay(napi_env env, napi_callback_info info) {
   Arguments a;
   uint32_t threads = 0;
+  IngressLimits limits;
   Address address;
   bool empty = false;
   napi_valuetype type = napi_undefined;
-  if (!a.read(env, info, 3) || !asUint(env, a.values[0], 256, threads) || threads == 0) return fail(env, "threads");
+  if (!a.read(env, info, 5) || !asUint(env, a.values[0], 256, threads) || threads == 0) return fail(env, "threads");
   if (!asAddress(env, a.values[1], 0, address, empty) || empty) return fail(env, "bind address");
   if (napi_typeof(env, a.values[2], &type) != napi_ok || type != napi_function) return fail(env, "onEvents");
+  if (!asUint(env, a.values[3], 0xffffffff, limits.audioPacketsPerSecond) ||
+      !asUint(env, a.values[4], 0xffffffff, limits.videoPacketsPerSecond)) {
+    return fail(env, "ingress limits");
+  }
 
   auto handle = std::make_shared<RelayHandle>();
   RelayHandle* h = handle.get();
@@ -165,7 +170,7 @@ napi_value createRelay(napi_env env, napi_callback_info info) {
   }
   h->relay = std::make_unique<Relay>(threads, address, [h] {
     if (!h->notified.exchange(true)) napi_call_threadsafe_function(h->notify, nullptr, napi_tsfn_nonblocking);
-  });
+  }, limits);
   h->counters = h->relay->counters();
   if (!h->relay->start()) {
     closeHandle(*h);

@@ -4,9 +4,11 @@
 #include <vector>
 
 #include "address.h"
+#include "backlog.h"
 #include "channel_keys.h"
 #include "counters.h"
 #include "group_set.h"
+#include "rate.h"
 #include "stream.h"
 
 namespace claviger {
@@ -25,7 +27,6 @@ constexpr size_t POSITIONS = 16;
 constexpr int16_t NO_MAPPING = -1;
 
 struct Conference;
-struct Variant;
 
 struct Activity {
   uint32_t packets = 0;
@@ -81,9 +82,12 @@ struct Channel {
   uint64_t refusalsReported = 0;
   uint64_t dtlsSecond = 0;
   uint32_t dtlsInSecond = 0;
+  Rate ingress;
 
   const Variant* queue[RELAY_RECEIVER_QUEUE_PACKETS];
   uint32_t queued = 0;
+  BacklogList backlog;
+  bool unsegmented = false;  // its path refuses runs of packets
 
   Channel();
   ~Channel();  // wipes the streams; ChannelKeys wipes itself
@@ -91,6 +95,11 @@ struct Channel {
   Channel& operator=(const Channel&) = delete;
   Stream* find(uint32_t ssrc) const;
 };
+
+inline void countDrop(Counters& counters, Channel& channel, Drop drop, uint64_t by = 1) {
+  counters.count(drop, by);
+  bump(channel.words + CHANNEL_COUNTER_drops + static_cast<uint32_t>(drop), by);
+}
 
 struct Edge {
   Channel* source;

@@ -18,8 +18,8 @@ inline void bump(uint64_t* word, uint64_t by = 1) {
 class Counters {
  public:
   explicit Counters(uint64_t* region) : region_(region) {}
-  void count(uint32_t counter) { bump(region_ + counter); }
-  void count(Drop drop) { bump(region_ + THREAD_COUNTER_drops + static_cast<uint32_t>(drop)); }
+  void count(uint32_t counter, uint64_t by = 1) { bump(region_ + counter, by); }
+  void count(Drop drop, uint64_t by = 1) { bump(region_ + THREAD_COUNTER_drops + static_cast<uint32_t>(drop), by); }
   uint64_t* slot(uint32_t slot) { return region_ + THREAD_WORDS + size_t{slot} * CHANNEL_WORDS; }
 
  private:

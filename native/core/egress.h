@@ -1,18 +1,13 @@
-// What leaves: the variants of one drain and each receiver's queue of them. How the kernel is asked to send is decided in
-// egress.cc and nowhere else, so that sendmmsg and UDP_SEGMENT can come in here.
+// What leaves: the variants of one drain and each receiver's queue of them. What the kernel is asked for, and what happens
+// when it refuses, is decided here; how it is asked is the transport's business.
 #pragma once
 #include <memory>
 
+#include "backlog.h"
 #include "channel.h"
 #include "transport.h"
 
 namespace claviger {
-
-// One distinct byte sequence of a switched packet, shared by its receivers until the end of the drain.
-struct Variant {
-  uint16_t length;
-  uint8_t bytes[MAX_DATAGRAM_BYTES];
-};
 
 class Egress {
  public:
@@ -22,19 +17,33 @@ class Egress {
   bool full() const { return used_ == RELAY_VARIANT_ARENA_PACKETS; }
   Variant* make() { return &arena_[used_++]; }
   void queue(Channel& receiver, const Variant* variant);
-  // The end of a drain: everything is sent, every variant is free again.
+  // The end of a drain: everything is sent or copied, every variant is free again.
   void flush();
+  // There is room in the kernel: what waited leaves. `reason` other than none: it no longer may, and is dropped.
+  void resume(Channel& receiver, Drop reason);
   // The channel closes: what waits for it is dropped.
   void forget(Channel& receiver);
 
  private:
   void send(Channel& receiver);
+  // The first `count` of packets_, in order. `taken`: how many of them left. Sent::all, full or gone.
+  Sent transmit(Channel& receiver, size_t count, size_t& taken);
+  size_t formRuns(const iovec* packets, size_t count, bool segmented);
+  void countSent(Channel& receiver, const Run& run);
+  void refuseSegments(Channel& receiver);
 
   Transport& transport_;
   Counters& counters_;
+  Backlog backlog_;
   std::unique_ptr<Variant[]> arena_;
   size_t used_ = 0;
   std::vector<Channel*> waiting_;
+  // One receiver's packets and how they leave; made anew for each.
+  iovec packets_[RELAY_RECEIVER_QUEUE_PACKETS];
+  Run runs_[RELAY_RECEIVER_QUEUE_PACKETS];
+  bool segments_ = true;         // runs are worth trying on this thread
+  bool segmentsTaken_ = false;   // one was taken
+  uint32_t segmentRefusals_ = 0;
 };
 
 }  // namespace claviger

@@ -6,7 +6,10 @@ namespace claviger {
 
 class Harness final : public Transport {
  public:
-  Harness() : counters_(new std::vector<uint64_t>(THREAD_REGION_WORDS)), switch_(*this, counters_->data()) {}
+  // Without limits of rate: whoever feeds packets also tells the time.
+  Harness()
+      : counters_(new std::vector<uint64_t>(THREAD_REGION_WORDS)),
+        switch_(*this, counters_->data(), IngressLimits{0, 0}) {}
 
   bool apply(const uint8_t* command, size_t length, uint64_t now) {
     const bool done = switch_.apply(command, length, now);

@@ -7,13 +7,14 @@ namespace claviger {
 class Relay {
  public:
   // `notify` is called from relay threads: at least one of them has events to collect.
-  Relay(size_t threads, const Address& bindAddress, const std::function<void()>& notify)
+  Relay(size_t threads, const Address& bindAddress, const std::function<void()>& notify,
+        const IngressLimits& limits = IngressLimits())
       : address_(bindAddress),
         family_(bindAddress.isIpv4() ? AF_INET : AF_INET6),
         counters_(new std::vector<uint64_t>(threads * THREAD_REGION_WORDS)) {
     for (size_t i = 0; i < threads; i++) {
       threads_.push_back(
-          std::make_unique<RelayThread>(family_, counters_->data() + i * THREAD_REGION_WORDS, notify));
+          std::make_unique<RelayThread>(family_, counters_->data() + i * THREAD_REGION_WORDS, limits, notify));
     }
   }
   bool start() {

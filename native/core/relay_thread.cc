@@ -10,8 +10,8 @@
 namespace claviger {
 namespace {
 
-constexpr int EPOLL_BATCH = 64;
-constexpr int SOCKET_BUFFER_BYTES = 1 << 20;
+// Sockets of one turn. What they bring leaves together, so there is something in having all of them.
+constexpr int EPOLL_BATCH = 256;
 // One byte more than is allowed: a longer datagram shows by its length.
 constexpr size_t RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1;
 
@@ -20,9 +20,6 @@ uint64_t readClock(clockid_t clock) {
   clock_gettime(clock, &t);
   return static_cast<uint64_t>(t.tv_sec) * NS_PER_S + static_cast<uint64_t>(t.tv_nsec);
 }
-
-// What an earlier datagram left on the socket (ICMP); it says nothing of this one.
-bool isLeftOver(int error) { return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH; }
 
 }  // namespace
 
@@ -43,8 +40,11 @@ struct RelayThread::Receiving {
   }
 };
 
-RelayThread::RelayThread(int family, uint64_t* region, std::function<void()> notify)
-    : family_(family), notify_(std::move(notify)), receiving_(new Receiving), switch_(new Switch(*this, region)) {}
+RelayThread::RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify)
+    : family_(family),
+      notify_(std::move(notify)),
+      receiving_(new Receiving),
+      switch_(new Switch(*this, region, limits)) {}
 
 RelayThread::~RelayThread() {
   stop();
@@ -108,7 +108,10 @@ void RelayThread::run() {
     }
     // A channel that was closed may be named in `ready`: the sockets are asked for anew.
     for (int i = 0; i < n && !closed_; i++) {
-      if (ready[i].data.ptr != nullptr) drain(*static_cast<Channel*>(ready[i].data.ptr), now);
+      if (ready[i].data.ptr == nullptr) continue;
+      Channel& channel = *static_cast<Channel*>(ready[i].data.ptr);
+      if ((ready[i].events & EPOLLOUT) != 0) switch_->writable(channel);
+      if ((ready[i].events & ~uint32_t{EPOLLOUT}) != 0) drain(channel, now);
     }
     switch_->flush();
     if (now >= nextTick) {
@@ -147,30 +150,40 @@ void RelayThread::publish() {
   notify_();
 }
 
+bool RelayThread::nameOf(const Channel& channel, sockaddr_storage& name, socklen_t& length) const {
+  length = 0;
+  return channel.connected || toSockaddr(channel.peer, family_, name, length);
+}
+
 bool RelayThread::send(Channel& to, const uint8_t* bytes, size_t length) {
-  sockaddr_storage name{};
+  sockaddr_storage name;
   socklen_t nameLength = 0;
-  if (!to.connected && !toSockaddr(to.peer, family_, name, nameLength)) return false;
-  const auto* address = to.connected ? nullptr : reinterpret_cast<const sockaddr*>(&name);
-  for (int attempt = 0; attempt < 2; attempt++) {
-    if (sendto(to.socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, nameLength) >= 0) return true;
-    if (!isLeftOver(errno)) return false;
-  }
-  return false;
+  return nameOf(to, name, nameLength) && sendOne(to.socket, bytes, length, name, nameLength);
+}
+
+Sent RelayThread::sendRuns(Channel& to, const Run* runs, size_t count, size_t& taken) {
+  sockaddr_storage name;
+  socklen_t nameLength = 0;
+  taken = 0;
+  if (!nameOf(to, name, nameLength)) return Sent::gone;
+  return runSender_.send(to.socket, runs, count, name, nameLength, taken);
 }
 
 void RelayThread::sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) {
-  sockaddr_storage name{};
+  sockaddr_storage name;
   socklen_t nameLength = 0;
   if (from.connected) {
     send(from, bytes, length);
   } else if (toSockaddr(to, family_, name, nameLength)) {
-    for (int attempt = 0; attempt < 2; attempt++) {
-      const auto* address = reinterpret_cast<const sockaddr*>(&name);
-      if (sendto(from.socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, address, nameLength) >= 0) return;
-      if (!isLeftOver(errno)) return;
-    }
+    sendOne(from.socket, bytes, length, name, nameLength);
   }
+}
+
+void RelayThread::awaitRoom(Channel& channel, bool wanted) {
+  epoll_event e{};
+  e.events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  e.data.ptr = &channel;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, channel.socket, &e);
 }
 
 bool RelayThread::opened(Channel& channel) {
@@ -196,34 +209,6 @@ void RelayThread::close(Channel& channel) {
 
 void RelayThread::discard(int socket) {
   if (socket >= 0) ::close(socket);
-}
-
-int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port) {
-  const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -2;
-  const int size = SOCKET_BUFFER_BYTES;  // as much of it as the system gives
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-  if (family == AF_INET6) {
-    const int off = 0;
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-  }
-  for (uint32_t candidate = first; candidate <= last; candidate++) {
-    Address at = address;
-    at.port = static_cast<uint16_t>(candidate);
-    sockaddr_storage name{};
-    socklen_t length = 0;
-    if (!toSockaddr(at, family, name, length)) break;
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&name), length) == 0) {
-      port = at.port;
-      return fd;
-    }
-    if (errno == EADDRINUSE || errno == EACCES) continue;
-    ::close(fd);
-    return -2;
-  }
-  ::close(fd);
-  return -1;
 }
 
 }  // namespace claviger

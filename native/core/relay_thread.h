@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "command_queue.h"
+#include "sockets.h"
 #include "switch.h"
 
 namespace claviger {
@@ -13,7 +14,7 @@ namespace claviger {
 class RelayThread final : public Transport {
  public:
   // `family` of the media sockets; `notify` is called from the thread when events wait.
-  RelayThread(int family, uint64_t* region, std::function<void()> notify);
+  RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify);
   ~RelayThread() override;
   RelayThread(const RelayThread&) = delete;
   RelayThread& operator=(const RelayThread&) = delete;
@@ -26,6 +27,8 @@ class RelayThread final : public Transport {
   uint64_t cpuNs();
 
   bool send(Channel& to, const uint8_t* bytes, size_t length) override;
+  Sent sendRuns(Channel& to, const Run* runs, size_t count, size_t& taken) override;
+  void awaitRoom(Channel& channel, bool wanted) override;
   void sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) override;
   bool opened(Channel& channel) override;
   void connect(Channel& channel, const Address& peer) override;
@@ -36,6 +39,8 @@ class RelayThread final : public Transport {
   struct Receiving;
   void run();
   void drain(Channel& channel, uint64_t now);
+  // For a channel that is not connected its peer, else nothing; false: it has none that its socket can reach.
+  bool nameOf(const Channel& channel, sockaddr_storage& name, socklen_t& length) const;
   void applyCommands(uint64_t now);
   void publish();
 
@@ -50,12 +55,9 @@ class RelayThread final : public Transport {
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> finalCpuNs_{0};
   std::unique_ptr<Receiving> receiving_;
+  RunSender runSender_;
   std::unique_ptr<Switch> switch_;
   std::thread thread_;
 };
-
-// A UDP socket bound to the first free port of [first, last] at a literal address, non-blocking; -1: none is free, -2: the
-// system refused for another reason.
-int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port);
 
 }  // namespace claviger

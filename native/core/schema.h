@@ -39,7 +39,8 @@
   X(THREAD_COUNTER_verified, 1)     \
   X(THREAD_COUNTER_egress, 2)       \
   X(THREAD_COUNTER_variants, 3)     \
-  X(THREAD_COUNTER_drops, 4)        \
+  X(THREAD_COUNTER_unsegmented, 4)  \
+  X(THREAD_COUNTER_drops, 5)        \
   X(CHANNEL_COUNTER_owner, 0)       \
   X(CHANNEL_COUNTER_packetsIn, 1)   \
   X(CHANNEL_COUNTER_bytesIn, 2)     \
@@ -47,7 +48,7 @@
   X(CHANNEL_COUNTER_bytesOut, 4)    \
   X(CHANNEL_COUNTER_drops, 5)       \
   X(THREAD_WORDS, 32)               \
-  X(CHANNEL_WORDS, 24)
+  X(CHANNEL_WORDS, 32)
 
 // In the order of DROP_NAMES in src/relay/contract.ts.
 #define CLAVIGER_DROPS(X) \
@@ -67,7 +68,9 @@
   X(no_payload_type)      \
   X(stream_limit)         \
   X(queue_full)           \
-  X(unknown_source)
+  X(unknown_source)       \
+  X(unreachable)          \
+  X(rate_limited)
 
 namespace claviger {
 #define CLAVIGER_CONSTANT(name, value) constexpr uint32_t name = value;

@@ -9,10 +9,18 @@ uint32_t claimedSsrc(const uint8_t* bytes, size_t length) {
   return length >= at + 4 ? get32(bytes + at) : 0;
 }
 
+constexpr uint64_t INGRESS_BURST_NS = RELAY_INGRESS_BURST_MS * NS_PER_MS;
+
+uint64_t intervalOf(uint32_t perSecond) { return perSecond == 0 ? 0 : NS_PER_S / perSecond; }
+
 }  // namespace
 
-Switch::Switch(Transport& transport, uint64_t* region)
-    : transport_(transport), counters_(region), egress_(transport, counters_), slots_(MAX_CHANNELS) {}
+Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limits)
+    : transport_(transport),
+      counters_(region),
+      egress_(transport, counters_),
+      slots_(MAX_CHANNELS),
+      ingressInterval_{intervalOf(limits.audioPacketsPerSecond), intervalOf(limits.videoPacketsPerSecond)} {}
 
 Switch::~Switch() {
   for (auto& entry : channels_) transport_.close(*entry.second);
@@ -43,13 +51,25 @@ Drop Switch::judge(Channel& c, uint8_t* bytes, size_t length, const Address& fro
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
   // address of every datagram is compared, then and later.
   if (c.proven && from != c.peer) return Drop::unknown_source;
-  switch (protocolOf(bytes, length)) {
-    case Protocol::unknown: return Drop::unknown_protocol;
-    case Protocol::dtls: return dtls(c, bytes, length, from, now);
-    case Protocol::rtp: return length > MAX_DATAGRAM_BYTES ? Drop::malformed : ingressRtp(c, bytes, length, now);
-    case Protocol::rtcp: return length > MAX_DATAGRAM_BYTES ? Drop::malformed : ingressRtcp(c, bytes, length, now);
-  }
-  return Drop::unknown_protocol;
+  const Protocol protocol = protocolOf(bytes, length);
+  if (protocol == Protocol::unknown) return Drop::unknown_protocol;
+  if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
+  return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, bytes, length, protocol, now);
+}
+
+// What costs the others is the fan-out, so what is refused uses nothing up: a forger cannot silence a channel.
+Drop Switch::media(Channel& c, uint8_t* bytes, size_t length, Protocol protocol, uint64_t now) {
+  const uint64_t interval = ingressInterval_[static_cast<size_t>(c.media)];
+  if (!c.ingress.allows(now, interval, INGRESS_BURST_NS)) return Drop::rate_limited;
+  const Drop drop =
+      protocol == Protocol::rtp ? ingressRtp(c, bytes, length, now) : ingressRtcp(c, bytes, length, now);
+  if (drop == Drop::none) c.ingress.take(now, interval);
+  return drop;
+}
+
+void Switch::writable(Channel& c) {
+  const bool allowed = meets(c.level, c.conference->required);
+  egress_.resume(c, !allowed ? Drop::below_level : c.ready ? Drop::none : Drop::not_ready);
 }
 
 Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
@@ -65,10 +85,7 @@ Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address
   return events_.dtls(c.id, from, bytes, length) ? Drop::none : Drop::queue_full;
 }
 
-void Switch::countDrop(Channel& c, Drop drop) {
-  counters_.count(drop);
-  bump(c.words + CHANNEL_COUNTER_drops + static_cast<uint32_t>(drop));
-}
+void Switch::countDrop(Channel& c, Drop drop) { claviger::countDrop(counters_, c, drop); }
 
 // WIRE.md 9 step 3: keys, and an endpoint proven at the conference's level.
 bool Switch::mediaReady(const Channel& c) const {

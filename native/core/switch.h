@@ -16,7 +16,7 @@ class CommandReader;
 class Switch {
  public:
   // `region`: THREAD_REGION_WORDS of counters, zero.
-  Switch(Transport& transport, uint64_t* region);
+  Switch(Transport& transport, uint64_t* region, const IngressLimits& limits = IngressLimits());
   ~Switch();
 
   // One command of src/relay/schema.ts. False: it does not parse, names nothing that is open, or is not allowed; then it
@@ -27,6 +27,8 @@ class Switch {
   // counters and rate limits. What it makes leave waits for `flush`.
   Drop receive(Channel& channel, uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void flush() { egress_.flush(); }
+  // The channel's socket has room (Transport::awaitRoom): what waited leaves, if it still may.
+  void writable(Channel& channel);
 
   // To be called every ACTIVITY_INTERVAL_MS.
   void tick(uint64_t now);
@@ -49,6 +51,7 @@ class Switch {
 
   // switch.cc
   Drop judge(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  Drop media(Channel& c, uint8_t* bytes, size_t length, Protocol protocol, uint64_t now);
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void countDrop(Channel& c, Drop drop);
   void report(Channel& c, uint64_t now);
@@ -104,6 +107,7 @@ class Switch {
   std::unordered_map<uint32_t, std::unique_ptr<Channel>> channels_;
   std::unordered_map<uint32_t, std::unique_ptr<Conference>> conferences_;
   std::vector<bool> slots_;  // counter slots in use
+  uint64_t ingressInterval_[2];  // nanoseconds for one packet of a channel, by media
 };
 
 }  // namespace claviger

@@ -23,6 +23,14 @@ export const RELAY_RECEIVE_BATCH_DATAGRAMS = 32;
 /** Packets that wait for one receiver within one drain of the sockets; more are sent before the drain goes on. */
 export const RELAY_RECEIVER_QUEUE_PACKETS = 64;
 export const RELAY_VARIANT_ARENA_PACKETS = 512;
+/** Packets of one thread that wait because the kernel had no room for them, and of one receiver: beyond it old video goes. */
+export const RELAY_BACKLOG_PACKETS = 4_096;
+export const RELAY_BACKLOG_PACKETS_PER_RECEIVER = 128;
+/** What a source may send in the long run: four cameras of 14 Mbit/s, four microphones with 4 ms a packet. */
+export const RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND = 1_000;
+export const RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND = 5_000;
+/** A pause on the way may be made up for at once. */
+export const RELAY_INGRESS_BURST_MS = 500;
 /** Events that wait for the main thread; DTLS datagrams and control RTCP may take the first half only. */
 export const RELAY_EVENT_QUEUE_BYTES = 4_194_304;
 export const RELAY_COMMAND_QUEUE_BYTES = 67_108_864;

@@ -13,8 +13,14 @@ export interface NativeCore {
 }
 
 export interface Addon {
-  /** Starts the threads. `onEvents` gets one batch of events at a time on the caller's thread. */
-  createRelay(threads: number, bindAddress: string, onEvents: (batch: Uint8Array) => void): NativeRelay;
+  /** Starts the threads. `onEvents` gets one batch of events at a time on the caller's thread. Packets a second, 0: any number. */
+  createRelay(
+    threads: number,
+    bindAddress: string,
+    onEvents: (batch: Uint8Array) => void,
+    audioPacketsPerSecond: number,
+    videoPacketsPerSecond: number,
+  ): NativeRelay;
   /** Binds a UDP socket to the first free port from `first` up to `last`; gives descriptor and port, or -1 (none free) or -2. */
   bindSocket(relay: NativeRelay, first: number, last: number): { readonly socket: number; readonly port: number };
   /** Hands a command (schema.ts) to a thread; false when the thread's bounded inbox is full. */

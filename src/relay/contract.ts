@@ -6,7 +6,11 @@ import type { Address, ChannelId, ConferenceId, Media, MemberId } from '../base/
 import type { Result } from '../base/result.js';
 import type { Secret } from '../base/secret.js';
 
-/** The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. */
+/**
+ * The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. Of the relay's own:
+ * `queue_full` (the kernel had no room for a receiver and its backlog has none), `unreachable` (the kernel says that nobody
+ * takes it), `rate_limited` (a source that sends faster than {@link RelayOptions.ingressPacketsPerSecond}).
+ */
 export const DROP_NAMES = [
   'unknown_protocol',
   'malformed',
@@ -25,6 +29,8 @@ export const DROP_NAMES = [
   'stream_limit',
   'queue_full',
   'unknown_source',
+  'unreachable',
+  'rate_limited',
 ] as const;
 export type DropName = (typeof DROP_NAMES)[number];
 
@@ -37,6 +43,8 @@ export interface RelayOptions {
   readonly bindAddress: string;
   readonly portMin: number;
   readonly portMax: number;
+  /** What one channel may send us in the long run, 0: no limit. Those of base/limits.ts unless a bench says otherwise. */
+  readonly ingressPacketsPerSecond?: Readonly<Record<Media, number>>;
 }
 
 export interface OpenChannel {
@@ -126,6 +134,8 @@ export interface RelayCounters {
   readonly egress: number;
   /** Tags computed for egress. */
   readonly variants: number;
+  /** Receivers for whom UDP_SEGMENT was refused since the start: their packets leave one by one, which costs more. */
+  readonly unsegmented: number;
   readonly drops: Readonly<Record<DropName, number>>;
 }
 

@@ -30,6 +30,7 @@ export class CounterMemory {
       verified: word(THREAD_COUNTERS.verified),
       egress: word(THREAD_COUNTERS.egress),
       variants: word(THREAD_COUNTERS.variants),
+      unsegmented: word(THREAD_COUNTERS.unsegmented),
       drops: dropsFrom(word, THREAD_COUNTERS.drops),
     };
   }

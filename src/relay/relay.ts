@@ -4,7 +4,11 @@
  * the ordinary echo of a call that has just ended.
  */
 import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
-import { MAX_CHANNELS } from '../base/limits.js';
+import {
+  MAX_CHANNELS,
+  RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND,
+  RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND,
+} from '../base/limits.js';
 import { ok, type Result, refuse } from '../base/result.js';
 import type { Secret } from '../base/secret.js';
 import { addon, type NativeRelay } from './addon.js';
@@ -23,6 +27,11 @@ import type {
 } from './contract.js';
 import { CounterMemory } from './counters.js';
 import { readEvents } from './events.js';
+
+const INGRESS_PACKETS_PER_SECOND = {
+  audio: RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND,
+  video: RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND,
+} as const;
 
 interface Place {
   readonly thread: number;
@@ -49,7 +58,14 @@ class NativeFace implements Relay {
       throw new RangeError('media port range');
     }
     this.#options = options;
-    this.#native = addon().createRelay(options.threads, options.bindAddress, (batch) => onEvents(readEvents(batch)));
+    const limit = options.ingressPacketsPerSecond ?? INGRESS_PACKETS_PER_SECOND;
+    this.#native = addon().createRelay(
+      options.threads,
+      options.bindAddress,
+      (batch) => onEvents(readEvents(batch)),
+      limit.audio,
+      limit.video,
+    );
     this.#counters = new CounterMemory(addon().counterMemory(this.#native), options.threads);
     this.#freeSlots = Array.from({ length: options.threads }, () => []);
     this.#nextSlot = new Array<number>(options.threads).fill(0);

@@ -58,7 +58,7 @@ export const PARAMETER_FLAGS = { tip: 1, trailingByte: 2, ready: 4 } as const;
  * Counters in shared memory, 64-bit words. For each thread: THREAD_WORDS of its own, then MAX_CHANNELS slots of
  * CHANNEL_WORDS. A slot's first word is the id + 1 of the channel that it counts for.
  */
-export const THREAD_COUNTERS = { ingress: 0, verified: 1, egress: 2, variants: 3, drops: 4 } as const;
+export const THREAD_COUNTERS = { ingress: 0, verified: 1, egress: 2, variants: 3, unsegmented: 4, drops: 5 } as const;
 export const CHANNEL_COUNTERS = { owner: 0, packetsIn: 1, bytesIn: 2, packetsOut: 3, bytesOut: 4, drops: 5 } as const;
 export const THREAD_WORDS = 32;
-export const CHANNEL_WORDS = 24;
+export const CHANNEL_WORDS = 32;

@@ -43,7 +43,7 @@ export function fakeRelay(calls: RelayCall[]): Relay {
     dropSet: note('dropSet'),
     setAcked: note('setAcked'),
     setRoutes: note('setRoutes'),
-    counters: () => ({ ingress: 0, verified: 0, egress: 0, variants: 0, drops: noDrops }),
+    counters: () => ({ ingress: 0, verified: 0, egress: 0, variants: 0, unsegmented: 0, drops: noDrops }),
     channelCounters: () => undefined,
     threadCpuNs: () => [],
     close: note('close'),
