@@ -48,6 +48,9 @@ export const SPIMAP_TIMEOUT_MS = 10_000;
 /** Packets of one type that wait on a channel behind an unacknowledged one of that type. */
 export const TIP_MAX_QUEUED_PER_TYPE = 64;
 
+/** Control compounds (TIP, feedback) of one channel that are looked at in one second. */
+export const MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND = 200;
+
 // --- group parameter sets (WIRE.md 10) ---
 export const MIN_SET_INTERVAL_MS = 15_000;
 export const MAX_LIVE_SETS = 4;

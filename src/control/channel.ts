@@ -1,6 +1,10 @@
 /** One m-line of one call on the switch's side: its DTLS candidates, its TIP machine, what the relay is told of it. */
 import type { Address, ChannelId, Media } from '../base/ids.js';
-import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES } from '../base/limits.js';
+import {
+  DTLS_HANDSHAKE_TIMEOUT_MS,
+  DTLS_MAX_PARALLEL_ADDRESSES,
+  MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND,
+} from '../base/limits.js';
 import type { Relay } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
@@ -73,6 +77,8 @@ export class SwitchChannel {
   #transmitMask = 0;
   #tipDone = false;
   #trailingByte = false;
+  /** Control compounds heard in the second that began at `since`. */
+  #heard = { since: 0, count: 0 };
   #closed = false;
 
   constructor(setup: ChannelSetup, host: ChannelHost, now: number) {
@@ -145,6 +151,9 @@ export class SwitchChannel {
 
   /** A verified control compound, or feedback (WIRE.md 3). */
   control(rtcp: Uint8Array, tipAllowed: boolean, now: number): void {
+    if (now - this.#heard.since >= 1_000) this.#heard = { since: now, count: 0 };
+    // One member's flood of requests is not to take the main thread's time from the others.
+    if (++this.#heard.count > MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND) return;
     const packets = splitCompound(rtcp, { reducedSize: true });
     if (this.#closed || !packets.ok) return;
     for (const packet of packets.value) {

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES } from '../../../src/base/limits.js';
+import {
+  DTLS_HANDSHAKE_TIMEOUT_MS,
+  DTLS_MAX_PARALLEL_ADDRESSES,
+  MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND,
+} from '../../../src/base/limits.js';
+import { writeTip } from '../../../src/wire/tip.js';
 import { Bench, CLIENT_HELLO, keysReport, SIGNALLED, TipPeer } from './harness.js';
 
 /** Dials and brings every channel to end-to-end. */
@@ -161,6 +166,25 @@ describe('attacks on a channel that is being set up', () => {
       }
     }
     expect(bench.called('sendControl')).toHaveLength(before);
+  });
+});
+
+describe('attack: a member that asks without end', () => {
+  it('is heard so often a second, and again in the next: its flood does not take the others’ time', () => {
+    const bench = new Bench();
+    const channel = secured(bench).channels[0]!;
+    bench.advance(1_000);
+    const answered = (first: number): number => {
+      const before = bench.called('sendControl').length;
+      for (let i = first; i < first + 1_000; i++) {
+        const rtcp = writeTip({ type: 'echo', ssrc: 0xabcdef00, ntp: BigInt(i), receiveNtp: 0n });
+        bench.relay({ type: 'relay', events: [{ type: 'control', channel, rtcp, tipAllowed: true }] });
+      }
+      return bench.called('sendControl').length - before;
+    };
+    expect(answered(1)).toBe(MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND);
+    bench.advance(1_000);
+    expect(answered(2_000)).toBe(MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND);
   });
 });
 
