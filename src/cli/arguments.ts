@@ -40,7 +40,7 @@ export function parseFlags(
 
 export function helpOfFlags(flags: readonly Flag[]): string {
   const left = flags.map((f) => `  --${f.name}${f.value === undefined ? '' : ` ${f.value}`}`);
-  const width = Math.min(34, Math.max(...left.map((l) => l.length), 8)) + 2;
+  const width = Math.min(38, Math.max(...left.map((l) => l.length), 8)) + 2;
   return flags
     .map((f, i) => {
       const standard = f.default === undefined || f.default === '' ? '' : ` (default ${f.default})`;

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
+import { readCertificates, readPair } from './tls-files.js';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const CA_YEARS = 10;
@@ -88,28 +89,44 @@ async function createCa(now: number) {
  */
 export async function serverCertificate(dir: string, name: string, now: number): Promise<ServerCertificate> {
   x509.cryptoProvider.set(webcrypto);
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (!existsSync(join(dir, '.gitignore'))) writeFileSync(join(dir, '.gitignore'), '*\n');
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    if (!existsSync(join(dir, '.gitignore'))) writeFileSync(join(dir, '.gitignore'), '*\n');
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : String(error)}: choose a folder with --data-dir`);
+  }
   const file = (leaf: string): string => join(dir, leaf);
-  if (!existsSync(file('ca.pem')) || !existsSync(file('ca-key.pem'))) {
+  const anew = 'restore it; or remove server.pem and server-key.pem from that folder, and they are made anew';
+  if (!existsSync(file('ca.pem'))) {
     const ca = await createCa(now);
     writeFileSafely(file('ca-key.pem'), ca.keyPem, 0o600);
     writeFileSafely(file('ca.pem'), ca.certificate.toString('pem'), 0o644);
   }
-  const caCertificate = new x509.X509Certificate(readFileSync(file('ca.pem'), 'utf8'));
+  const caCertificate = new x509.X509Certificate(
+    readCertificates(
+      file('ca.pem'),
+      'restore it; or empty that folder for a new CA, whose ca.pem every caller then needs',
+    ),
+  );
   if (existsSync(file('server.pem')) && existsSync(file('server-key.pem'))) {
-    const certificatePem = readFileSync(file('server.pem'), 'utf8');
+    const { certificatePem, keyPem } = readPair(file('server.pem'), file('server-key.pem'), anew);
     const current = new x509.X509Certificate(certificatePem);
     const names = current.getExtension(x509.SubjectAlternativeNameExtension)?.names.items.map((n) => n.value) ?? [];
     if (current.notAfter.getTime() > now && names.includes(name) && current.issuer === caCertificate.subject) {
       return {
         certificatePem,
-        keyPem: readFileSync(file('server-key.pem'), 'utf8'),
+        keyPem,
         caFile: file('ca.pem'),
         created: false,
       };
     }
   }
+  // A new CA in its place would be one that nobody trusts: that is for the operator to decide.
+  readPair(
+    file('ca.pem'),
+    file('ca-key.pem'),
+    'the server needs a new certificate from its CA; restore the key, or empty that folder for a new CA',
+  );
   const key = await webcrypto.subtle.importKey(
     'pkcs8',
     x509.PemConverter.decodeFirst(readFileSync(file('ca-key.pem'), 'utf8')),

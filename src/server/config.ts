@@ -17,7 +17,11 @@ export const configSchema = z.strictObject({
     .strictObject({
       address: address.default('0.0.0.0').describe('address to listen on for SIP over TLS'),
       port: port.default(5061).describe('TCP port for SIP over TLS (0: any free one)'),
-      name: z.string().min(1).default('claviger').describe('name of the switch in its certificate and RTCP CNAME'),
+      name: z
+        .string()
+        .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, 'a host name: 1 to 63 of A-Z a-z 0-9 . -')
+        .default('claviger')
+        .describe('name of the switch in its certificate and RTCP CNAME'),
     })
     .prefault({}),
   tls: z

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { parse as parseToml, TomlError } from 'smol-toml';
 import { ok, type Result, refuse } from '../base/result.js';
 import { allowedAt, type Config, configSchema, SETTINGS, type Setting } from './config.js';
@@ -95,6 +96,11 @@ function contradictions(config: Config, where: string): string[] {
   }
   if ((config.tls.certificate === undefined) !== (config.tls.key === undefined)) {
     problems.push(`${where}: tls: certificate and key go together: set both or neither`);
+  }
+  if (isIPv6(config.sip.address) && !isIPv6(config.media.address) && config.media.advertise === undefined) {
+    problems.push(
+      `${where}: media.address: ${config.media.address} cannot be reached by callers of sip.address ${config.sip.address}; allowed: an IPv6 address (:: takes IPv4 too), or set media.advertise`,
+    );
   }
   const names = config.conferences.fixed.map((c) => c.name);
   for (const name of names.filter((n, i) => names.indexOf(n) !== i)) {

@@ -1,6 +1,7 @@
 /** The running switch: sockets, timers and threads around the pure rooms, started and stopped in one written order. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { Address } from '../base/ids.js';
@@ -24,6 +25,7 @@ import type { Config } from './config.js';
 import { type Logger, LogThrottle } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { SipListener } from './sip-listener.js';
+import { type CertificateAndKey, readCertificates, readPair } from './tls-files.js';
 
 export interface SwitchOptions {
   readonly log: Logger;
@@ -36,6 +38,23 @@ const RETRY_AFTER_STOPPING_S = 60;
 /** Unix ms that never go back: the monotonic clock on the wall clock of the process's start (base/engine). */
 function now(): number {
   return performance.timeOrigin + performance.now();
+}
+
+/** Rejects when no socket can be bound to `address`: every call would be refused. */
+async function demandAddress(address: string): Promise<void> {
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(0, address, resolve);
+    });
+  } catch {
+    throw new Error(
+      `no media socket can be bound to ${address}: choose an address of this machine with --media-address`,
+    );
+  } finally {
+    socket.close();
+  }
 }
 
 export class Switch {
@@ -64,12 +83,16 @@ export class Switch {
   /** Starts everything that a call needs, listeners last; rejects with an error that names the setting to mend. */
   static async start(config: Config, options: SwitchOptions): Promise<Switch> {
     const tls = config.tls;
+    // Whatever can be wrong is found before there are threads that would keep the process alive.
     const certificate =
       tls.certificate !== undefined && tls.key !== undefined
-        ? { certificatePem: readFileSync(tls.certificate, 'utf8'), keyPem: readFileSync(tls.key, 'utf8') }
+        ? readPair(tls.certificate, tls.key, 'check --tls-certificate and --tls-key')
         : await serverCertificate(config.data.dir, config.sip.name, now());
+    const clientCaPem =
+      tls.clientCa === undefined ? undefined : readCertificates(tls.clientCa, 'check --tls-client-ca');
+    await demandAddress(config.media.address);
     const dtls = await createSelfSigned(config.sip.name, now());
-    const running = new Switch(config, options, certificate, dtls);
+    const running = new Switch(config, options, { ...certificate, clientCaPem }, dtls);
     try {
       running.#sip = await running.#listener.listen();
       running.#adminAddress = await running.#admin.listen();
@@ -84,13 +107,13 @@ export class Switch {
   private constructor(
     config: Config,
     options: SwitchOptions,
-    certificate: { readonly certificatePem: string; readonly keyPem: string; readonly caFile?: string },
+    certificate: CertificateAndKey & { readonly caFile?: string; readonly clientCaPem: string | undefined },
     dtls: Awaited<ReturnType<typeof createSelfSigned>>,
   ) {
     this.#options = options;
     this.caFile = certificate.caFile;
     this.#dtls = dtls;
-    const { media, conferences, sip, admin, tls } = config;
+    const { media, conferences, sip, admin } = config;
     const threads = (n: number): number => (n === 0 ? availableParallelism() : n);
     this.#relay = openRelay(
       { threads: threads(media.threads), bindAddress: media.address, portMin: media.portMin, portMax: media.portMax },
@@ -131,7 +154,7 @@ export class Switch {
       port: sip.port,
       certificatePem: certificate.certificatePem,
       keyPem: certificate.keyPem,
-      ...(tls.clientCa === undefined ? {} : { clientCaPem: readFileSync(tls.clientCa, 'utf8') }),
+      ...(certificate.clientCaPem === undefined ? {} : { clientCaPem: certificate.clientCaPem }),
       onInput: (input) => this.#receive({ type: 'sip', input }),
       onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
       onProblem: (kind, detail, remote) => {

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { serverCertificate } from '../../src/server/certificates.js';
 import { dial } from '../support/caller.js';
 import { claviger, killAll } from '../support/cli.js';
 
@@ -113,6 +114,53 @@ describe('claviger serve', () => {
   });
 });
 
+describe('what cannot work is refused at the start, by name, and nothing is left running', () => {
+  const start = (args: readonly string[]) =>
+    claviger([
+      'serve',
+      '--data',
+      folder,
+      '--sip-address',
+      '127.0.0.1',
+      '--sip-port',
+      '0',
+      '--admin-port',
+      '0',
+      ...args,
+    ]);
+
+  it.each<readonly [what: string, spoil: () => readonly string[], text: string]>([
+    ['a server certificate that is none', () => spoilt('server.pem'), 'server.pem holds no certificate'],
+    ['a server key that is none', () => spoilt('server-key.pem'), 'server-key.pem holds no private key'],
+    ['the key of another certificate', () => other('server-key.pem'), 'belongs to another certificate'],
+    ['a CA certificate that is none', () => spoilt('ca.pem'), 'ca.pem holds no certificate'],
+    ['a lost CA key, when it is needed', () => ['--sip-name', 'renamed', ...lost('ca-key.pem')], 'ca-key.pem'],
+    ['a CA for callers that is none', () => ['--tls-client-ca', file('server-key.pem')], 'check --tls-client-ca'],
+    ['a media address of another machine', () => ['--media-address', '192.0.2.9'], '--media-address'],
+    ['a data folder that is a file', () => ['--data', file('ca.pem')], '--data-dir'],
+  ])('%s', async (_, spoil, text) => {
+    await serverCertificate(folder, 'claviger', Date.now());
+    const { exit, output } = start(spoil());
+    expect(await exit).toBe(1);
+    expect(output.text).toContain(`claviger serve: cannot start: `);
+    expect(output.text).toContain(text);
+  });
+
+  const file = (name: string): string => join(folder, name);
+  function spoilt(name: string): readonly string[] {
+    writeFileSync(file(name), 'garbage');
+    return [];
+  }
+  function other(name: string): readonly string[] {
+    writeFileSync(file(name), readFileSync(file('ca-key.pem')));
+    return [];
+  }
+  function lost(name: string): readonly string[] {
+    rmSync(file(name));
+    return [];
+  }
+});
+
 describe('the command line', () => {
   it.each([
     [['--help'], 0, 'Usage: claviger COMMAND'],
@@ -125,6 +173,8 @@ describe('the command line', () => {
     [['call', 'sips:8000@localhost:1', '--screens', '2'], 2, '--screens takes 1 or 3'],
     [['call', 'sips:8000@localhost:1', '--rtp-out', '8.8.8.8:5000'], 2, '--rtp-out takes a loopback address'],
     [['serve', '--sip-prot', '1'], 2, '--sip-prot'],
+    [['serve', '--sip-address', '::1'], 2, 'allowed: an IPv6 address (:: takes IPv4 too), or set media.advertise'],
+    [['serve', '--sip-name', 'a "name"'], 2, 'allowed: a host name'],
     [['call', 'sips:8000@127.0.0.1:1'], 1, 'ECONNREFUSED'],
   ])('%j', async (args, code, text) => {
     const { exit, output } = claviger(args);
