@@ -62,3 +62,11 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) diff |= a[i]! ^ b[i]!;
   return diff === 0;
 }
+
+/**
+ * The same text in memory of its own. A piece cut out of a longer text can keep all of that alive, so what outlives a
+ * message that a peer wrote is copied.
+ */
+export function ownText(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8');
+}

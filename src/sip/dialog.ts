@@ -1,5 +1,5 @@
 /** Dialogs (RFC 3261 §12): what both sides remember, and the requests inside. */
-
+import { ownText } from '../base/bytes.js';
 import { parseNameAddr } from '../wire/sip-headers.js';
 import { headerValue, headerValues } from '../wire/sip-message.js';
 import type { SipHeader, SipMessage, SipRequest, SipResponse } from '../wire/sip-types.js';
@@ -37,13 +37,13 @@ export function contactUri(message: SipMessage): string | undefined {
 /** RFC 3261 §12.1.1. The request has been checked: one usable Contact. */
 export function dialogOfServer(invite: SipRequest, localTag: string): Dialog {
   return {
-    callId: invite.callId,
+    callId: ownText(invite.callId),
     localTag,
-    remoteTag: invite.from.params.get('tag')!,
-    local: `${headerValue(invite, 'to')!};tag=${localTag}`,
-    remote: headerValue(invite, 'from')!,
-    routeSet: headerValues(invite, 'record-route'),
-    remoteTarget: contactUri(invite)!,
+    remoteTag: ownText(invite.from.params.get('tag')!),
+    local: ownText(`${headerValue(invite, 'to')!};tag=${localTag}`),
+    remote: ownText(headerValue(invite, 'from')!),
+    routeSet: headerValues(invite, 'record-route').map(ownText),
+    remoteTarget: ownText(contactUri(invite)!),
     localSequence: 0,
     remoteSequence: invite.cseq.number,
   };

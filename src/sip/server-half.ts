@@ -1,4 +1,5 @@
 /** Requests from the peer and how our user answers them (RFC 3261 §8.2, §9.2, §12.2.2, §13.3, §14.2, §15.1.2). */
+import { ownText } from '../base/bytes.js';
 import { SIP_MAX_CALLS, SIP_T1_MS, SIP_T2_MS } from '../base/limits.js';
 import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipRequest } from '../wire/sip-types.js';
@@ -109,7 +110,7 @@ export class ServerHalf {
 
   #onInvite(connection: ConnectionNumber, transaction: TransactionKey, request: SipRequest, now: number): void {
     const table = this.#table;
-    const merging = `${request.callId}\n${request.from.params.get('tag')}\n${request.cseq.number}`;
+    const merging = ownText(`${request.callId}\n${request.from.params.get('tag')}\n${request.cseq.number}`);
     if (this.#merging.has(merging)) {
       this.#respond(transaction, { status: 482 }, now);
       return;
@@ -141,9 +142,9 @@ export class ServerHalf {
       type: 'incoming',
       call: call.id,
       connection,
-      user,
-      from: from.uriText,
-      to: to.uriText,
+      user: ownText(user),
+      from: ownText(from.uriText),
+      to: ownText(to.uriText),
       offer: bodyText(request),
     });
   }

@@ -2,6 +2,7 @@
  * All transactions of all connections: matches messages to them (RFC 3261 §17.1.3, §17.2.3) and runs their timers. A
  * transaction belongs to the connection it began on; nobody on another connection can reach it.
  */
+import { ownText } from '../base/bytes.js';
 import type { Engine, Tick } from '../base/engine.js';
 import { SIP_MAX_CONNECTIONS, SIP_MAX_IDENTIFIER_CHARS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
 import { writeHostPort } from '../wire/sip-address.js';
@@ -351,5 +352,5 @@ function clientKey(connection: ConnectionNumber, branch: string, method: string)
 }
 
 function serverKey(connection: ConnectionNumber, branch: string, sentBy: string, method: string): TransactionKey {
-  return `s ${connection} ${branch} ${sentBy} ${method}`;
+  return ownText(`s ${connection} ${branch} ${sentBy} ${method}`);
 }

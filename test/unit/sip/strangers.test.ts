@@ -89,6 +89,25 @@ describe('attack: memory of the switch filled with requests that are refused and
     expect(kept.deref()).toBeUndefined();
   });
 
+  it('nor do the identifiers that are kept keep the message that they were cut out of', () => {
+    const bench = new Bench();
+    const extra = `X: ${'y'.repeat(30_000)}`;
+    const used = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = used();
+    for (let i = 1; i <= 240; i++) {
+      bench.feed(req({ branch: `branch-number-${i}`, callId: `call-number-${i}`, body: SDP_A, extra }));
+      if (i % 2 === 0) bench.put({ type: 'reject', call: i, status: 404 });
+      else bench.put({ type: 'accept', call: i, sdp: SDP_B });
+      bench.take();
+      bench.takeEvents();
+    }
+    expect(bench.ua.counts.transactions).toBe(240);
+    expect(used() - before).toBeLessThan(240 * 10_000);
+  });
+
   it('an identifier longer than anybody needs is refused and not kept', () => {
     const long = 'x'.repeat(SIP_MAX_IDENTIFIER_CHARS);
     for (const fields of [{ branch: long }, { callId: `${long}1` }, { from: `${long}1` }, { to: `${long}1` }]) {
