@@ -24,9 +24,9 @@ export type EktSuite = 1 | FieldSuite;
 type EktCipher = TagCipher | 3 | 4;
 const CIPHERS: Readonly<Record<EktSuite, readonly EktCipher[]>> = { 1: [1, 2], 17: [3], 18: [4] };
 
-/** Bytes of a sender key, and of the KEK, under a suite. */
-export function senderKeyBytes(suite: EktSuite): 16 | 32 {
-  return suite === 1 ? 16 : FIELD_KEY_BYTES[suite];
+/** Bytes of a sender key, and of the KEK, under a suite: 32 with 18, else 16. */
+export function senderKeyBytes(suite: number): 16 | 32 {
+  return suite === 18 ? FIELD_KEY_BYTES[18] : 16;
 }
 
 export const MASTER_SALT_BYTES = 14;
