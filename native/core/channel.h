@@ -7,9 +7,8 @@
 #include "backlog.h"
 #include "channel_keys.h"
 #include "counters.h"
-#include "group_set.h"
+#include "ekt_mode.h"
 #include "rate.h"
-#include "stream.h"
 
 namespace claviger {
 
@@ -71,6 +70,7 @@ struct Channel {
 
   ChannelKeys keys;
   uint8_t ackedSets = 0;
+  ProvisionalKey provisional;
   // The SSRCs side by side: a packet's stream is found in one cache line.
   uint32_t ssrcs[MAX_STREAMS_PER_CHANNEL] = {};
   uint32_t streamCount = 0;

@@ -122,6 +122,22 @@ size_t unprotectSrtcp(const SrtcpKeys& keys, uint8_t* packet, size_t length) {
   return plain;
 }
 
+bool verifyGcmSrtcp(const uint8_t* key, size_t keyBytes, const uint8_t* salt, const uint8_t* packet, size_t length) {
+  WipeOnExit<SrtcpKeys> keys;
+  keys.value.gcm = true;
+  bool encrypted = false;
+  uint32_t index = 0;
+  if (!readSrtcpIndex(keys.value, packet, length, encrypted, index) || !encrypted) return false;
+  std::memcpy(keys.value.salt, salt, GCM_IV_BYTES);
+  AES_set_encrypt_key(key, static_cast<int>(keyBytes * 8), &keys.value.cipher);
+  uint8_t iv[GCM_IV_BYTES], aad[12];
+  ivOf(keys.value, rtcpSsrc(packet), index, iv);
+  aadOf(packet, SRTCP_ENCRYPTED | index, aad);
+  const size_t plain = length - srtcpOverhead(keys.value);
+  return gcmVerify(keys.value.cipher, iv, aad, sizeof aad, packet + RTCP_HEADER_BYTES, plain - RTCP_HEADER_BYTES,
+                   packet + plain);
+}
+
 bool ChannelKeys::set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote,
                       size_t remoteLength) {
   const size_t size = channelKeyBytes(profile);

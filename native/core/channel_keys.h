@@ -35,6 +35,9 @@ bool readSrtcpIndex(const SrtcpKeys& keys, const uint8_t* packet, size_t length,
 // Verifies and decrypts in place; gives the plain length, or 0 and an untouched packet.
 size_t unprotectSrtcp(const SrtcpKeys& keys, uint8_t* packet, size_t length);
 
+// Whether a packet of RFC 7714 verifies under a session key of 16 or 32 bytes and a salt of 12; it stays as it is.
+bool verifyGcmSrtcp(const uint8_t* key, size_t keyBytes, const uint8_t* salt, const uint8_t* packet, size_t length);
+
 // Both directions, the rising send index and one replay window for each SSRC that the peer signs with.
 class ChannelKeys {
  public:

@@ -225,6 +225,7 @@ bool Switch::dropSet(CommandReader& r) {
   if (place < 0) return false;
   for (Channel* c : found->channels) {
     c->ackedSets &= static_cast<uint8_t>(~(1u << place));
+    if (c->provisional.key.set == place) c->provisional.forget();
     for (uint32_t i = 0; i < c->streamCount; i++) forgetSet(c->streams[i], static_cast<uint8_t>(place));
   }
   return true;

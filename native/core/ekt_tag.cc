@@ -23,16 +23,19 @@ void fullBaseTag(const HmacSha1Key& key, const uint8_t* packet, size_t authentic
 }  // namespace
 
 bool parseTag(const uint8_t* packet, size_t length, size_t before, TagView& out) {
+  // What the switch sends ends a Short tag in 00, whatever the other bits were (WIRE.md 5).
+  static constexpr uint8_t SHORT_END[1] = {0};
+  out = TagView();
   if (length == 0) return false;
   out.full = (packet[length - 1] & 1) != 0;
   out.length = out.full ? FULL_TAG_BYTES : SHORT_TAG_BYTES;
   if (length < before + out.length) return false;
   out.authenticated = length - out.length;
-  out.wrapped = nullptr;
-  out.roc = 0;
-  out.isn = out.spiWord = 0;
+  out.rest = out.full ? packet + out.authenticated + BASE_TAG_BYTES : SHORT_END;
+  out.restLength = out.length - BASE_TAG_BYTES;
   if (out.full) {
-    out.wrapped = packet + out.authenticated + BASE_TAG_BYTES;
+    out.wrapped = out.rest;
+    out.wrappedLength = WRAPPED_KEY_BYTES;
     out.roc = get32(out.wrapped + WRAPPED_KEY_BYTES);
     out.isn = get16(out.wrapped + WRAPPED_KEY_BYTES + 4);
     out.spiWord = get16(out.wrapped + WRAPPED_KEY_BYTES + 6);

@@ -1,28 +1,18 @@
 // EKT in the authentication tag for AES128_CM_HMAC_SHA1_80 with AES-128 ECB (WIRE.md 5; suite 1, cipher 1). This file and
-// its .cc are all that knows the tag's bytes: suites 17 and 18 (route tag and field, WIRE.md 6) and cipher 2 come beside it,
-// chosen by the conference's set.
+// its .cc are all that knows the tag's bytes; ekt_field.h is the other way for keys to travel.
 #pragma once
 #include "hmac_sha1.h"
 #include "srtp_kdf.h"
+#include "tag_view.h"
 
 namespace claviger {
 
-constexpr size_t BASE_TAG_BYTES = 10;
+constexpr size_t BASE_TAG_BYTES = TAG_BYTES;
 constexpr size_t WRAPPED_KEY_BYTES = 16;
 constexpr size_t FULL_TAG_BYTES = BASE_TAG_BYTES + WRAPPED_KEY_BYTES + 4 + 2 + 2;
 constexpr size_t SHORT_TAG_BYTES = BASE_TAG_BYTES + 1;
 constexpr size_t SENDER_KEY_BYTES = 16;
 constexpr size_t SRTP_AUTH_KEY_BYTES = 20;
-
-struct TagView {
-  bool full;
-  size_t length;
-  size_t authenticated;  // bytes of the packet before the tag
-  const uint8_t* wrapped;
-  uint32_t roc;
-  uint16_t isn;
-  uint16_t spiWord;
-};
 
 // False when the tag, with `before` bytes ahead of it, does not fit. The last bit of the packet tells the form.
 bool parseTag(const uint8_t* packet, size_t length, size_t before, TagView& out);

@@ -66,13 +66,8 @@ void Switch::writeVariant(const MediaPacket& packet, uint8_t sink, uint8_t paylo
   if (packet.rtp.csrcCount > 0) p[MULTIPLEX_POSITIONS_AT] = static_cast<uint8_t>((p[MULTIPLEX_POSITIONS_AT] & 0xf0) | sink);
   out.length = static_cast<uint16_t>(packet.end);
   if (packet.tag == nullptr) return;
-  srtpBaseTag(packet.key, p, packet.end, packet.tag->wrapped, packet.roc, p + packet.end);
-  uint8_t* rest = p + packet.end + BASE_TAG_BYTES;
-  if (packet.tag->full) {
-    std::memcpy(rest, packet.tag->wrapped, FULL_BLOCK_BYTES);
-  } else {
-    *rest = 0;
-  }
+  packet.mode->writeTag(packet.key, p, packet.rtp.headerLength, packet.end, *packet.tag, packet.roc, p + packet.end);
+  std::memcpy(p + packet.end + TAG_BYTES, packet.tag->rest, packet.tag->restLength);
   out.length = static_cast<uint16_t>(packet.end + packet.tag->length);
   counters_.count(THREAD_COUNTER_variants);
 }

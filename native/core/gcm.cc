@@ -90,11 +90,16 @@ void gcmSeal(const AES_KEY& key, const uint8_t* iv, const uint8_t* aad, size_t a
   computeTag(key, iv, aad, aadLength, data, length, tag);
 }
 
-bool gcmOpen(const AES_KEY& key, const uint8_t* iv, const uint8_t* aad, size_t aadLength, uint8_t* data, size_t length,
-             const uint8_t tag[GCM_TAG_BYTES]) {
+bool gcmVerify(const AES_KEY& key, const uint8_t* iv, const uint8_t* aad, size_t aadLength, const uint8_t* data,
+               size_t length, const uint8_t tag[GCM_TAG_BYTES]) {
   uint8_t expected[GCM_TAG_BYTES];
   computeTag(key, iv, aad, aadLength, data, length, expected);
-  if (!equalSecret(expected, tag, GCM_TAG_BYTES)) return false;
+  return equalSecret(expected, tag, GCM_TAG_BYTES);
+}
+
+bool gcmOpen(const AES_KEY& key, const uint8_t* iv, const uint8_t* aad, size_t aadLength, uint8_t* data, size_t length,
+             const uint8_t tag[GCM_TAG_BYTES]) {
+  if (!gcmVerify(key, iv, aad, aadLength, data, length, tag)) return false;
   crypt(key, iv, data, length);
   return true;
 }

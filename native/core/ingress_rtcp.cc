@@ -7,7 +7,6 @@ namespace claviger {
 namespace {
 
 constexpr size_t SR_BYTES = 28;
-constexpr size_t SRTCP_INDEX_BYTES = 4;
 
 bool isReportWithoutBlocks(const uint8_t* bytes) { return bytes[1] == RTCP_SR && (bytes[0] & 0x1f) == 0; }
 
@@ -26,24 +25,24 @@ Drop Switch::ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now
 
 Drop Switch::mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now) {
   TagView tag;
-  if (!parseTag(bytes, length, RTCP_HEADER_BYTES + SRTCP_INDEX_BYTES, tag)) return Drop::malformed;
-  const uint32_t word = get32(bytes + tag.authenticated - SRTCP_INDEX_BYTES);
-  if ((word & SRTCP_ENCRYPTED) == 0) return Drop::malformed;
+  uint32_t word = 0;
+  const EktMode& mode = modeOf(c.conference->sets);
+  if (!mode.parseSrtcp(bytes, length, tag, word) || (word & SRTCP_ENCRYPTED) == 0) return Drop::malformed;
   if (!mediaReady(c)) return Drop::not_ready;
   const uint32_t index = word & SRTCP_MAX_INDEX;
   const uint32_t ssrc = rtcpSsrc(bytes);
   Stream* stream = c.find(ssrc);
   Judgement judged;
-  if (const Drop drop = judgeSrtcp(c.conference->sets, c.ackedSets, stream, bytes, tag, index, now, judged);
+  if (const Drop drop = mode.judgeSrtcp(c.conference->sets, c.ackedSets, stream, bytes, length, tag, index, now, judged);
       drop != Drop::none) {
     return drop;
   }
   if (const Drop drop = judgeBinding(c, stream, ssrc); drop != Drop::none) return drop;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
   const uint8_t set = judged.set;
-  commitSrtcp(stream != nullptr ? *stream : bind(c, ssrc), judged, tag, index, now);
+  mode.commitSrtcp(stream != nullptr ? *stream : bind(c, ssrc), judged, tag, index, now);
   counters_.count(THREAD_COUNTER_verified);
-  forwardRtcp(c, bytes, length, set);
+  forwardRtcp(c, bytes, length, &tag, set);
   return Drop::none;
 }
 
@@ -93,11 +92,11 @@ Drop Switch::plainRtcp(Channel& c, const uint8_t* bytes, size_t length) {
     std::memcpy(out + total, sdes, sdesBytes);
     total += sdesBytes;
   }
-  forwardRtcp(c, out, total, 0);
+  forwardRtcp(c, out, total, nullptr, 0);
   return Drop::none;
 }
 
-void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, uint8_t set) {
+void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const TagView* tag, uint8_t set) {
   if (egress_.full()) egress_.flush();
   Variant* variant = nullptr;
   for (Channel* to : c.conference->channels) {
@@ -112,8 +111,7 @@ void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, uint8_
       variant = egress_.make();
       variant->length = static_cast<uint16_t>(length);
       std::memcpy(variant->bytes, bytes, length);
-      // What the switch sends ends a Short tag in 00 (WIRE.md 5).
-      if (!c.plain && (bytes[length - 1] & 1) == 0) variant->bytes[length - 1] = 0;
+      if (tag != nullptr && tag->restLength > 0) std::memcpy(variant->bytes + length - tag->restLength, tag->rest, tag->restLength);
     }
     egress_.queue(*to, variant);
   }

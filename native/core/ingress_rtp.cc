@@ -20,14 +20,16 @@ Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const 
   // 2
   if (isControlSsrc(rtp.ssrc)) return Drop::malformed;
   TagView tag;
-  if (!parseTag(bytes, length, rtp.headerLength + (c.trailingByte ? 1 : 0), tag)) return Drop::malformed;
+  const EktMode& mode = modeOf(c.conference->sets);
+  if (!mode.parseSrtp(bytes, length, rtp.headerLength, c.trailingByte, tag)) return Drop::malformed;
   if (c.tip && rtp.csrcCount == 0) return Drop::no_multiplex_word;
   // 3
   if (!mediaReady(c)) return Drop::not_ready;
   // 4, 5, 6
   Stream* stream = c.find(rtp.ssrc);
   Judgement judged;
-  if (const Drop drop = judgeSrtp(c.conference->sets, c.ackedSets, stream, bytes, rtp, tag, now, judged);
+  if (const Drop drop = mode.judgeSrtp(c.conference->sets, c.ackedSets, stream, c.provisional, bytes, rtp, tag,
+                                       c.trailingByte, now, judged);
       drop != Drop::none) {
     return drop;
   }
@@ -39,9 +41,9 @@ Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const 
   // 8
   const auto roc = static_cast<uint32_t>(judged.index >> 16);
   // The key is copied: committing may move it to another slot.
-  MediaPacket packet{bytes, rtp, tag.authenticated, &tag, roc, judged.keys->srtp, judged.set, position};
+  MediaPacket packet{bytes, rtp, tag.authenticated, &mode, &tag, roc, *judged.keys, judged.set, position};
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
-  commitSrtp(s, judged, now);
+  mode.commitSrtp(s, judged, tag, now);
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   // 9
@@ -65,7 +67,7 @@ Drop Switch::ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, co
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
-  MediaPacket packet{bytes, rtp, length, nullptr, 0, {}, 0, position};
+  MediaPacket packet{bytes, rtp, length, nullptr, nullptr, 0, {}, 0, position};
   int trailing = -1;
   if (c.trailingByte) trailing = bytes[--packet.end];
   deliver(c, s, packet, trailing);

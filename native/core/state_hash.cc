@@ -24,6 +24,8 @@ void addKey(Digest& d, const StreamKey& k) {
   if (!k.used) return;
   d.add(k.set);
   d.add(k.generation);
+  d.add(k.epoch);
+  d.add(k.roc);
   d.add(k.wrapped);
   d.add(k.start);
   d.add(k.keys);

@@ -1,21 +1,29 @@
-// What the switch knows of one SSRC: its keys, index and replay windows (WIRE.md 9 steps 4 to 8). `judge...` is const and
-// decides, `commit...` remembers what was decided: a packet that is refused cannot change a stream.
+// What the switch knows of one SSRC: its keys, index and replay windows (WIRE.md 9 steps 4 to 8). A mode's `judge...` is const
+// on it and decides, its `commit...` remembers what was decided: a packet that is refused cannot change a stream.
 #pragma once
+#include "ekt_field.h"
 #include "ekt_tag.h"
-#include "group_set.h"
 #include "packet.h"
 #include "replay.h"
 
 namespace claviger {
 
+// Of one sender key: which of the two it is follows from the conference's suite.
+union MediaKeys {
+  SenderKeys tag;
+  FieldKeys field;
+  MediaKeys() { std::memset(static_cast<void*>(this), 0, sizeof *this); }
+};
+
 struct StreamKey {
   bool used = false;
   uint8_t set = 0;          // the set's place
   uint32_t generation = 0;  // the set's
-  uint16_t spi = 0;
-  uint8_t wrapped[WRAPPED_KEY_BYTES] = {};
-  uint64_t start = 0;  // ROC ‖ ISN: the first index that it protects, as far as known
-  SenderKeys keys{};
+  uint16_t epoch = 0;       // of the field that brought it
+  uint32_t roc = 0;         // which the wrapped form names, in a field
+  uint8_t wrapped[MAX_WRAPPED_BYTES] = {};
+  uint64_t start = 0;  // the first index that it protects, as far as known
+  MediaKeys keys;
 };
 
 // What is known of the SRTP index: nothing, the ROC (from media RTCP), or the highest one verified.
@@ -43,25 +51,31 @@ struct Judgement {
   uint8_t set = 0;       // place of the set whose key verified the packet
   bool restart = false;  // index, window and older keys start afresh: verified under a newer set, index not ahead
   uint64_t index = 0;
-  uint64_t start = 0;     // where the packet's Full tag says that its key starts
-  StreamKey candidate;    // with KeySlot::candidate
-  const SenderKeys* keys = nullptr;
+  uint64_t start = 0;   // where the packet's Full tag says that its key starts
+  StreamKey candidate;  // with KeySlot::candidate
+  const MediaKeys* keys = nullptr;
   ~Judgement() { wipe(&candidate.keys, sizeof candidate.keys); }
 };
-
-// `stream` is null for an SSRC that the channel has not sent yet; `acked` are the sets that the channel may send under.
-Drop judgeSrtp(const GroupSets& sets, uint8_t acked, const Stream* stream, const uint8_t* packet, const RtpView& rtp,
-               const TagView& tag, uint64_t now, Judgement& out);
-void commitSrtp(Stream& stream, const Judgement& judged, uint64_t now);
-
-// Media RTCP. `srtcpIndex` without the E bit.
-Drop judgeSrtcp(const GroupSets& sets, uint8_t acked, const Stream* stream, const uint8_t* packet, const TagView& tag,
-                uint32_t srtcpIndex, uint64_t now, Judgement& out);
-void commitSrtcp(Stream& stream, const Judgement& judged, const TagView& tag, uint32_t srtcpIndex, uint64_t now);
 
 // The set was dropped: its keys are wiped, index and windows stay.
 void forgetSet(Stream& stream, uint8_t place);
 // A key that was replaced more than PREVIOUS_KEY_LIFETIME_MS ago is wiped.
 void expirePrevious(Stream& stream, uint64_t now);
+
+// For the modes.
+constexpr uint64_t MAX_SRTP_INDEX = 0xffff'ffff'ffffu;
+inline uint64_t indexOf(uint32_t roc, uint16_t sequence) { return (uint64_t{roc} << 16) | sequence; }
+inline bool previousAlive(const Stream& s, uint64_t now) { return s.previous.used && now < s.previousUntil; }
+const StreamKey& keyAt(const Stream& s, KeySlot slot);
+// The slot that holds a wrapped key under a set.
+KeySlot findKey(const Stream* s, uint8_t place, uint32_t generation, const TagView& tag, uint64_t now);
+// The key in force at an index that a packet without a key would have.
+KeySlot slotFor(const Stream& s, uint64_t index, uint64_t now);
+void choose(const Stream* s, KeySlot slot, Judgement& out);
+// RFC 3711 §3.3.1 and Appendix A, for a stream whose highest index is known; the ROC may be -1 or 2^32.
+int64_t estimateRoc(const Stream& s, uint16_t sequence);
+void wipeKey(StreamKey& key);
+// `key` comes into force; what it replaces stays for what is still under way.
+void replaceCurrent(Stream& s, const StreamKey& key, bool restart, uint64_t now);
 
 }  // namespace claviger

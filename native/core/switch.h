@@ -41,10 +41,11 @@ class Switch {
   struct MediaPacket {
     const uint8_t* bytes;
     RtpView rtp;
-    size_t end;          // header and payload, without trailing byte and tag
-    const TagView* tag;  // null on a plain channel
+    size_t end;          // header and payload (with its AEAD tag), without trailing byte and tag
+    const EktMode* mode;  // these two null on a plain channel
+    const TagView* tag;
     uint32_t roc;
-    HmacSha1Key key;
+    MediaKeys key;
     uint8_t set;  // place of the set of the key that verified it
     uint8_t position;
   };
@@ -72,7 +73,8 @@ class Switch {
   Drop mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now);
   Drop controlRtcp(Channel& c, uint8_t* bytes, size_t length);
   Drop plainRtcp(Channel& c, const uint8_t* bytes, size_t length);
-  void forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, uint8_t set);
+  // `tag` null on a plain channel.
+  void forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const TagView* tag, uint8_t set);
 
   // forward.cc
   void forward(Channel& c, const MediaPacket& packet);

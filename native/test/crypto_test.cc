@@ -1,5 +1,6 @@
 // The test-only cryptography on published vectors, and what the core builds on it.
 #include "channel_keys.h"
+#include "ekt_field.h"
 #include "ekt_tag.h"
 #include "gcm.h"
 #include "test.h"
@@ -24,6 +25,74 @@ TEST("crypto", "SHA-1 (FIPS 180-4 examples)") {
     SHA1_Update(&sha, c.text.data(), c.text.size());
     SHA1_Final(digest, &sha);
     CHECK(same(digest, hex(c.digest)));
+  }
+}
+
+TEST("crypto", "SHA-256 (FIPS 180-4 examples)") {
+  const struct {
+    std::string text;
+    const char* digest;
+  } cases[] = {{"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+               {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+               {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+                "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+               {std::string(1000000, 'a'), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"}};
+  for (const auto& c : cases) {
+    SHA256_CTX sha;
+    uint8_t digest[32];
+    SHA256_Init(&sha);
+    SHA256_Update(&sha, c.text.data(), c.text.size());
+    SHA256_Final(digest, &sha);
+    CHECK(same(digest, hex(c.digest)));
+  }
+}
+
+TEST("crypto", "HMAC-SHA-256 (RFC 4231 cases 1 and 2)") {
+  const struct {
+    Bytes key;
+    std::string data;
+    const char* digest;
+  } cases[] = {
+      {Bytes(20, 0x0b), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+      {{'J', 'e', 'f', 'e'}, "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"}};
+  for (const auto& c : cases) {
+    HmacSha256Key key;
+    uint8_t digest[32];
+    prepareHmac(key, c.key.data(), c.key.size());
+    HmacSha256 mac(key);
+    mac.update(reinterpret_cast<const uint8_t*>(c.data.data()), c.data.size());
+    mac.finish(digest);
+    CHECK(same(digest, hex(c.digest)));
+  }
+}
+
+TEST("crypto", "fields of ekt-field.json are unwrapped (RFC 5649), and no bit of them can be changed") {
+  const struct {
+    const char* kek;
+    const char* wrapped;
+    const char* plain;
+  } cases[] = {
+      {"000102030405060708090a0b0c0d0e0f",
+       "72b23f54f600d0fd7b495d358beec11fb0ca0d7b32cfe2653d5343fa19189dfecc8e5c4b887f877d",
+       "10e1f97a0d3e018be0d64fa32c06de4139cafebabe00000000"},
+      {"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+       "032f5d5bb2bcdd304f85a381705d504af31eee44303d6e982356e7b24cdc11a2a9a8b8fc81ce178b4ce63164610ba77eddd05ee710c52c27",
+       "20202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3fcafebabe00000001"}};
+  for (const auto& c : cases) {
+    const Bytes kek = hex(c.kek), wrapped = hex(c.wrapped), plain = hex(c.plain);
+    AES_KEY schedule;
+    AES_set_decrypt_key(kek.data(), static_cast<int>(kek.size() * 8), &schedule);
+    uint8_t out[MAX_WRAPPED_BYTES];
+    CHECK(unwrapPadded(schedule, wrapped.data(), wrapped.size(), out) == plain.size());
+    CHECK(same(out, plain));
+    FieldPlaintext told;
+    CHECK(readFieldPlaintext(out, plain.size(), kek.size(), told) && told.ssrc == 0xcafebabe);
+    CHECK(!readFieldPlaintext(out, plain.size(), 48 - kek.size(), told));
+    for (size_t bit = 0; bit < wrapped.size() * 8; bit++) {
+      Bytes forged = wrapped;
+      forged[bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
+      CHECK(unwrapPadded(schedule, forged.data(), forged.size(), out) == 0);
+    }
   }
 }
 

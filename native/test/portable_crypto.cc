@@ -1,4 +1,4 @@
-// SHA-1 (FIPS 180-4) and AES (FIPS 197) under the names that Node's binary exports, so that the core runs without Node.
+// SHA-1 and SHA-256 (FIPS 180-4) and AES (FIPS 197) under the names that Node's binary exports, so that the core runs without Node.
 // For tests only: slow, and its tables leak through the cache. Checked on published vectors in crypto_test.cc.
 #include <openssl/aes.h>
 #include <openssl/sha.h>
@@ -44,6 +44,38 @@ struct Tables {
 const Tables& tables() {
   static const Tables t;
   return t;
+}
+
+// FIPS 180-4 §4.2.2, §5.3.3: the first 32 bits of the fractions of the cube roots and square roots of the first primes,
+// found here by whole numbers: floor(root(p) · 2^32).
+struct Sha256Constants {
+  uint32_t round[64], initial[8];
+  Sha256Constants() {
+    int found = 0;
+    for (uint32_t p = 2; found < 64; p++) {
+      bool prime = true;
+      for (uint32_t d = 2; d * d <= p; d++) prime = prime && p % d != 0;
+      if (!prime) continue;
+      if (found < 8) initial[found] = fraction(p, 2);
+      round[found++] = fraction(p, 3);
+    }
+  }
+  static uint32_t fraction(uint32_t p, int degree) {
+    __extension__ using Wide = unsigned __int128;
+    uint64_t root = 0;
+    for (int bit = 36; bit >= 0; bit--) {
+      const uint64_t tried = root | (uint64_t{1} << bit);
+      // tried^degree <= p · 2^(32 · degree); for the cube tried^2 <= floor(p · 2^96 / tried), or it would not fit 128 bits.
+      const Wide square = Wide{tried} * tried;
+      const bool fits = degree == 2 ? square <= (Wide{p} << 64) : square <= (Wide{p} << 96) / tried;
+      if (fits) root = tried;
+    }
+    return static_cast<uint32_t>(root);
+  }
+};
+const Sha256Constants& sha256Constants() {
+  static const Sha256Constants c;
+  return c;
 }
 
 void addRoundKey(uint8_t s[16], const AES_KEY* key, int round) {
@@ -139,6 +171,65 @@ int SHA1_Final(unsigned char* out, SHA_CTX* c) {
   SHA1_Update(c, tail, padding + 8);
   const uint32_t h[5] = {c->h0, c->h1, c->h2, c->h3, c->h4};
   for (int i = 0; i < 5; i++) store(out + 4 * i, h[i]);
+  return 1;
+}
+
+int SHA256_Init(SHA256_CTX* c) {
+  std::memset(c, 0, sizeof *c);
+  std::memcpy(c->h, sha256Constants().initial, sizeof c->h);
+  c->md_len = 32;
+  return 1;
+}
+
+void SHA256_Transform(SHA256_CTX* c, const unsigned char* block) {
+  const Sha256Constants& k = sha256Constants();
+  uint32_t w[64];
+  for (int i = 0; i < 16; i++) w[i] = load(block + 4 * i);
+  for (int i = 16; i < 64; i++) {
+    const uint32_t a = w[i - 15], b = w[i - 2];
+    w[i] = w[i - 16] + (rotate(a, 25) ^ rotate(a, 14) ^ (a >> 3)) + w[i - 7] + (rotate(b, 15) ^ rotate(b, 13) ^ (b >> 10));
+  }
+  uint32_t v[8];
+  std::memcpy(v, c->h, sizeof v);
+  for (int i = 0; i < 64; i++) {
+    const uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]), majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
+    const uint32_t one = v[7] + (rotate(v[4], 26) ^ rotate(v[4], 21) ^ rotate(v[4], 7)) + choice + k.round[i] + w[i];
+    const uint32_t two = (rotate(v[0], 30) ^ rotate(v[0], 19) ^ rotate(v[0], 10)) + majority;
+    for (int j = 7; j > 0; j--) v[j] = v[j - 1];
+    v[4] += one;
+    v[0] = one + two;
+  }
+  for (int i = 0; i < 8; i++) c->h[i] += v[i];
+}
+
+int SHA256_Update(SHA256_CTX* c, const void* data, size_t length) {
+  const auto* p = static_cast<const uint8_t*>(data);
+  const uint64_t bits = ((uint64_t{c->Nh} << 32) | c->Nl) + uint64_t{length} * 8;
+  c->Nl = static_cast<SHA_LONG>(bits);
+  c->Nh = static_cast<SHA_LONG>(bits >> 32);
+  auto* buffer = reinterpret_cast<uint8_t*>(c->data);
+  while (length > 0) {
+    const size_t n = length < 64 - c->num ? length : 64 - c->num;
+    std::memcpy(buffer + c->num, p, n);
+    p += n;
+    length -= n;
+    c->num += static_cast<unsigned int>(n);
+    if (c->num == 64) {
+      SHA256_Transform(c, buffer);
+      c->num = 0;
+    }
+  }
+  return 1;
+}
+
+int SHA256_Final(unsigned char* out, SHA256_CTX* c) {
+  uint8_t tail[72] = {0x80};
+  const size_t padding = (c->num < 56 ? 56 : 120) - c->num;
+  const uint32_t high = c->Nh, low = c->Nl;
+  store(tail + padding, high);
+  store(tail + padding + 4, low);
+  SHA256_Update(c, tail, padding + 8);
+  for (int i = 0; i < 8; i++) store(out + 4 * i, c->h[i]);
   return 1;
 }
 

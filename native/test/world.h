@@ -58,6 +58,11 @@ inline Bytes setCommand(uint16_t spiWord) {
 inline Bytes ackCommand(uint32_t id, uint16_t spiWord) {
   return CommandWriter(OPCODE_setAcked).u32(id).u16(spiWord).bytes;
 }
+// Of suite 17.
+inline Bytes fieldSetCommand(uint16_t spiWord) {
+  return CommandWriter(OPCODE_installSet).u32(CONFERENCE).u16(spiWord).u8(17).u8(3).u8(16).block(pattern(spiWord, 16)).u8(14)
+      .block(pattern(spiWord + 1u, 14)).bytes;
+}
 struct TestEdge {
   uint32_t source, receiver;
   uint8_t sink;
@@ -70,7 +75,7 @@ inline Bytes routesCommand(Media media, const std::vector<TestEdge>& edges) {
 }
 
 // Everything that channels 1 to `count` need; in order.
-inline std::vector<Bytes> worldCommands(uint32_t count, Media media) {
+inline std::vector<Bytes> worldCommands(uint32_t count, Media media, bool fields = false) {
   std::vector<Bytes> out = {CommandWriter(OPCODE_setConference).u32(CONFERENCE).u8(LEVEL_end_to_end).bytes};
   for (uint32_t id = 1; id <= count; id++) {
     out.push_back(openCommand(id, media));
@@ -78,7 +83,7 @@ inline std::vector<Bytes> worldCommands(uint32_t count, Media media) {
     out.push_back(keysCommand(id, id == 2 ? PROFILE_AES128_GCM : PROFILE_AES128_CM_SHA1_80));
     out.push_back(parametersCommand(id));
   }
-  out.push_back(setCommand(0x1235));
+  out.push_back(fields ? fieldSetCommand(0x1235) : setCommand(0x1235));
   std::vector<TestEdge> edges;
   for (uint32_t id = 1; id <= count; id++) {
     out.push_back(ackCommand(id, 0x1235));
@@ -124,6 +129,67 @@ struct TestSender {
     const Bytes tail = full ? block(roc, 0) : Bytes{0};
     srtcpBaseTag(keys.srtcp, w.bytes.data(), w.bytes.size(), full ? tail.data() : nullptr, base);
     return w.block(Bytes(base, base + sizeof base)).block(tail).bytes;
+  }
+};
+
+// RFC 3394 §2.2.1 with RFC 5649's initial value: what a sender does and the switch does not.
+inline Bytes wrapPadded(const AES_KEY& kek, const Bytes& plain) {
+  const size_t n = (plain.size() + 7) / 8;
+  Bytes out(8 + 8 * n);
+  put32(&out[0], 0xa65959a6u);
+  put32(&out[4], static_cast<uint32_t>(plain.size()));
+  std::copy(plain.begin(), plain.end(), out.begin() + 8);
+  for (size_t t = 1; t <= 6 * n; t++) {
+    uint8_t block[16];
+    uint8_t* r = &out[8 + (t - 1) % n * 8];
+    std::memcpy(block, &out[0], 8);
+    std::memcpy(block + 8, r, 8);
+    AES_encrypt(block, block, &kek);
+    put32(block + 4, get32(block + 4) ^ static_cast<uint32_t>(t));
+    std::memcpy(&out[0], block, 8);
+    std::memcpy(r, block + 8, 8);
+  }
+  return out;
+}
+
+// Suite 17 (WIRE.md 6). The AEAD tag is a pattern: the switch does not look at it.
+struct TestFieldSender {
+  uint32_t ssrc;
+  uint16_t spiWord;
+  uint16_t epoch;
+  Bytes key;
+  AES_KEY kek;
+  FieldKeys keys;
+
+  TestFieldSender(uint32_t s, uint32_t seed, uint16_t spi, uint16_t e) : ssrc(s), spiWord(spi), epoch(e), key(pattern(seed, 16)) {
+    AES_set_encrypt_key(pattern(spi, 16).data(), 128, &kek);
+    deriveFieldKeys(key.data(), key.size(), pattern(spi + 1u, 14).data(), keys);
+  }
+  Bytes field(uint32_t roc) const {
+    const Bytes plain = CommandWriter(16).block(key).u32(ssrc).u32(roc).bytes;
+    CommandWriter w(0);
+    w.bytes = wrapPadded(kek, plain);
+    return w.u16(spiWord).u16(epoch).u16(47).u8(2).bytes;
+  }
+  Bytes rtp(uint32_t roc, uint16_t sequence, const Bytes& end, size_t payload, uint8_t trailing) const {
+    CommandWriter w(0x81);
+    w.u8(96).u16(sequence).u32(sequence * 90u).u32(ssrc).u32(0xabcde011).block(pattern(sequence, payload));
+    w.block(pattern(sequence + roc + 9, AEAD_TAG_BYTES)).u8(trailing);
+    uint8_t tag[TAG_BYTES];
+    routeTag(keys.route, w.bytes.data(), 16, w.bytes.data() + w.bytes.size() - AEAD_TAG_BYTES - 1, AEAD_TAG_BYTES + 1, roc,
+             end.data(), end.size(), tag);
+    return w.block(Bytes(tag, tag + sizeof tag)).block(end).bytes;
+  }
+  Bytes rtcp(uint32_t index) const {
+    WipeOnExit<SrtcpKeys> own;
+    own.value.gcm = true;
+    std::memcpy(own.value.salt, keys.rtcpSalt, sizeof keys.rtcpSalt);
+    AES_set_encrypt_key(keys.rtcpKey, 128, &own.value.cipher);
+    Bytes packet = CommandWriter(0x80).u8(RTCP_SR).u16(6).u32(ssrc).block(pattern(index, 20)).bytes;
+    const size_t plain = packet.size();
+    packet.resize(plain + srtcpOverhead(own.value));
+    protectSrtcp(own.value, packet.data(), plain, index);
+    return packet;
   }
 };
 

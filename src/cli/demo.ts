@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ok, type Result, refuse } from '../base/result.js';
 import { readAsset } from '../endpoint/assets/assets.js';
 import { type Call, call } from '../endpoint/index.js';
 import { loadConfig } from '../server/load-config.js';
@@ -12,6 +13,7 @@ import { DemoEndpoint, type EndpointReport, SentLedger } from './demo-endpoint.j
 
 const FLAGS: readonly Flag[] = [
   { name: 'seconds', value: 'N', help: 'how long media flows', default: '10' },
+  { name: 'suite', value: '1|17|18', help: 'SRTP suite of the conference', default: '1' },
   { name: 'json', help: 'one JSON object on the last line' },
 ];
 
@@ -23,10 +25,19 @@ with what its sender put in; exit code 0 only if all of it was right.`;
 
 const CONFERENCE = 'demo';
 
+const SUITES = ['1', '17', '18'] as const;
+type Suite = (typeof SUITES)[number];
+
+function readSuite(text: string | boolean | undefined): Result<Suite, 'usage'> {
+  const suite = SUITES.find((known) => known === (text ?? '1'));
+  return suite === undefined ? refuse('usage', `--suite takes ${SUITES.join(', ')}, not '${text}'`) : ok(suite);
+}
+
 export interface DemoReport {
   readonly conference: string;
   readonly level: string;
   readonly seconds: number;
+  readonly suite: number;
   readonly endpoints: readonly EndpointReport[];
   readonly switch: {
     readonly ingress: number;
@@ -83,7 +94,7 @@ function table(report: DemoReport): string {
   const { ingress, egress, variants, drops } = report.switch;
   const dropped = Object.entries(drops).filter(([, n]) => n > 0);
   return [
-    `Conference ${report.conference}, level ${report.level}, ${report.seconds} s, speaker changed ${report.speakerChanges} times`,
+    `Conference ${report.conference}, level ${report.level}, suite ${report.suite}, ${report.seconds} s, speaker changed ${report.speakerChanges} times`,
     '',
     ...lines,
     '',
@@ -92,7 +103,7 @@ function table(report: DemoReport): string {
   ].join('\n');
 }
 
-async function run(seconds: number, say: (line: string) => void): Promise<DemoReport> {
+async function run(seconds: number, suite: Suite, say: (line: string) => void): Promise<DemoReport> {
   const data = mkdtempSync(join(tmpdir(), 'claviger-demo-'));
   const flags = {
     'data-dir': data,
@@ -100,6 +111,7 @@ async function run(seconds: number, say: (line: string) => void): Promise<DemoRe
     'media-address': '127.0.0.1',
     'sip-port': '0',
     'admin-port': '0',
+    'conferences-suite': suite,
   };
   const config = loadConfig({ flags, env: {} });
   if (!config.ok) throw new Error(config.detail);
@@ -141,6 +153,7 @@ async function run(seconds: number, say: (line: string) => void): Promise<DemoRe
       conference: CONFERENCE,
       level,
       seconds,
+      suite: Number(suite),
       endpoints: reports,
       switch: { ingress, egress, variants, drops },
       speakerChanges: Math.max(0, speakerChanges),
@@ -158,13 +171,13 @@ export const demoCommand: Command = {
   run: async (args) => {
     const parsed = parseFlags(args, FLAGS, 0);
     const seconds = parsed.ok ? wholeNumber('seconds', String(parsed.value.flags.seconds ?? '10'), 2, 3_600) : parsed;
-    if (!parsed.ok || !seconds.ok) {
-      console.error(
-        `claviger demo: ${(seconds.ok ? undefined : seconds.detail) ?? 'wrong usage'}\nclaviger demo --help lists the flags`,
-      );
+    const suite = parsed.ok ? readSuite(parsed.value.flags.suite) : parsed;
+    if (!parsed.ok || !seconds.ok || !suite.ok) {
+      const detail = (seconds.ok ? undefined : seconds.detail) ?? (suite.ok ? undefined : suite.detail);
+      console.error(`claviger demo: ${detail ?? 'wrong usage'}\nclaviger demo --help lists the flags`);
       return 2;
     }
-    const report = await run(seconds.value, (line) => console.log(line));
+    const report = await run(seconds.value, suite.value, (line) => console.log(line));
     console.log(`\n${table(report)}`);
     const faults = faultsOf(report);
     for (const fault of faults) console.error(`wrong: ${fault}`);

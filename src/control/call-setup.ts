@@ -113,7 +113,11 @@ export function openLine(
     return codec === undefined ? [] : [{ payloadType, codec }];
   });
   const conferenceId = BigInt(conference.id);
-  const setup = { id, media, transport: security, peer, fingerprints, payloadTypes, conferenceId, cname };
+  const { suite, cipher } = conference.state;
+  const setup = {
+    ...{ id, media, transport: security, peer, fingerprints, payloadTypes, conferenceId, cname },
+    suite: { suite, cipher },
+  };
   return ok({ channel: new SwitchChannel(setup, host, now), port: opened.value.port });
 }
 

@@ -8,11 +8,13 @@ import {
 import type { Relay } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
-import type { InForce } from '../tip/options.js';
+import { type Capability, type InForce, listsSuite } from '../tip/options.js';
 import { parseRtcpPacket, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound } from '../wire/rtcp-write.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
+import type { Suite } from '../wire/tip.js';
 import type { AssociationNumber, AssociationReport, ControlOutput } from './contract.js';
+import { listedOn, profilesFor } from './suites.js';
 
 /** TLS record type handshake (RFC 5246 §6.2.1): only a hello may make us spend an association on an address. */
 const DTLS_HANDSHAKE_RECORD = 22;
@@ -27,6 +29,8 @@ export interface ChannelSetup {
   readonly payloadTypes: readonly { readonly payloadType: number; readonly codec: number }[];
   readonly conferenceId: bigint;
   readonly cname: string;
+  /** The conference's (WIRE.md 4.3). */
+  readonly suite: Suite;
 }
 
 /** What a channel has to tell its conference. */
@@ -79,6 +83,8 @@ export class SwitchChannel {
   #trailingByte = false;
   /** Control compounds heard in the second that began at `since`. */
   #heard = { since: 0, count: 0 };
+  /** What our MUXCTRL lists. */
+  #suites: readonly Suite[] | undefined;
   #closed = false;
 
   constructor(setup: ChannelSetup, host: ChannelHost, now: number) {
@@ -120,8 +126,9 @@ export class SwitchChannel {
       if (bytes[0] !== DTLS_HANDSHAKE_RECORD || !this.#makeRoom(key)) return;
       candidate = { association: this.#host.newAssociation(this), address: from, failed: false };
       this.#candidates.set(key, candidate);
-      const { fingerprints } = this.setup;
-      this.#host.output({ type: 'association-open', association: candidate.association, fingerprints });
+      const { fingerprints, suite } = this.setup;
+      const { association } = candidate;
+      this.#host.output({ type: 'association-open', association, fingerprints, profiles: profilesFor(suite) });
     }
     if (!candidate.failed) this.#host.output({ type: 'association-data', association: candidate.association, bytes });
   }
@@ -230,6 +237,7 @@ export class SwitchChannel {
     this.#host.relay.provePeer(id, winner.address);
     this.#host.relay.setChannelKeys(id, { profile: report.profile, local: report.local, remote: report.remote });
     this.#news.push({ type: 'keyed', fingerprint: report.peerFingerprint });
+    this.#suites = listedOn(this.setup.suite, report.profile);
     this.#startTip(true, now);
   }
 
@@ -271,6 +279,7 @@ export class SwitchChannel {
       transmitMask: everyPlace,
       receiveMask: everyPlace,
       options: secure ? switchOptions(media, true) : { transmit: [], receive: [] },
+      ...(this.#suites === undefined ? {} : { suites: this.#suites }),
     });
     this.#toTip({ type: 'start' }, now);
   }
@@ -293,7 +302,7 @@ export class SwitchChannel {
         this.#tipDone = true;
         this.#transmitMask = out.peer.transmitMask;
         this.#trailingByte = media === 'audio' ? out.inForce.receive.activityMetric : out.inForce.receive.refreshFlag;
-        const capability = endToEndCapable(out.peer, out.inForce);
+        const capability = this.#capability(out);
         const reason = capability.capable ? undefined : capability.reason;
         this.#news.push({
           type: 'negotiated',
@@ -329,6 +338,13 @@ export class SwitchChannel {
         this.#host.output({ type: 'log', level: 'debug', message: `TIP ${out.type}`, fields: { channel: id } });
         break;
     }
+  }
+
+  /** Both sides must list the conference's suite: a peer may list more than this channel's profile allows. */
+  #capability({ peer, inForce }: { readonly peer: TipPeer; readonly inForce: InForce }): Capability {
+    const { suite } = this.setup;
+    if (this.#suites !== undefined && !listsSuite(this.#suites, suite)) return { capable: false, reason: 'no-suite' };
+    return endToEndCapable(peer, inForce, suite);
   }
 
   #feedback(packet: RtcpPacket): void {

@@ -6,8 +6,10 @@ import { createConference, deadline, reduce } from '../conference/reduce.js';
 import type { GroupParameterSet } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
 import { writeReason } from '../wire/sip-headers.js';
+import { kekBytes, SALT_BYTES } from '../wire/tip.js';
 import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
 import type { ConferenceSettings } from './contract.js';
+import { suiteOf } from './suites.js';
 
 /** What a conference may do to the calls of its members. */
 export interface CallHost extends ChannelHost {
@@ -18,9 +20,6 @@ export interface CallHost extends ChannelHost {
   endCall(member: MemberId, reason: string): void;
   empty(conference: ConferenceRuntime): void;
 }
-
-const KEK_BYTES = 16;
-const MASTER_SALT_BYTES = 14;
 
 export class ConferenceRuntime {
   readonly id: ConferenceId;
@@ -42,7 +41,7 @@ export class ConferenceRuntime {
     this.id = id;
     this.name = name;
     this.#host = host;
-    const created = createConference({ id, name, ...settings });
+    const created = createConference({ id, name, ...settings, ...suiteOf(settings) });
     if (!created.ok)
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
     this.#state = created.value;
@@ -273,8 +272,8 @@ export class ConferenceRuntime {
       spiWord,
       suite: this.#state.suite,
       cipher: this.#state.cipher,
-      kek: new Secret(this.#host.random(KEK_BYTES)),
-      masterSalt: new Secret(this.#host.random(MASTER_SALT_BYTES)),
+      kek: new Secret(this.#host.random(kekBytes(this.#state.cipher))),
+      masterSalt: new Secret(this.#host.random(SALT_BYTES)),
     };
     this.#setsMade++;
     this.#sets.set(spiWord, set);

@@ -12,6 +12,9 @@ import type { AvailablePolicy } from '../security/policy.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 
+/** Of those in WIRE.md 2, what the switch asks for; control may not import the room that has the type. */
+export type ChannelProfile = 0x0001 | 0x0008;
+
 /** Numbers of DTLS associations: control's own, never used twice. */
 export type AssociationNumber = number;
 
@@ -45,6 +48,8 @@ export type ControlOutput =
       readonly type: 'association-open';
       readonly association: AssociationNumber;
       readonly fingerprints: readonly SdpFingerprint[];
+      /** SRTP profiles (RFC 5764 §4.1.2) in order of preference. */
+      readonly profiles: readonly ChannelProfile[];
     }
   | { readonly type: 'association-data'; readonly association: AssociationNumber; readonly bytes: Uint8Array }
   | { readonly type: 'association-close'; readonly association: AssociationNumber }
@@ -64,6 +69,8 @@ export type ControlOutput =
 export interface ConferenceSettings {
   readonly policy: AvailablePolicy;
   readonly requiredLevel: ProvenLevel;
+  /** SRTP suite of WIRE.md 4.3; default 1. */
+  readonly suite?: 1 | 17 | 18;
 }
 
 export interface ControlOptions {

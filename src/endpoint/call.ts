@@ -252,7 +252,8 @@ export class Call {
                   role: remote.role ?? 'client',
                   ...certificate,
                   peerFingerprints: remote.fingerprints,
-                  profiles: [0x0001],
+                  // The switch chooses: 0x0008 in conferences of suite 18 (WIRE.md 4.3).
+                  profiles: [0x0001, 0x0008],
                   mtuBytes: DTLS_MAX_MTU_BYTES,
                 },
               },

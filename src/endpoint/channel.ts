@@ -1,6 +1,6 @@
 /**
  * One channel of the reference endpoint: DTLS as client, TIP, the group parameter sets, and media under the endpoint's own
- * sender keys (WIRE.md 2 to 8). A pull machine without socket or clock; `call.ts` drives it.
+ * sender keys (WIRE.md 2 to 8), in whichever suite the conference has. A pull machine without socket or clock; `call.ts` drives it.
  */
 
 import { readU32, toHex } from '../base/bytes.js';
@@ -10,17 +10,22 @@ import { Secret } from '../base/secret.js';
 import type { Association } from '../dtls/association.js';
 import { ChannelCrypto } from '../srtp/channel-crypto.js';
 import { EktReceiver } from '../srtp/ekt-receiver.js';
-import type { GroupSet } from '../srtp/group-set.js';
+import { type GroupSet, senderKeyBytes } from '../srtp/group-set.js';
 import { endpointOptions, TipMachine, type TipOutput } from '../tip/index.js';
 import { parseMultiplexWord } from '../wire/csrc.js';
 import { classify } from '../wire/demux.js';
 import { parseRtcpPacket, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound } from '../wire/rtcp-write.js';
 import { isControlSsrc, parseRtp } from '../wire/rtp.js';
+import type { Suite } from '../wire/tip.js';
 import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia } from './channel-types.js';
 import { OutgoingStreamSender } from './stream-sender.js';
 
 const RTCP_APP = 204;
+const SUITES: readonly Suite[] = [
+  { suite: 1, cipher: 1 },
+  { suite: 17, cipher: 3 },
+];
 
 export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #options: ChannelOptions;
@@ -176,7 +181,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
           out.local.wipe();
           out.remote.wipe();
           this.#outputs.push({ type: 'keyed', profile: out.profile, peerFingerprint: out.peerFingerprint });
-          this.#startTip(true, now);
+          this.#startTip(true, now, out.profile);
         } else if (out.type === 'failed') this.#fail(out.reason, out.detail);
       }
       for (let out = this.#tip?.poll(); out !== undefined; out = this.#tip?.poll()) {
@@ -186,7 +191,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     }
   }
 
-  #startTip(secure: boolean, now: number): void {
+  #startTip(secure: boolean, now: number, profile?: number): void {
     const { media, controlSsrc, tipVersion, conferenceId, streams, receiveMask } = this.#options;
     // Plain RTP has no tag before which a trailing byte could stand (WIRE.md 7), so it is not offered there.
     const none = { transmit: [], receive: [] };
@@ -203,6 +208,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       transmitMask: streams.reduce((mask, s) => mask | (1 << s.position), 0),
       receiveMask,
       options: secure ? endpointOptions(media, true) : none,
+      ...(secure ? { suites: suitesOver(profile) } : {}),
     });
     this.#tip.receive({ type: 'start' }, now);
   }
@@ -266,7 +272,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     const entry = this.#sets.get(spiWord);
     if (entry === undefined) return;
     for (const sender of this.#senders) {
-      const key = new Secret(this.#options.random(16));
+      const key = new Secret(this.#options.random(senderKeyBytes(entry.set.suite)));
       if (this.#options.logKeys) {
         this.#outputs.push({
           type: 'key-log',
@@ -328,6 +334,11 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 function wipeSet(set: GroupSet): void {
   set.kek.wipe();
   set.masterSalt.wipe();
+}
+
+/** What we can do; a KEK of 32 bytes is taken over a channel of AES-256-GCM only (WIRE.md 4.3). */
+function suitesOver(profile: number | undefined): readonly Suite[] {
+  return profile === 0x0008 ? [...SUITES, { suite: 18, cipher: 4 }] : SUITES;
 }
 
 function popCount(mask: number): number {

@@ -154,11 +154,19 @@ export function closeConferenceCommand(conference: ConferenceId): Uint8Array<Arr
   return new Writer(OPCODES.closeConference, 4).u32(conference).done();
 }
 
-/** The result holds keys: the caller wipes it. Only suite 1 with cipher 1 is known (WIRE.md 4.3). */
+/** KEK bytes of the pairs of SRTP suite and EKT cipher that the relay knows (WIRE.md 4.3; cipher 2 is not built). */
+const KEK_BYTES = new Map([
+  ['1/1', 16],
+  ['17/3', 16],
+  ['18/4', 32],
+]);
+
+/** The result holds keys: the caller wipes it. */
 export function installSetCommand(conference: ConferenceId, set: GroupParameterSet): Uint8Array<ArrayBuffer> {
-  demand(set.suite === 1 && set.cipher === 1, `suite ${set.suite} with EKT cipher ${set.cipher} is not supported`);
+  const kekBytes = KEK_BYTES.get(`${set.suite}/${set.cipher}`);
+  demand(kekBytes !== undefined, `suite ${set.suite} with EKT cipher ${set.cipher} is not supported`);
   demand((set.spiWord & 1) === 1 && set.spiWord <= 0xffff, 'the lowest bit of an SPI word is 1');
-  demand(set.kek.length === 16 && set.masterSalt.length === 14, 'KEK or salt length does not fit the suite');
+  demand(set.kek.length === kekBytes && set.masterSalt.length === 14, 'KEK or salt length does not fit the suite');
   return new Writer(OPCODES.installSet, 10 + set.kek.length + set.masterSalt.length)
     .u32(conference)
     .u16(set.spiWord)

@@ -6,6 +6,8 @@ import { z } from 'zod';
 
 const port = z.int().min(0).max(65_535);
 const address = z.union([z.ipv4(), z.ipv6()]);
+/** SRTP suites of WIRE.md 4.3. */
+const suite = z.literal([1, 17, 18]);
 
 export const configSchema = z.strictObject({
   data: z
@@ -54,6 +56,7 @@ export const configSchema = z.strictObject({
         .enum(['end-to-end'])
         .default('end-to-end')
         .describe('level that a secure conference requires of every endpoint'),
+      suite: suite.default(1).describe('SRTP suite of conferences: 1 AES-CM, 17 AES-128-GCM, 18 AES-256-GCM'),
       max: z.int().min(1).max(1_000).default(1_000).describe('conferences at once; more are refused with 503'),
       maxMembers: z
         .int()
@@ -66,11 +69,12 @@ export const configSchema = z.strictObject({
           z.strictObject({
             name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 . _ -'),
             policy: z.enum(['secure', 'non-secure']).default('secure'),
+            suite: suite.optional(),
           }),
         )
         .max(1_000)
         .default([])
-        .describe('conferences that always exist, each {name, policy}; in the file only'),
+        .describe('conferences that always exist, each {name, policy, suite}; in the file only'),
     })
     .prefault({}),
   admin: z
@@ -119,7 +123,8 @@ export const SETTINGS: readonly Setting[] = Object.entries(configSchema.shape).f
   return Object.entries(object.shape as Record<string, z.ZodType>).flatMap(([name, type]): Setting[] => {
     const leaf = unwrap(type);
     if (leaf.type instanceof z.ZodArray) return [];
-    const kind = leaf.type instanceof z.ZodNumber ? 'number' : leaf.type instanceof z.ZodBoolean ? 'boolean' : 'string';
+    const isNumber = leaf.type instanceof z.ZodNumber || leaf.type instanceof z.ZodLiteral;
+    const kind = isNumber ? 'number' : leaf.type instanceof z.ZodBoolean ? 'boolean' : 'string';
     const flag = `${kebab(section)}-${kebab(name)}`;
     return [
       {
@@ -149,6 +154,7 @@ export function allowedAt(path: readonly PropertyKey[]): string {
   const { type: inner } = unwrap(type);
   if (inner instanceof z.ZodObject) return `one of the keys ${Object.keys(inner.shape).join(', ')}`;
   if (inner instanceof z.ZodEnum) return `one of ${inner.options.map((o) => JSON.stringify(o)).join(', ')}`;
+  if (inner instanceof z.ZodLiteral) return `one of ${[...inner.values].join(', ')}`;
   if (inner instanceof z.ZodNumber) return `a whole number from ${inner.minValue} to ${inner.maxValue}`;
   if (inner instanceof z.ZodBoolean) return 'true or false';
   if (inner instanceof z.ZodArray) return 'a list';

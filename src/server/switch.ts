@@ -125,8 +125,9 @@ export class Switch {
       onWorkerLost: (error) =>
         options.log.error({ error: error.message }, 'a negotiation thread died; its handshakes fail'),
     });
-    const settings = (policy: 'secure' | 'non-secure'): ConferenceSettings => ({
+    const settings = (policy: 'secure' | 'non-secure', suite = conferences.suite): ConferenceSettings => ({
       policy,
+      suite,
       requiredLevel: policy === 'secure' ? conferences.requiredLevel : 'none',
     });
     const fingerprint = fingerprintOf(dtls.certificatePem, 'sha-256');
@@ -138,7 +139,7 @@ export class Switch {
       product: 'Claviger',
       ...(media.advertise === undefined ? {} : { advertise: media.advertise }),
       adHoc: conferences.adHoc ? settings(conferences.policy) : undefined,
-      fixed: new Map(conferences.fixed.map((c) => [c.name, settings(c.policy)])),
+      fixed: new Map(conferences.fixed.map((c) => [c.name, settings(c.policy, c.suite)])),
       maxConferences: conferences.max,
       maxMembers: conferences.maxMembers,
     });
@@ -272,14 +273,14 @@ export class Switch {
     }
   }
 
-  #open({ association, fingerprints }: Extract<ControlOutput, { type: 'association-open' }>): void {
+  #open({ association, fingerprints, profiles }: Extract<ControlOutput, { type: 'association-open' }>): void {
     const opened = this.#pool.open(
       {
         role: 'server',
         certificatePem: this.#dtls.certificatePem,
         privateKeyPem: this.#dtls.privateKeyPem,
         peerFingerprints: fingerprints,
-        profiles: [0x0001],
+        profiles,
         mtuBytes: DTLS_MAX_MTU_BYTES,
       },
       (report) => {

@@ -4,10 +4,9 @@ import { ok, type Result, refuse } from '../base/result.js';
 import type { DropName } from '../wire/drop.js';
 import { splitCompound } from '../wire/rtcp.js';
 import { isControlSsrc, type RtpHeader, stripPadding } from '../wire/rtp.js';
-import { aesCm } from './aes-cm.js';
-import { openEktRtcp } from './ekt-packet.js';
-import { EktStreams, parseEktRtpHeader } from './ekt-streams.js';
+import type { EktStreams } from './ekt-streams.js';
 import { type GroupSet, GroupSets, type SetRefusal } from './group-set.js';
+import { streamsOf } from './streams-of.js';
 
 export interface ReceivedRtp {
   readonly ssrc: number;
@@ -31,20 +30,24 @@ export interface ReceivedRtcp {
 }
 
 /**
- * What an endpoint receives on one channel under sender keys (WIRE.md 5, 9): verifies, learns and decrypts. Every refusal
+ * What an endpoint receives on one channel under sender keys (WIRE.md 5, 6, 9): verifies, learns and decrypts. Every refusal
  * leaves the state as it was. At most MAX_RECEIVE_CONTEXTS streams: further ones are refused (`stream_limit`), none is evicted.
  */
 export class EktReceiver {
   readonly #sets = new GroupSets();
-  readonly #streams = new EktStreams((spiWord) => this.#sets.get(spiWord), MAX_RECEIVE_CONTEXTS, true);
+  #streams = this.#newStreams();
 
   /**
    * Copies the set's secrets. `not_newer`: SPIs rise within a conference; `set_limit`: MAX_LIVE_SETS are alive;
-   * `unsupported`: not a set whose keys ride in tags (suite 1, cipher 1 or 2).
+   * `unsupported`: none that WIRE.md 4.3 defines; `other_suite`: the first set fixed another one, and with it how packets are
+   * read.
    */
   addSet(set: GroupSet): Result<void, SetRefusal> {
+    const first = this.#sets.suite === undefined;
     const added = this.#sets.add(set);
-    return added.ok ? ok(undefined) : added;
+    if (!added.ok) return added;
+    if (first) this.#streams = this.#newStreams();
+    return ok(undefined);
   }
 
   /** Wipes the set and all sender keys under it. */
@@ -55,18 +58,20 @@ export class EktReceiver {
 
   /** @param now for the life of replaced keys, ms @returns names of WIRE.md 9 steps 2 to 6, or `stream_limit` */
   receiveRtp(datagram: Uint8Array, now: number): Result<ReceivedRtp, DropName> {
-    const parsed = parseEktRtpHeader(datagram, 0);
+    const parsed = this.#streams.parseHeader(datagram, 0);
     if (!parsed.ok) return parsed;
     const header = parsed.value;
     const { ssrc, sequence } = header;
-    const verified = this.#streams.verifyRtp(datagram, header.length, ssrc, sequence, now);
+    const verified = this.#streams.verifyRtp(datagram, header, 0, now);
     if (!verified.ok) return verified;
     if (!this.#streams.hasRoomFor(ssrc)) return refuse('stream_limit');
-    const { keys, index, tag } = verified.value;
-    const plain = aesCm(keys.rtp, ssrc, index, datagram.subarray(header.length, tag.at));
+    const { index } = verified.value;
+    const plain = verified.value.open();
+    // Suites 17 and 18: what the switch, or anybody who holds the route key alone, made of the payload ends here.
+    if (plain === undefined) return refuse('auth_failed', 'payload');
     const payload = stripPadding(plain, header.padding);
     if (!payload.ok) return payload;
-    this.#streams.acceptRtp(verified.value, now);
+    verified.value.accept(now);
     const { payloadType, marker, timestamp, csrcs } = header;
     return ok({
       ssrc,
@@ -86,12 +91,12 @@ export class EktReceiver {
     if (datagram.length < 8 || isControlSsrc(readU32(datagram, 4))) return refuse('malformed', 'SRTCP');
     const verified = this.#streams.verifyRtcp(datagram, now);
     if (!verified.ok) return verified;
-    const { ssrc, keys, rtcpIndex, tag } = verified.value;
+    const { ssrc } = verified.value;
     if (!this.#streams.hasRoomFor(ssrc)) return refuse('stream_limit');
-    const compound = openEktRtcp(keys, ssrc, rtcpIndex, datagram.subarray(0, tag.at));
+    const compound = verified.value.open();
     const packets = splitCompound(compound);
     if (!packets.ok) return packets;
-    this.#streams.acceptRtcp(verified.value);
+    verified.value.accept();
     return ok({ ssrc, compound });
   }
 
@@ -108,5 +113,10 @@ export class EktReceiver {
   wipe(): void {
     this.#streams.wipe();
     this.#sets.wipe();
+  }
+
+  /** Before the first set there is nothing to read packets by: they are taken for suite 1's, and none verifies. */
+  #newStreams(): EktStreams {
+    return streamsOf(this.#sets.suite ?? 1, (spiWord) => this.#sets.get(spiWord), MAX_RECEIVE_CONTEXTS, true);
   }
 }

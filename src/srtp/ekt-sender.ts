@@ -1,28 +1,27 @@
 import { writeU16, writeU32 } from '../base/bytes.js';
 import type { Secret } from '../base/secret.js';
 import { RTP_FIXED_HEADER_BYTES } from '../wire/rtp.js';
-import { sealEktRtcp, sealEktRtp } from './ekt-packet.js';
-import { type GroupSet, InstalledSet, SENDER_KEY_BYTES } from './group-set.js';
+import type { GroupSet } from './group-set.js';
 import { INDEX_LIMIT, packetIndex, RTCP_INDEX_LIMIT, rocOf } from './index-estimate.js';
-import { SenderKeys } from './sender-keys.js';
+import { type SealingKey, sealingKey } from './sealing-key.js';
 import { RTCP_CLEAR_BYTES } from './transform.js';
 
 export interface RtpProtection {
-  /** Full tag (else Short): see FullTagCadence. */
+  /** Full tag or field (else Short): see FullTagCadence. */
   readonly full: boolean;
   /** Energy or refresh flag (WIRE.md 7), where it was negotiated. */
   readonly trailingByte?: number;
 }
 
 interface KeyInForce {
-  readonly keys: SenderKeys;
+  readonly keys: SealingKey;
   /** Index of the first packet under it. */
   readonly start: number;
 }
 
 /**
- * Protects what an endpoint sends under one SSRC (WIRE.md 5). It gives out the sequence numbers, so that no index is used
- * twice under one key. Misuse (a set that is not for tags, an older set, a key of wrong length) throws: it is our own.
+ * Protects what an endpoint sends under one SSRC (WIRE.md 5, 6). It gives out the sequence numbers, so that no index is used
+ * twice under one key. Misuse (an unknown, older or other suite's set, a key of wrong length) throws: it is our own.
  */
 export class EktSender {
   readonly ssrc: number;
@@ -34,7 +33,7 @@ export class EktSender {
 
   /**
    * @param options.sequence of the first packet; the ROC begins at 0
-   * @param options.key 16 random bytes of the caller's, used for this SSRC alone; copied, as the set's secrets are
+   * @param options.key `senderKeyBytes` random bytes of the caller's, used for this SSRC alone; copied, as the set's secrets are
    */
   constructor(options: {
     readonly ssrc: number;
@@ -45,7 +44,7 @@ export class EktSender {
     if ((options.ssrc & 0xff) === 0) throw new RangeError("a media SSRC's low byte is never 00");
     this.ssrc = options.ssrc;
     this.#nextIndex = packetIndex(0, options.sequence & 0xffff);
-    this.#current = { keys: sessionOf(options.set, options.key), start: this.#nextIndex };
+    this.#current = { keys: sealingKey(options.set, options.key, options.ssrc, 0), start: this.#nextIndex };
   }
 
   /** The sequence number that the next packet gets. */
@@ -80,8 +79,9 @@ export class EktSender {
     const own = Uint8Array.from(header);
     writeU16(own, 2, index % 0x10000);
     writeU32(own, 8, this.ssrc);
-    const isn = protection.full ? this.#isn(this.#current, index) : undefined;
-    const packet = sealEktRtp(this.#current.keys, own, payload, index, isn, protection.trailingByte);
+    const { keys } = this.#current;
+    const full = protection.full ? { isn: this.#isn(this.#current, index) } : undefined;
+    const packet = keys.sealRtp(own, payload, index, full, protection.trailingByte);
     this.#nextIndex++;
     this.#advance();
     return packet;
@@ -94,13 +94,15 @@ export class EktSender {
     this.#advance();
   }
 
-  /** Media RTCP (SR and SDES of this SSRC): always a Full tag; a key that is still to come is announced by it (WIRE.md 12 D4). */
+  /**
+   * Media RTCP (SR and SDES of this SSRC). With tags always a Full one; a key that is still to come is announced by it
+   * (WIRE.md 12 D4). Fields are not for SRTCP: there the key in force protects it (WIRE.md 6).
+   */
   protectRtcp(compound: Uint8Array): Uint8Array {
     if (compound.length < RTCP_CLEAR_BYTES) throw new RangeError('an RTCP packet has 8 bytes at least');
     if (this.#nextRtcpIndex >= RTCP_INDEX_LIMIT) throw new Error('SRTCP index exhausted');
-    const key = this.#next ?? this.#current;
-    const full = { roc: this.roc, isn: this.#isn(key, this.#nextIndex) };
-    return sealEktRtcp(key.keys, compound, this.#nextRtcpIndex++, full);
+    const key = this.#current.keys.announcedByRtcp ? (this.#next ?? this.#current) : this.#current;
+    return key.keys.sealRtcp(compound, this.#nextRtcpIndex++, this.roc, this.#isn(key, this.#nextIndex));
   }
 
   /**
@@ -110,7 +112,10 @@ export class EktSender {
    */
   rekey(set: GroupSet, key: Secret, afterPackets = 0): void {
     if (set.spiWord < this.#current.keys.spiWord) throw new Error('a sender never goes back to an older set');
-    const keys = sessionOf(set, key);
+    if (set.suite !== this.#current.keys.suite) throw new Error("a conference's suite is fixed");
+    const last = (this.#next ?? this.#current).keys;
+    // RFC 8870 §4.1: the epoch counts the keys of an SSRC under one SPI.
+    const keys = sealingKey(set, key, this.ssrc, set.spiWord === last.spiWord ? last.epoch + 1 : 0);
     this.#next?.keys.wipe();
     const start = this.#nextIndex + afterPackets;
     this.#next = { keys, start: rocOf(start) === this.roc ? start : this.#nextIndex };
@@ -134,14 +139,4 @@ export class EktSender {
     this.#next = undefined;
     this.#generation++;
   }
-}
-
-function sessionOf(set: GroupSet, key: Secret): SenderKeys {
-  if (!InstalledSet.supports(set)) throw new RangeError('not a set whose keys ride in tags');
-  if (key.length !== SENDER_KEY_BYTES) throw new RangeError('a sender key of a wrong length');
-  const installed = new InstalledSet(set);
-  const wrapped = key.use((bytes) => installed.wrap(bytes));
-  const keys = SenderKeys.derived(set.spiWord, wrapped, key, installed.masterSalt);
-  installed.wipe();
-  return keys;
 }

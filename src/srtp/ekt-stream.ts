@@ -1,11 +1,11 @@
 import { toHex } from '../base/bytes.js';
 import { PREVIOUS_KEY_LIFETIME_MS } from '../base/limits.js';
 import { packetIndex, rocOf } from './index-estimate.js';
+import type { MediaKeys } from './media-keys.js';
 import { ReplayWindow } from './replay-window.js';
-import type { SenderKeys } from './sender-keys.js';
 
-interface KeySlot {
-  readonly keys: SenderKeys;
+interface KeySlot<K> {
+  readonly keys: K;
   /** SRTP index from which the key is in force, as far as it is known. */
   readonly start: number;
 }
@@ -14,7 +14,7 @@ interface KeySlot {
  * What is known of one SSRC (WIRE.md 9 steps 4, 5 and 8): three key slots, the rollover counter and the two replay windows.
  * The methods named `adopt...` and `accept...` are called with what a verified packet said, and with nothing else.
  */
-export class EktStream {
+export class EktStream<K extends MediaKeys = MediaKeys> {
   readonly ssrc: number;
   readonly rtp = new ReplayWindow();
   readonly rtcp = new ReplayWindow();
@@ -22,9 +22,9 @@ export class EktStream {
   #rocHint: number | undefined;
   /** The set under which ROC, highest index and window were learnt. */
   #spiWord = -1;
-  #current: KeySlot | undefined;
-  #next: KeySlot | undefined;
-  #previous: { readonly keys: SenderKeys; readonly until: number } | undefined;
+  #current: KeySlot<K> | undefined;
+  #next: KeySlot<K> | undefined;
+  #previous: { readonly keys: K; readonly until: number } | undefined;
 
   constructor(ssrc: number) {
     this.ssrc = ssrc;
@@ -53,19 +53,23 @@ export class EktStream {
   }
 
   /** The key that protects an SRTP packet with a Short tag and this index. */
-  keysAt(index: number): SenderKeys | undefined {
+  keysAt(index: number): K | undefined {
     if (this.#next !== undefined && index >= this.#next.start) return this.#next.keys;
     if (this.#current !== undefined && index >= this.#current.start) return this.#current.keys;
     return this.#previous?.keys ?? this.#current?.keys;
   }
 
-  /** The keys that a media RTCP packet with a Short tag may be under, likeliest first. */
-  rtcpKeys(): SenderKeys[] {
+  /** The keys of all slots, the one in force first. */
+  slotKeys(): K[] {
     return [this.#current, this.#next, this.#previous].flatMap((slot) => (slot === undefined ? [] : [slot.keys]));
   }
 
+  get currentKeys(): K | undefined {
+    return this.#current?.keys;
+  }
+
   /** A slot's keys by the pair that a Full tag shows. */
-  find(spiWord: number, wrapped: Uint8Array): SenderKeys | undefined {
+  find(spiWord: number, wrapped: Uint8Array): K | undefined {
     for (const slot of [this.#current, this.#next, this.#previous]) {
       if (slot?.keys.is(spiWord, wrapped)) return slot.keys;
     }
@@ -73,7 +77,7 @@ export class EktStream {
   }
 
   /** The replaced key counts for indices below the point where it was replaced only (WIRE.md 9 step 8). */
-  hasEnded(keys: SenderKeys, index: number): boolean {
+  hasEnded(keys: K, index: number): boolean {
     return keys === this.#previous?.keys && this.#current !== undefined && index >= this.#current.start;
   }
 
@@ -81,7 +85,7 @@ export class EktStream {
    * An SRTP packet was verified under `keys`, which its tag or its index named.
    * @param full where its Full tag says that the key came into force
    */
-  acceptRtp(keys: SenderKeys, index: number, full: { readonly start: number } | undefined, now: number): void {
+  acceptRtp(keys: K, index: number, full: { readonly start: number } | undefined, now: number): void {
     if (keys === this.#next?.keys) {
       this.#promote({ keys, start: Math.min(this.#next.start, index) }, now);
     } else if (keys === this.#current?.keys) {
@@ -93,12 +97,22 @@ export class EktStream {
     this.rtp.accept(index);
   }
 
+  /**
+   * Suites 17 and 18 (WIRE.md 6): a key is in force from the lowest index at which it was seen, and one that the stream does
+   * not hold was refused unless its epoch is newer.
+   * @param full whether the packet carried a Full field
+   */
+  acceptFieldRtp(keys: K, index: number, full: boolean, now: number): void {
+    if (keys === this.#current?.keys) {
+      if (full && index < this.#current.start) this.#current = { keys, start: index };
+    } else if (keys !== this.#previous?.keys) {
+      this.#promote({ keys, start: index }, now);
+    }
+    this.rtp.accept(index);
+  }
+
   /** A media RTCP packet was verified under `keys`. @param full the fields of its Full tag */
-  acceptRtcp(
-    keys: SenderKeys,
-    rtcpIndex: number,
-    full: { readonly roc: number; readonly isn: number } | undefined,
-  ): void {
+  acceptRtcp(keys: K, rtcpIndex: number, full: { readonly roc: number; readonly isn: number } | undefined): void {
     this.rtcp.accept(rtcpIndex);
     if (full === undefined || keys === this.#previous?.keys) return;
     if (this.rtp.empty) this.#rocHint = Math.max(this.#rocHint ?? 0, full.roc);
@@ -111,7 +125,7 @@ export class EktStream {
    * go, and with them the keys that could replay into the empty window.
    * @param keep the keys that the tag was verified under
    */
-  restart(keep: SenderKeys): void {
+  restart(keep: K): void {
     this.rtp.reset();
     this.#rocHint = undefined;
     this.#spiWord = -1;
@@ -142,7 +156,7 @@ export class EktStream {
 
   /** The whole state as text, for comparing states; wrapped keys only. */
   describe(): string {
-    const key = (slot: { keys: SenderKeys; start?: number; until?: number } | undefined) =>
+    const key = (slot: { keys: K; start?: number; until?: number } | undefined) =>
       slot && `${slot.keys.spiWord}/${toHex(slot.keys.wrapped)}@${slot.start ?? ''}/${slot.until ?? ''}`;
     return [
       `ssrc ${this.ssrc} set ${this.#spiWord} hint ${this.#rocHint}`,
@@ -151,7 +165,7 @@ export class EktStream {
     ].join('; ');
   }
 
-  #adoptFromRtp(slot: KeySlot, now: number): void {
+  #adoptFromRtp(slot: KeySlot<K>, now: number): void {
     const current = this.#current;
     if (current !== undefined && slot.start < current.start && slot.keys.spiWord === current.keys.spiWord) {
       // Media RTCP told the stream's first key, and this packet shows that it was an announcement.
@@ -163,7 +177,7 @@ export class EktStream {
   }
 
   /** A key that media RTCP told: the first one counts at once, others lie ahead (WIRE.md 9 step 8, 12 D4). */
-  #adoptFromRtcp(slot: KeySlot): void {
+  #adoptFromRtcp(slot: KeySlot<K>): void {
     if (this.#current === undefined) {
       this.#setCurrent(slot);
       return;
@@ -180,7 +194,7 @@ export class EktStream {
   }
 
   /** `slot` comes into force; what it replaces stays for what is still under way. */
-  #promote(slot: KeySlot, now: number): void {
+  #promote(slot: KeySlot<K>, now: number): void {
     if (this.#next?.keys === slot.keys) this.#next = undefined;
     if (this.#current !== undefined) {
       this.#dropPrevious();
@@ -192,12 +206,12 @@ export class EktStream {
     }
   }
 
-  #setCurrent(slot: KeySlot): void {
+  #setCurrent(slot: KeySlot<K>): void {
     this.#current = slot;
     this.#spiWord = Math.max(this.#spiWord, slot.keys.spiWord);
   }
 
-  #replaceNext(slot: KeySlot | undefined): void {
+  #replaceNext(slot: KeySlot<K> | undefined): void {
     this.#next?.keys.wipe();
     this.#next = slot;
   }

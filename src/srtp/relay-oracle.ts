@@ -13,9 +13,9 @@ import type { DropName } from '../wire/drop.js';
 import { RTCP_PSFB, RTCP_RR, RTCP_RTPFB, RTCP_SDES, RTCP_SR, splitCompound } from '../wire/rtcp.js';
 import { isControlSsrc, type RtpHeader } from '../wire/rtp.js';
 import { ChannelCrypto, type ChannelKeys } from './channel-crypto.js';
-import { rtpTail, withTag } from './ekt-packet.js';
-import { EktStreams, looksLikeEktRtcp, parseEktRtpHeader, type VerifiedRtcp, type VerifiedRtp } from './ekt-streams.js';
+import type { EktStreams, VerifiedRtcp, VerifiedRtp } from './ekt-streams.js';
 import { type GroupSet, GroupSets, type SetRefusal } from './group-set.js';
+import { streamsOf } from './streams-of.js';
 
 export type OracleLevel = 'unknown' | 'none' | 'hop-by-hop' | 'end-to-end';
 
@@ -70,7 +70,7 @@ interface Channel {
   readonly media: Media;
   readonly conference: Conference;
   readonly acked: Set<number>;
-  readonly streams: EktStreams;
+  streams: EktStreams;
   /** SSRC to the position fixed by its first SRTP packet. */
   readonly positions: Map<number, number>;
   parameters: OracleParameters;
@@ -105,11 +105,7 @@ export class RelayOracle {
       media: options.media,
       conference,
       acked,
-      // A channel may send under a set that it has ACKed, and under no other.
-      streams: new EktStreams(
-        (spiWord) => (acked.has(spiWord) ? conference.sets.get(spiWord) : undefined),
-        MAX_STREAMS_PER_CHANNEL,
-      ),
+      streams: newStreams(conference, acked),
       positions: new Map(),
       parameters: options.parameters,
       crypto: options.keys && new ChannelCrypto(options.keys),
@@ -136,7 +132,14 @@ export class RelayOracle {
   }
 
   installSet(conference: ConferenceId, set: GroupSet): Result<unknown, SetRefusal> {
-    return this.#conference(conference).sets.add(set);
+    const where = this.#conference(conference);
+    const first = where.sets.suite === undefined;
+    const added = where.sets.add(set);
+    if (!added.ok || !first) return added;
+    for (const channel of this.#channels.values()) {
+      if (channel.conference === where) channel.streams = newStreams(where, channel.acked);
+    }
+    return added;
   }
 
   dropSet(conference: ConferenceId, spiWord: number): void {
@@ -192,12 +195,12 @@ export class RelayOracle {
   #rtp(channel: Channel, datagram: Uint8Array, now: number): OracleVerdict {
     const { parameters, streams, conference } = channel;
     const trailing = parameters.trailingByte ? 1 : 0;
-    const parsed = parseEktRtpHeader(datagram, trailing);
+    const parsed = streams.parseHeader(datagram, trailing);
     if (!parsed.ok) return drop(parsed.reason);
     if (!isReady(channel)) return drop('not_ready');
     const header = parsed.value;
     const { ssrc } = header;
-    const verified = streams.verifyRtp(datagram, header.length + trailing, ssrc, header.sequence, now);
+    const verified = streams.verifyRtp(datagram, header, trailing, now);
     if (!verified.ok) return drop(verified.reason);
     const owner = conference.owners.get(ssrc);
     if (owner !== undefined && owner !== channel.id) return drop('ssrc_owned');
@@ -207,13 +210,13 @@ export class RelayOracle {
     if (!streams.hasRoomFor(ssrc)) return drop('stream_limit');
     conference.owners.set(ssrc, channel.id);
     channel.positions.set(ssrc, source);
-    streams.acceptRtp(verified.value, now);
-    const end = verified.value.tag.at;
+    verified.value.accept(now);
+    const end = verified.value.at;
     const out = this.#forwardRtp(channel, datagram.subarray(0, end - trailing), header, source, verified.value);
     return trailing === 1 ? { ...out, trailingByte: datagram[end - 1]! } : out;
   }
 
-  /** @param packet header and encrypted payload, without trailing byte and tag */
+  /** @param packet header and encrypted payload (with its AEAD tag), without trailing byte and tag */
   #forwardRtp(
     channel: Channel,
     packet: Uint8Array,
@@ -228,7 +231,7 @@ export class RelayOracle {
       if (edge.source !== channel.id || edge.position !== source) continue;
       const receiver = this.#channels.get(edge.receiver);
       if (receiver === undefined) continue;
-      const refusal = refusalOf(receiver, verified.keys.spiWord);
+      const refusal = refusalOf(receiver, verified.spiWord);
       const renumbered = receiver.parameters.payloadTypes.find((entry) => entry.codec === codec)?.payloadType;
       if (refusal !== undefined) withheld.push({ receiver: edge.receiver, drop: refusal });
       else if (renumbered === undefined) withheld.push({ receiver: edge.receiver, drop: 'no_payload_type' });
@@ -243,9 +246,9 @@ export class RelayOracle {
     if (datagram.length < 8 || datagram.length > MAX_DATAGRAM_BYTES) return drop('malformed');
     const ssrc = readU32(datagram, 4);
     if (isControlSsrc(ssrc) || !isBareSenderReport(datagram)) return this.#controlRtcp(channel, ssrc, datagram);
-    if (!isReady(channel)) return drop(looksLikeEktRtcp(datagram) ? 'not_ready' : 'malformed');
+    if (!isReady(channel)) return drop(channel.streams.looksLikeRtcp(datagram) ? 'not_ready' : 'malformed');
     const verified = channel.streams.verifyRtcp(datagram, now);
-    return verified.ok ? this.#mediaRtcp(channel, datagram, verified.value) : drop(verified.reason);
+    return verified.ok ? this.#mediaRtcp(channel, verified.value) : drop(verified.reason);
   }
 
   #controlRtcp(channel: Channel, ssrc: number, datagram: Uint8Array): OracleVerdict {
@@ -262,22 +265,21 @@ export class RelayOracle {
     return control.ok ? { ...NOTHING, control: { rtcp: control.value, tipAllowed } } : drop(control.reason);
   }
 
-  #mediaRtcp(channel: Channel, datagram: Uint8Array, verified: VerifiedRtcp): OracleVerdict {
+  #mediaRtcp(channel: Channel, verified: VerifiedRtcp): OracleVerdict {
     const { conference, streams } = channel;
-    const { ssrc, keys, tag } = verified;
+    const { ssrc, spiWord } = verified;
     const owner = conference.owners.get(ssrc);
     if (owner !== undefined && owner !== channel.id) return drop('ssrc_owned');
     if (!streams.hasRoomFor(ssrc)) return drop('stream_limit');
     conference.owners.set(ssrc, channel.id);
-    streams.acceptRtcp(verified);
-    const bytes = Uint8Array.from(datagram);
-    if (tag.form === 'short') bytes[bytes.length - 1] = 0;
+    verified.accept();
+    const bytes = verified.onward();
     const outputs: OracleOutput[] = [];
     const withheld: { receiver: ChannelId; drop: DropName }[] = [];
     for (const receiver of this.#channels.values()) {
       if (receiver.conference !== conference || receiver.media !== channel.media) continue;
       if (receiver.member === channel.member) continue;
-      const refusal = refusalOf(receiver, keys.spiWord);
+      const refusal = refusalOf(receiver, spiWord);
       if (refusal !== undefined) withheld.push({ receiver: receiver.id, drop: refusal });
       else outputs.push({ receiver: receiver.id, bytes });
     }
@@ -303,6 +305,15 @@ export class RelayOracle {
     if (channel === undefined) throw new Error(`channel ${id} is not open`);
     return channel;
   }
+}
+
+/** A channel may send under a set that it has ACKed, and under no other. Before a conference's first set, suite 1's shapes hold. */
+function newStreams({ sets }: Conference, acked: ReadonlySet<number>): EktStreams {
+  return streamsOf(
+    sets.suite ?? 1,
+    (spiWord) => (acked.has(spiWord) ? sets.get(spiWord) : undefined),
+    MAX_STREAMS_PER_CHANNEL,
+  );
 }
 
 const NOTHING = { outputs: [], withheld: [] } as const;
@@ -349,6 +360,5 @@ function variant(
   const bytes = Uint8Array.from(packet);
   bytes[1] = (header.marker ? 0x80 : 0) | payloadType;
   writeU32(bytes, FIRST_CSRC_AT, withSink(header.csrcs[0]!, sink));
-  const { keys, index, tag } = verified;
-  return withTag(keys, 'rtp', bytes, rtpTail(keys, index, tag.form === 'full' ? tag.isn : undefined));
+  return verified.reseal(bytes);
 }

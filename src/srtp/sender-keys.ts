@@ -2,12 +2,13 @@ import { equalBytes } from '../base/bytes.js';
 import { Secret } from '../base/secret.js';
 import { BASE_TAG_BYTES } from '../wire/ekt-tag.js';
 import { type CmSession, deriveCmSession, hmacSha1 } from './aes-cm.js';
+import type { MediaKeys } from './media-keys.js';
 
 /**
- * One sender key with a set's master salt, as (SPI word, wrapped key) names it, and the session keys that follow from it.
+ * One sender key of suite 1 with a set's master salt, as (SPI word, wrapped key) names it, and the session keys that follow from it.
  * They are derived when first used: a forged Full tag costs one derivation, not six.
  */
-export class SenderKeys {
+export class SenderKeys implements MediaKeys {
   readonly spiWord: number;
   readonly wrapped: Uint8Array;
   readonly #key: Secret;

@@ -26,6 +26,7 @@ describe('claviger demo', () => {
     const good: DemoReport = {
       conference: 'demo',
       level: 'end-to-end',
+      suite: 1,
       seconds: 1,
       endpoints: [
         {

@@ -11,6 +11,22 @@ const REACHED =
   'malformed not_ready unknown_spi no_key replayed too_old auth_failed ssrc_owned bad_position control'.split(' ');
 
 describe('the native relay and the TypeScript oracle', () => {
+  it.each([
+    [17, 1],
+    [17, 2],
+    [17, 3],
+    [18, 4],
+    [18, 5],
+  ] as const)(`agree bit for bit on ${PACKETS} random packets of suite %i, seed %i`, (suite, seed) => {
+    const core = new RelayCore();
+    const result = compare(scenario(seed, suite), core, PACKETS);
+    core.close();
+    expect(result.differences).toEqual([]);
+    expect(result.packets).toBe(PACKETS);
+    expect(result.outputs).toBeGreaterThan(PACKETS);
+    expect(REACHED.filter((name) => !result.verdicts.has(name))).toEqual([]);
+  });
+
   it.each(SEEDS)(`agree bit for bit on ${PACKETS} random packets, seed %i, and a refusal changes no state`, (seed) => {
     const core = new RelayCore();
     const result = compare(scenario(seed), core, PACKETS);

@@ -74,6 +74,9 @@ export function compare(scenario: Scenario, core: ComparedCore, packets: number)
     apply(core.setParameters(channel, { tip: true, ...parameters }), 'setParameters');
   }
 
+  // Takes what the set-up reported: the state that is compared holds what waits to be reported.
+  core.feed(channels[0]!.channel, Uint8Array.of(0), 0);
+
   for (const step of scenario.steps(packets)) {
     switch (step.type) {
       case 'installSet':

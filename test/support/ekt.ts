@@ -2,7 +2,7 @@ import { concat } from '../../src/base/bytes.js';
 import { Secret } from '../../src/base/secret.js';
 import { EktReceiver } from '../../src/srtp/ekt-receiver.js';
 import { EktSender } from '../../src/srtp/ekt-sender.js';
-import type { GroupSet } from '../../src/srtp/group-set.js';
+import { type GroupSet, senderKeyBytes } from '../../src/srtp/group-set.js';
 import { writeSdesCname, writeSr } from '../../src/wire/rtcp-write.js';
 import { writeRtpHeader } from '../../src/wire/rtp.js';
 
@@ -20,16 +20,23 @@ export function groupSet(n: number, cipher = 1): GroupSet {
   };
 }
 
-export function senderKey(n: number): Secret {
-  return new Secret(Uint8Array.from({ length: 16 }, (_, i) => 16 * n + i));
+/** The same for the suites whose keys ride in fields. */
+export function fieldSet(n: number, suite: 17 | 18 = 17): GroupSet {
+  const kek = new Secret(new Uint8Array(senderKeyBytes(suite)).fill(0x10 + n));
+  return { ...groupSet(n), suite, cipher: suite === 17 ? 3 : 4, kek };
+}
+
+export function senderKey(n: number, bytes = 16): Secret {
+  return new Secret(Uint8Array.from({ length: bytes }, (_, i) => 16 * n + i));
 }
 
 export function newSender(options: { ssrc?: number; sequence?: number; set?: GroupSet; key?: number } = {}): EktSender {
+  const set = options.set ?? groupSet(1);
   return new EktSender({
     ssrc: options.ssrc ?? SSRC,
     sequence: options.sequence ?? 1000,
-    set: options.set ?? groupSet(1),
-    key: senderKey(options.key ?? 1),
+    set,
+    key: senderKey(options.key ?? 1, senderKeyBytes(set.suite)),
   });
 }
 

@@ -7,7 +7,7 @@ import { equalBytes } from '../../src/base/bytes.js';
 import type { Media } from '../../src/base/ids.js';
 import { Secret } from '../../src/base/secret.js';
 import { ChannelCrypto, type ChannelProfile } from '../../src/srtp/channel-crypto.js';
-import type { GroupSet } from '../../src/srtp/group-set.js';
+import { type EktSuite, type GroupSet, senderKeyBytes } from '../../src/srtp/group-set.js';
 import { type OracleEdge, type OracleParameters, RelayOracle } from '../../src/srtp/relay-oracle.js';
 import { buildControlCompound, writePli } from '../../src/wire/rtcp-write.js';
 import { Random } from './random.js';
@@ -62,7 +62,8 @@ const SET_OVERLAP = 400;
 const LATE_ACK = 80;
 const isPrompt = (channel: ScenarioChannel) => channel.member !== 3;
 
-export function scenario(seed: number): Scenario {
+/** @param suite 1, 17 or 18 (WIRE.md 4.3); the traffic is of the same kinds */
+export function scenario(seed: number, suite: EktSuite = 1): Scenario {
   const random = new Random(seed);
   const channels = MEMBERS.flatMap((member) =>
     (['audio', 'video'] as const).map((media, i): ScenarioChannel => {
@@ -107,7 +108,7 @@ export function scenario(seed: number): Scenario {
     conference: 1,
     channels,
     edges: { audio: edgesOf('audio'), video: edgesOf('video') },
-    steps: (packets) => steps(random, channels, packets),
+    steps: (packets) => steps(random, channels, packets, suite),
   };
 }
 
@@ -130,7 +131,12 @@ interface Queued {
   readonly truth?: Truth;
 }
 
-function* steps(random: Random, channels: readonly ScenarioChannel[], packets: number): Generator<Step> {
+function* steps(
+  random: Random,
+  channels: readonly ScenarioChannel[],
+  packets: number,
+  suite: EktSuite,
+): Generator<Step> {
   const endpoints = new Map(
     channels.map((c) => [
       c.channel,
@@ -142,7 +148,7 @@ function* steps(random: Random, channels: readonly ScenarioChannel[], packets: n
     ]),
   );
   let spiWord = 0x0101;
-  let set = newSet(random, spiWord);
+  let set = newSet(random, spiWord, suite);
   yield* announce(set, channels);
   const senders = channels.flatMap((c) =>
     (c.member === LOW_MEMBER ? [1] : [1, 2]).map(
@@ -157,7 +163,7 @@ function* steps(random: Random, channels: readonly ScenarioChannel[], packets: n
     if (tick % SET_INTERVAL === 0) {
       previousSet = spiWord;
       spiWord += SPI_STEP;
-      set = newSet(random, spiWord);
+      set = newSet(random, spiWord, suite);
       yield* announce(set, channels.filter(isPrompt));
     }
     if (tick > SET_INTERVAL && tick % SET_INTERVAL === LATE_ACK) {
@@ -180,7 +186,7 @@ function* steps(random: Random, channels: readonly ScenarioChannel[], packets: n
           due,
           channel,
           bytes,
-          ...(isStillGood(one.bytes, bytes) && one.truth ? { truth: one.truth } : {}),
+          ...(isStillGood(one.bytes, bytes, suite) && one.truth ? { truth: one.truth } : {}),
         };
         if (random.oneIn(3)) queue.push(damaged);
         else queue.splice(-1, 0, damaged);
@@ -206,12 +212,14 @@ function* announce(set: GroupSet, channels: readonly ScenarioChannel[]): Generat
   for (const { channel } of channels) yield { type: 'acked', channel, spiWord: set.spiWord };
 }
 
-function newSet(random: Random, spiWord: number): GroupSet {
+const CIPHER_OF: Readonly<Record<EktSuite, number>> = { 1: 1, 17: 3, 18: 4 };
+
+function newSet(random: Random, spiWord: number, suite: EktSuite): GroupSet {
   return {
     spiWord,
-    suite: 1,
-    cipher: 1,
-    kek: new Secret(random.bytes(16)),
+    suite,
+    cipher: CIPHER_OF[suite],
+    kek: new Secret(random.bytes(senderKeyBytes(suite))),
     masterSalt: new Secret(random.bytes(14)),
   };
 }
@@ -255,7 +263,7 @@ function damage(random: Random, packet: Uint8Array): Uint8Array {
       return bytes;
     }
     case 3: {
-      // Somewhere in the tag.
+      // Somewhere in the tag, or the field.
       const at = bytes.length - 1 - random.below(Math.min(40, bytes.length));
       if (at >= 0) bytes[at]! ^= 1 << random.below(8);
       return bytes;
@@ -269,9 +277,10 @@ function damage(random: Random, packet: Uint8Array): Uint8Array {
 }
 
 /** Damage that changes nothing: none at all, or to the free bits of a Short tag's last byte (WIRE.md 5). */
-function isStillGood(packet: Uint8Array, damaged: Uint8Array): boolean {
+function isStillGood(packet: Uint8Array, damaged: Uint8Array, suite: EktSuite): boolean {
   const last = packet.length - 1;
   if (damaged.length !== packet.length || last < 0) return false;
   if (!equalBytes(packet.subarray(0, last), damaged.subarray(0, last))) return false;
-  return packet[last] === damaged[last] || ((packet[last]! | damaged[last]!) & 1) === 0;
+  if (packet[last] === damaged[last]) return true;
+  return suite === 1 && ((packet[last]! | damaged[last]!) & 1) === 0;
 }

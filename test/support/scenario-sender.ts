@@ -1,14 +1,12 @@
 import { concat } from '../../src/base/bytes.js';
 import type { Media } from '../../src/base/ids.js';
-import { Secret } from '../../src/base/secret.js';
-import { sealEktRtcp, sealEktRtp } from '../../src/srtp/ekt-packet.js';
-import { type GroupSet, InstalledSet } from '../../src/srtp/group-set.js';
+import type { GroupSet } from '../../src/srtp/group-set.js';
 import { packetIndex, rocOf } from '../../src/srtp/index-estimate.js';
-import { SenderKeys } from '../../src/srtp/sender-keys.js';
 import { composeMultiplexWord } from '../../src/wire/csrc.js';
 import { writeSdesCname, writeSr } from '../../src/wire/rtcp-write.js';
 import { writeRtpHeader } from '../../src/wire/rtp.js';
 import type { Random } from './random.js';
+import { type ScenarioKey, scenarioKey } from './scenario-key.js';
 
 /** What a sender sealed. */
 export interface Truth {
@@ -20,7 +18,7 @@ export interface Truth {
 }
 
 interface Key {
-  readonly keys: SenderKeys;
+  readonly keys: ScenarioKey;
   readonly start: number;
 }
 
@@ -40,6 +38,8 @@ export class ScenarioSender {
   #rtcpIndex = 1;
   #current: Key;
   #next: Key | undefined;
+  /** The newest key. */
+  #last: ScenarioKey | undefined;
   #owed = 3;
   #timestamp: number;
 
@@ -96,8 +96,7 @@ export class ScenarioSender {
     if (this.#owed > 0) this.#owed--;
     const { keys } = this.#current;
     const isn = full ? this.#isn(this.#current, index) : undefined;
-    const bytes = sealEktRtp(keys, header, payload, index, isn, this.#trailingByte ? random.below(101) : undefined);
-    if (!full && random.oneIn(10)) bytes[bytes.length - 1] = random.u32() & 0xfe;
+    const bytes = keys.rtp(header, payload, index, isn, this.#trailingByte ? random.below(101) : undefined);
     this.#advance();
     return source === this.#position ? { bytes, truth: { ssrc: this.ssrc, index, plain } } : { bytes };
   }
@@ -109,10 +108,9 @@ export class ScenarioSender {
       writeSr({ ...sr, packets: 1, octets: 2, reports: [] }),
       writeSdesCname(this.ssrc, 'x'.repeat(random.below(40))),
     );
-    const key = this.#next ?? this.#current;
+    const key = this.#current.keys.announcedByRtcp ? (this.#next ?? this.#current) : this.#current;
     const rtcpIndex = this.#rtcpIndex++;
-    const full = { roc: rocOf(this.#index), isn: this.#isn(key, this.#index) };
-    const bytes = sealEktRtcp(key.keys, plain, rtcpIndex, random.oneIn(8) ? undefined : full);
+    const bytes = key.keys.rtcp(plain, rtcpIndex, { roc: rocOf(this.#index), isn: this.#isn(key, this.#index) });
     return { bytes, truth: { ssrc: this.ssrc, index: rtcpIndex, plain } };
   }
 
@@ -158,9 +156,8 @@ export class ScenarioSender {
     this.#owed = 3;
   }
 
-  #newKeys(set: GroupSet): SenderKeys {
-    const key = new Secret(this.#random.bytes(16));
-    const wrapped = key.use((bytes) => new InstalledSet(set).wrap(bytes));
-    return SenderKeys.derived(set.spiWord, wrapped, key, set.masterSalt);
+  #newKeys(set: GroupSet): ScenarioKey {
+    this.#last = scenarioKey(this.#random, set, this.ssrc, this.#last);
+    return this.#last;
   }
 }
