@@ -30,6 +30,7 @@ import type {
   ControlInput,
   ControlOptions,
   ControlOutput,
+  LogLevel,
 } from './contract.js';
 
 const RETRY_AFTER_FULL_S = 30;
@@ -106,6 +107,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   groupSetsMade(name: string): number {
     return this.#conferences.get(name)?.setsMade ?? 0;
   }
+
+  /** SIP connections that carry a call. */
+  readonly connectionsInUse = (): ReadonlySet<number> => this.#userAgent.connectionsInUse();
 
   receive(input: ControlInput, now: number): void {
     this.#now = now;
@@ -390,11 +394,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#channels.delete(channel.setup.id);
   }
 
-  #log(
-    level: 'debug' | 'info' | 'warn' | 'error',
-    message: string,
-    fields: Readonly<Record<string, string | number | undefined>>,
-  ): void {
+  #log(level: LogLevel, message: string, fields: Readonly<Record<string, string | number | undefined>>): void {
     this.#outputs.push({ type: 'log', level, message, fields });
   }
 }

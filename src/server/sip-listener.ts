@@ -1,4 +1,6 @@
 /** SIP over TLS (RFC 3261 §26.2.1): sockets on one side, framed and parsed messages for the user agent on the other. */
+
+import { performance } from 'node:perf_hooks';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Address } from '../base/ids.js';
 import {
@@ -22,6 +24,10 @@ export interface SipListenerOptions {
   /** Defaults: SIP_MAX_CONNECTIONS and SIP_MAX_CONNECTIONS_PER_ADDRESS. */
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
+  /** Default: SIP_IDLE_CONNECTION_MS. */
+  readonly idleMs?: number;
+  /** Connections that carry a call: they may be silent as long as it lasts. */
+  readonly inUse: () => ReadonlySet<number>;
   readonly onInput: (input: UserAgentInput) => void;
   /** A message that the parser refused; `reason` is one of a fixed set, for counting. */
   readonly onRefused: (reason: SipRefusalReason) => void;
@@ -46,6 +52,8 @@ export function literalAddress(address: string | undefined): string {
 interface Connection {
   readonly socket: TLSSocket;
   readonly framer: StreamFramer;
+  /** When its last whole message came, `performance.now()` ms. */
+  lastMessageAt: number;
 }
 
 export class SipListener {
@@ -53,6 +61,7 @@ export class SipListener {
   readonly #server: Server;
   readonly #connections = new Map<number, Connection>();
   readonly #perAddress = new Map<string, number>();
+  readonly #sweep: NodeJS.Timeout;
   #open = 0;
   #next = 1;
 
@@ -92,6 +101,8 @@ export class SipListener {
       socket.destroy();
     });
     this.#server.on('secureConnection', (socket) => this.#accept(socket));
+    const idleMs = options.idleMs ?? SIP_IDLE_CONNECTION_MS;
+    this.#sweep = setInterval(() => this.#closeIdle(idleMs), idleMs / 4).unref();
   }
 
   /** @returns the address it listens on; rejects with the system's error (EADDRINUSE, EACCES, ...). */
@@ -126,6 +137,7 @@ export class SipListener {
 
   /** No new connections; the open ones are ended. */
   close(): Promise<void> {
+    clearInterval(this.#sweep);
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       for (const { socket } of this.#connections.values()) {
@@ -137,14 +149,14 @@ export class SipListener {
 
   #accept(socket: TLSSocket): void {
     const connection = this.#next++;
-    const framer = new StreamFramer();
-    this.#connections.set(connection, { socket, framer });
+    const entry = { socket, framer: new StreamFramer(), lastMessageAt: performance.now() };
+    this.#connections.set(connection, entry);
     const remote = { address: literalAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
     const local = { address: literalAddress(socket.localAddress), port: socket.localPort ?? 0 };
     socket.setNoDelay(true);
     socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
     this.#options.onInput({ type: 'connected', connection, remote, local, secure: true });
-    socket.on('data', (chunk) => this.#data(connection, socket, framer, chunk));
+    socket.on('data', (chunk) => this.#data(connection, entry, chunk));
     socket.on('error', (error) => this.#options.onProblem('socket', error.message, remote.address));
     socket.on('close', () => {
       this.#connections.delete(connection);
@@ -152,10 +164,20 @@ export class SipListener {
     });
   }
 
-  #data(connection: number, socket: TLSSocket, framer: StreamFramer, chunk: Uint8Array): void {
-    for (const event of framer.feed(chunk)) {
+  /** Whoever says nothing and has no call does not keep a place that others need; keep-alives and half messages say nothing. */
+  #closeIdle(idleMs: number): void {
+    const inUse = this.#options.inUse();
+    for (const [connection, { socket, lastMessageAt }] of this.#connections) {
+      if (performance.now() - lastMessageAt >= idleMs && !inUse.has(connection)) socket.destroySoon();
+    }
+  }
+
+  #data(connection: number, entry: Connection, chunk: Uint8Array): void {
+    const { socket } = entry;
+    for (const event of entry.framer.feed(chunk)) {
       switch (event.type) {
         case 'message':
+          entry.lastMessageAt = performance.now();
           this.#options.onInput({ type: 'message', connection, message: event.message });
           break;
         case 'refused':

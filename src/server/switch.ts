@@ -156,6 +156,7 @@ export class Switch {
       certificatePem: certificate.certificatePem,
       keyPem: certificate.keyPem,
       ...(certificate.clientCaPem === undefined ? {} : { clientCaPem: certificate.clientCaPem }),
+      inUse: this.#control.connectionsInUse,
       onInput: (input) => this.#receive({ type: 'sip', input }),
       onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
       onProblem: (kind, detail, remote) => {

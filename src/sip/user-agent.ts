@@ -33,6 +33,11 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
     return { calls: this.#table.calls.size, transactions: this.#table.layer.size };
   }
 
+  /** Connections that carry a call. */
+  connectionsInUse(): ReadonlySet<number> {
+    return new Set([...this.#table.calls.values()].map((call) => call.connection));
+  }
+
   /** Throws only on a misuse that is our own bug: `invite` with the number of a live call. */
   receive(input: UserAgentInput, now: number): void {
     switch (input.type) {

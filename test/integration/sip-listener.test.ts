@@ -37,6 +37,7 @@ async function listen(options: Partial<SipListenerOptions> = {}): Promise<void> 
     port: 0,
     certificatePem: certificate.certificatePem,
     keyPem: certificate.keyPem,
+    inUse: () => new Set(),
     onInput: (input) => void inputs.push(input),
     onRefused: (reason) => void refused.push(reason),
     onProblem: (kind) => void problems.push(kind),
@@ -142,6 +143,23 @@ describe('the SIP listener', () => {
     const socket = await dial();
     socket.write(OPTIONS);
     await until('served', () => messages() === 1);
+  });
+});
+
+describe('attack: all connections held by peers that say nothing', () => {
+  it('a connection without a call is closed when no whole message came for long; one with a call may be silent', async () => {
+    await listen({ idleMs: 200, inUse: () => new Set([2]) });
+    const mute = await dial();
+    const calling = await dial();
+    const drip = await dial();
+    const talking = await dial();
+    const timers = [setInterval(() => drip.write('\r\n\r\n'), 20), setInterval(() => talking.write(OPTIONS), 20)];
+    drip.on('close', () => clearInterval(timers[0]));
+    await until('both closed', () => mute.destroyed && drip.destroyed);
+    expect([calling.destroyed, talking.destroyed]).toEqual([false, false]);
+    clearInterval(timers[1]);
+    await until('the last without a call is closed', () => talking.destroyed);
+    expect(calling.destroyed).toBe(false);
   });
 });
 
