@@ -7,8 +7,9 @@ import { randomSet } from './room.js';
 import { Stage } from './stage.js';
 import { SHAPES, switchedBytes, Traffic } from './traffic.js';
 
-/** Of each source; the sequence number does not wrap, and a new source may send them all again. */
+/** Packets of each source: the sequence number does not wrap, and a new source may send them all again. */
 const LOAD_PACKETS = 12_000;
+const SILENCE_MS = 60;
 const BARE_PACKETS = 600;
 /** Above this multiple of the time that was planned, the sources could not keep their own rate. */
 const LATE = 1.05;
@@ -27,36 +28,49 @@ export interface Step {
   readonly latenciesUs: Float64Array;
 }
 
+export interface RigOptions {
+  /** Steps give latencies. */
+  readonly timed?: boolean;
+  /** Made for each source. */
+  readonly loadPackets?: number;
+  /** A step is over when nothing came for so long. */
+  readonly silenceMs?: number;
+}
+
 export class CapacityRig {
   readonly suite: number;
   readonly media: Media;
   readonly receivers: number;
   readonly #set: GroupParameterSet;
   readonly #stage: Stage;
+  readonly #loadPackets: number;
+  readonly #silenceMs: number;
   readonly #load: NativeLoad;
   readonly #bareLoad: NativeLoad;
   readonly #replicator: NativeReplicator;
 
-  private constructor(suite: number, set: GroupParameterSet, stage: Stage) {
+  private constructor(suite: number, set: GroupParameterSet, stage: Stage, options: RigOptions) {
     this.suite = suite;
     this.media = stage.options.media;
     this.receivers = stage.options.receivers;
     this.#set = set;
     this.#stage = stage;
+    this.#loadPackets = options.loadPackets ?? LOAD_PACKETS;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     const traffic = new Traffic(this.media, set);
-    this.#load = benchAddon().createLoad(traffic.streams(LOAD_PACKETS), traffic.bytes);
+    this.#load = benchAddon().createLoad(traffic.streams(this.#loadPackets), traffic.bytes);
     traffic.wipe();
     const bare = switchedStreams(this.media, set, BARE_PACKETS);
     this.#bareLoad = benchAddon().createLoad(bare, switchedBytes(traffic.bytes));
     this.#replicator = benchAddon().startReplicator(stage.ground, MANNERS.indexOf('segment'));
   }
 
-  /** `timed`: steps give latencies. */
-  static async open(suite: number, media: Media, receivers: number, timed = false): Promise<CapacityRig> {
+  static async open(suite: number, media: Media, receivers: number, options: RigOptions = {}): Promise<CapacityRig> {
     const set = randomSet(suite);
-    const stage = await Stage.open({ media, set, sources: SHAPES[media].sources, receivers, timed });
+    const { sources } = SHAPES[media];
+    const stage = await Stage.open({ media, set, sources, receivers, timed: options.timed === true });
     try {
-      return new CapacityRig(suite, set, stage);
+      return new CapacityRig(suite, set, stage, options);
     } catch (error) {
       stage.close();
       throw error;
@@ -67,7 +81,7 @@ export class CapacityRig {
   async step(side: 'relay' | 'bare', rate: number, ms: number): Promise<Step> {
     const { burst, sources } = SHAPES[this.media];
     const wanted = Math.max(1, Math.round((rate * ms) / 1_000 / burst)) * burst;
-    const offered = Math.min(wanted, LOAD_PACKETS * sources);
+    const offered = Math.min(wanted, this.#loadPackets * sources);
     const paced = await (side === 'relay' ? this.#throughRelay(offered, rate) : this.#throughReplicator(offered, rate));
     return {
       rate,
@@ -95,12 +109,12 @@ export class CapacityRig {
 
   async #throughRelay(count: number, rate: number): Promise<Paced> {
     await this.#stage.renewSources();
-    return this.#stage.pace(this.#load, count, rate);
+    return this.#stage.pace(this.#load, count, { packetsPerSecond: rate, silenceMs: this.#silenceMs });
   }
 
   #throughReplicator(count: number, rate: number): Promise<Paced> {
     const { port } = benchAddon().replicatorState(this.#replicator);
     const ports = Array.from({ length: SHAPES[this.media].sources }, () => port);
-    return this.#stage.pace(this.#bareLoad, count, rate, ports);
+    return this.#stage.pace(this.#bareLoad, count, { packetsPerSecond: rate, silenceMs: this.#silenceMs }, ports);
   }
 }

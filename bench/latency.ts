@@ -152,7 +152,7 @@ export async function latency(options: LatencyOptions): Promise<LatencyRun[]> {
         options.signal.throwIfAborted();
         const title = `latency: suite ${suite}, ${media}, ${LATENCY_RECEIVERS} receivers`;
         options.progress(`${title}: looking for the thread's capacity`);
-        const rig = await CapacityRig.open(suite, media, LATENCY_RECEIVERS, true);
+        const rig = await CapacityRig.open(suite, media, LATENCY_RECEIVERS, { timed: true });
         try {
           const { kppsEgress } = await measureCapacity(
             rig,

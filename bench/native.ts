@@ -128,8 +128,8 @@ export interface BenchAddon {
    * run on a thread of the pool, one at a time for a ground.
    */
   send(ground: NativeGround, course: Course, timeoutMs: number): Promise<Sent>;
-  /** At a rate, whatever arrives. */
-  pace(ground: NativeGround, course: Course, packetsPerSecond: number): Promise<Paced>;
+  /** At a rate, whatever arrives; over when all has arrived or nothing came for `silenceMs`. */
+  pace(ground: NativeGround, course: Course, packetsPerSecond: number, silenceMs: number): Promise<Paced>;
   /**
    * As fast as it goes with `window` packets of each lane under way; every lane has its own share of the sinks. Ends early
    * when a lane has sent `count`.

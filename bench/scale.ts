@@ -1,8 +1,9 @@
 /** `scale`: cost of a copy and memory against the number of conferences and members; one relay thread and two. */
 
+import type { GroupParameterSet } from '../src/relay/contract.js';
 import { exposeCollector } from './disturbance.js';
 import { type Count, lossOf } from './fanout-rig.js';
-import { benchAddon } from './native.js';
+import { benchAddon, type NativeLoad } from './native.js';
 import { randomSet } from './room.js';
 import { Stage } from './stage.js';
 import { rounded, type Summary, summarise } from './statistics.js';
@@ -27,6 +28,8 @@ const THREADS = [1, 2] as const;
 const THREAD_CONFERENCES = 4;
 const THREAD_RECEIVERS = 50;
 const THREAD_LOAD_PACKETS = 15_000;
+/** More than a lane can be rid of: 40,000 packets a second make 2 million copies. */
+const LANE_PACKETS_PER_MS = 40;
 const WINDOW_BURSTS = 3;
 
 export interface CostRun {
@@ -38,10 +41,9 @@ export interface CostRun {
   readonly channels: number;
   readonly usPerEgress: number;
   readonly usPerEgressRange: readonly [number, number];
-  /** malloc and, to compare, resident set: what opening everything and the first packets took, by channel; by conference. */
-  readonly bytesPerChannel: number;
-  readonly residentBytesPerChannel: number;
-  readonly bytesPerConference: number;
+  /** What opening everything and a first packet of each conference took: from malloc, and of the resident set. */
+  readonly heapBytes: number;
+  readonly residentBytes: number;
   readonly lostRounds: number;
 }
 
@@ -58,7 +60,15 @@ export interface ThreadsRun {
   readonly cpuUsPerEgress: number;
 }
 
-export type ScaleRun = CostRun | ThreadsRun;
+/** What one more channel takes in a big conference, and one more conference of three with its channels. */
+export interface MemoryRun {
+  readonly kind: 'memory';
+  readonly suite: number;
+  readonly bytesPerChannel: number;
+  readonly bytesPerConference: number;
+}
+
+export type ScaleRun = CostRun | MemoryRun | ThreadsRun;
 
 export interface ScaleOptions {
   readonly rounds: number;
@@ -152,9 +162,8 @@ async function cost(
       channels,
       usPerEgress: rounded(us.median),
       usPerEgressRange: range(us),
-      bytesPerChannel: Math.round((full.heap - before.heap) / channels),
-      residentBytesPerChannel: Math.round((full.resident - before.resident) / channels),
-      bytesPerConference: Math.round((full.heap - before.heap) / conferences),
+      heapBytes: full.heap - before.heap,
+      residentBytes: full.resident - before.resident,
       lostRounds,
     };
   } finally {
@@ -164,16 +173,47 @@ async function cost(
   }
 }
 
+/** The fixed tables of a relay fall out: the bytes that the largest case took more than the next smaller one. */
+function slope(cases: readonly CostRun[], of: (run: CostRun) => number): number {
+  const [largest, next] = [...cases].sort((a, b) => of(b) - of(a));
+  if (largest === undefined || next === undefined || of(largest) === of(next)) return 0;
+  return Math.round((largest.heapBytes - next.heapBytes) / (of(largest) - of(next)));
+}
+
+/** 0 where there are not two cases to compare. */
+export function memoryRun(suite: number, runs: readonly CostRun[]): MemoryRun {
+  const alone = runs.filter((run) => run.conferences === 1);
+  const many = runs.filter((run) => run.members === Math.min(...runs.map((r) => r.members)));
+  return {
+    kind: 'memory',
+    suite,
+    bytesPerChannel: slope(alone, (run) => run.channels),
+    bytesPerConference: slope(many, (run) => run.conferences),
+  };
+}
+
 interface Speed {
   readonly perSecond: number;
   readonly cpuUsPerEgress: number;
 }
 
-async function threadRound(threads: number, suite: number, options: ScaleOptions): Promise<Speed> {
+interface ThreadLoad {
+  readonly set: GroupParameterSet;
+  /** Every round has a relay of its own, which has not seen it yet. */
+  readonly load: NativeLoad;
+  readonly packets: number;
+}
+
+function threadLoad(suite: number, ms: number): ThreadLoad {
   const set = randomSet(suite);
   const traffic = new Traffic(MEDIA, set, 1);
-  const load = benchAddon().createLoad(traffic.streams(THREAD_LOAD_PACKETS), traffic.bytes);
+  const packets = Math.min(THREAD_LOAD_PACKETS, ms * LANE_PACKETS_PER_MS);
+  const load = benchAddon().createLoad(traffic.streams(packets), traffic.bytes);
   traffic.wipe();
+  return { set, load, packets };
+}
+
+async function threadRound(threads: number, { set, load, packets }: ThreadLoad, options: ScaleOptions): Promise<Speed> {
   const rooms = { rooms: THREAD_CONFERENCES, sources: 1, receivers: THREAD_RECEIVERS, ownSinks: true };
   const stage = await Stage.open({ media: MEDIA, set, threads, ...rooms });
   const onAbort = (): void => stage.abort();
@@ -182,7 +222,7 @@ async function threadRound(threads: number, suite: number, options: ScaleOptions
     options.signal.throwIfAborted();
     const cpu = stage.cpuNs();
     const window = SHAPES.video.burst * WINDOW_BURSTS;
-    const done = await stage.saturate(load, THREAD_LOAD_PACKETS, window, options.ms);
+    const done = await stage.saturate(load, packets, window, options.ms);
     options.signal.throwIfAborted();
     if (done.arrivedAfter !== done.sent * THREAD_RECEIVERS) {
       throw new Error(`${done.arrivedAfter} of ${done.sent * THREAD_RECEIVERS} copies arrived`);
@@ -195,7 +235,6 @@ async function threadRound(threads: number, suite: number, options: ScaleOptions
   } finally {
     options.signal.removeEventListener('abort', onAbort);
     stage.close();
-    benchAddon().closeLoad(load);
   }
 }
 
@@ -222,16 +261,23 @@ export async function scale(options: ScaleOptions): Promise<ScaleRun[]> {
   const runs: ScaleRun[] = [];
   const collect = exposeCollector();
   for (const suite of options.suites) {
+    const costs: CostRun[] = [];
     for (const [conferences, members] of options.shapes ?? SCALE_SHAPES) {
       options.progress(`scale: suite ${suite}, conferences of ${members}: ${conferences}`);
-      runs.push(await cost(suite, conferences, members, options, collect));
+      costs.push(await cost(suite, conferences, members, options, collect));
     }
+    runs.push(...costs, memoryRun(suite, costs));
     const speeds: Record<number, Speed[]> = { 1: [], 2: [] };
     options.progress(`scale: suite ${suite}, one relay thread and two: ${options.rounds} alternating rounds`);
-    for (let round = 0; round < options.rounds; round++) {
-      for (const threads of round % 2 === 0 ? THREADS : [...THREADS].reverse()) {
-        speeds[threads]!.push(await threadRound(threads, suite, options));
+    const load = threadLoad(suite, options.ms);
+    try {
+      for (let round = 0; round < options.rounds; round++) {
+        for (const threads of round % 2 === 0 ? THREADS : [...THREADS].reverse()) {
+          speeds[threads]!.push(await threadRound(threads, load, options));
+        }
       }
+    } finally {
+      benchAddon().closeLoad(load.load);
     }
     runs.push(...threadsRuns(suite, speeds));
   }
@@ -242,10 +288,11 @@ export const SCALE_COUNTED = `Audio, ${SHAPES.audio.bytes} bytes, one source a c
   µs         CPU microseconds of the one relay thread a copy, less its idle time: median and range of rounds. The conferences
              take turns, packet by packet, and each burst makes about ${BURST_COPIES} copies. With 3 members two copies pay for a
              packet's way in and its tag, with 1,000 members 999 do.
-  heap       bytes from malloc that opening everything and a first packet of each conference took, of which the main
-             thread's own tables are a part, divided by channels. The sockets' memory is the kernel's.
-  resident   the same by the growth of the resident set; memory that was free before is not seen, and the relay's fixed
-             tables are in the first line.
+  heap       kilobytes from malloc that opening everything and a first packet of each conference took, the relay's fixed
+             tables and the main thread's own among them (the first line's also what a process takes once).
+  resident   the same by the growth of the resident set; memory that was free before is not seen.
+  a channel, a conference   what the largest case took more than the next smaller one, per channel of one conference, per
+             conference of three. The sockets' memory is the kernel's and not in it.
   threads    ${THREAD_CONFERENCES} conferences of ${THREAD_RECEIVERS} receivers, each with its sinks, as fast as it goes with ${SHAPES.video.burst * WINDOW_BURSTS} packets a conference under
              way: thousands of copies a second, median and range of alternating rounds; speed-up over one thread. The
              sources and the main thread need a core too: with two cores in all, two threads cannot have them to themselves.`;
@@ -256,18 +303,7 @@ export function scaleTable(runs: readonly ScaleRun[]): string {
   const costs = runs.filter((r) => r.kind === 'cost');
   const threads = runs.filter((r) => r.kind === 'threads');
   const first = table(
-    [
-      'suite',
-      'conferences',
-      'members',
-      'channels',
-      'µs',
-      '',
-      'heap/channel',
-      'resident/channel',
-      'heap/conference',
-      'lost',
-    ],
+    ['suite', 'conferences', 'members', 'channels', 'µs', '', 'heap kB', 'resident kB', 'lost'],
     costs.map((r) => [
       String(r.suite),
       String(r.conferences),
@@ -275,11 +311,15 @@ export function scaleTable(runs: readonly ScaleRun[]): string {
       String(r.channels),
       r.usPerEgress.toFixed(3),
       pair(r.usPerEgressRange, 2),
-      String(r.bytesPerChannel),
-      String(r.residentBytesPerChannel),
-      String(r.bytesPerConference),
+      (r.heapBytes / 1_000).toFixed(0),
+      (r.residentBytes / 1_000).toFixed(0),
       String(r.lostRounds),
     ]),
+    '',
+  );
+  const memories = table(
+    ['suite', 'bytes a channel', 'bytes a conference'],
+    runs.filter((r) => r.kind === 'memory').map((r) => [r.suite, r.bytesPerChannel, r.bytesPerConference].map(String)),
     '',
   );
   const second = table(
@@ -294,5 +334,5 @@ export function scaleTable(runs: readonly ScaleRun[]): string {
     ]),
     SCALE_COUNTED,
   );
-  return `${first.trimEnd()}\n\n${second}`;
+  return `${first.trimEnd()}\n\n${memories.trimEnd()}\n\n${second}`;
 }

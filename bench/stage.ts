@@ -102,9 +102,15 @@ export class Stage {
     return benchAddon().send(this.ground, { load, ports, count, burst, run }, BURST_TIMEOUT_MS);
   }
 
-  pace(load: NativeLoad, count: number, packetsPerSecond: number, ports = this.lanes): Promise<Paced> {
+  pace(
+    load: NativeLoad,
+    count: number,
+    rate: { readonly packetsPerSecond: number; readonly silenceMs: number },
+    ports = this.lanes,
+  ): Promise<Paced> {
     const { burst } = SHAPES[this.options.media];
-    return benchAddon().pace(this.ground, { load, ports, count, burst, run: burst }, packetsPerSecond);
+    const course = { load, ports, count, burst, run: burst };
+    return benchAddon().pace(this.ground, course, rate.packetsPerSecond, rate.silenceMs);
   }
 
   saturate(load: NativeLoad, perLane: number, window: number, ms: number): Promise<Saturated> {

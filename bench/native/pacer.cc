@@ -14,9 +14,7 @@ constexpr uint64_t NS = 1'000'000'000;
 // Sleeping wakes a little late: the rest is waited for awake.
 constexpr uint64_t AWAKE_NS = 60'000;
 constexpr timespec POLL_PAUSE = {0, 20'000};
-// Nothing more comes when nothing came for so long: after a step that may well have lost something, and after one that
-// should not have.
-constexpr uint64_t SILENCE_NS = 60'000'000;
+// Where nothing should be lost, nothing more comes when nothing came for so long.
 constexpr uint64_t LONG_SILENCE_NS = 1'000'000'000;
 constexpr size_t SEQUENCES = 65'536;
 
@@ -60,7 +58,8 @@ class Departures {
 
 }  // namespace
 
-Paced pace(Ground& ground, const Course& course, double packetsPerSecond) {
+Paced pace(Ground& ground, const Course& course, double packetsPerSecond, uint32_t silenceMs) {
+  const uint64_t silenceNs = uint64_t{silenceMs} * 1'000'000;
   Paced out;
   if (!ground.aim(course)) return out;
   prctl(PR_SET_TIMERSLACK, 1);  // of this thread of the pool: its sleeps end when they should
@@ -94,7 +93,7 @@ Paced pace(Ground& ground, const Course& course, double packetsPerSecond) {
   out.sendingNs = monotonicNs() - begin;
   uint32_t last = ground.lastArrivals() - lastBefore;
   uint64_t changed = monotonicNs();
-  while (last < out.sent && monotonicNs() - changed < SILENCE_NS && !ground.aborted()) {
+  while (last < out.sent && monotonicNs() - changed < silenceNs && !ground.aborted()) {
     nanosleep(&POLL_PAUSE, nullptr);
     read();
     const uint32_t seen = ground.lastArrivals() - lastBefore;

@@ -16,7 +16,8 @@ struct Paced {
 };
 
 // `packetsPerSecond` evenly spaced, a burst together. A burst that is late goes at once, the ones after it keep their turns.
-Paced pace(Ground& ground, const Course& course, double packetsPerSecond);
+// When nothing has come for `silenceMs` after the last was sent, nothing more will.
+Paced pace(Ground& ground, const Course& course, double packetsPerSecond, uint32_t silenceMs);
 
 struct Saturated {
   uint64_t sent = 0;

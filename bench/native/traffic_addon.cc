@@ -93,7 +93,7 @@ void sendOnThread(napi_env, void* data) {
       s.sent = s.ground->send(s.course, static_cast<uint32_t>(s.first));
       break;
     case Sending::Kind::paced_by_clock:
-      s.paced = pace(*s.ground, s.course, s.first);
+      s.paced = pace(*s.ground, s.course, s.first, static_cast<uint32_t>(s.second));
       break;
     case Sending::Kind::saturating:
       s.saturated = saturate(*s.ground, s.course, static_cast<uint32_t>(s.first), static_cast<uint32_t>(s.second));
@@ -187,7 +187,7 @@ napi_value send(napi_env env, napi_callback_info info) {
 }
 
 napi_value paceCourse(napi_env env, napi_callback_info info) {
-  return sendBy(env, info, Sending::Kind::paced_by_clock, 1, 1, MAX_RATE);
+  return sendBy(env, info, Sending::Kind::paced_by_clock, 2, 1, MAX_RATE);
 }
 
 napi_value saturateCourse(napi_env env, napi_callback_info info) {
