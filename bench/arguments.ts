@@ -1,24 +1,33 @@
 /** The command line of the benches. */
 import { parseArgs } from 'node:util';
 import type { Media } from '../src/base/ids.js';
+import { CAPACITY_COUNTED, CAPACITY_DEFAULTS, CAPACITY_RECEIVERS } from './capacity.js';
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
+import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
+import { SCALE_COUNTED, SCALE_DEFAULTS } from './scale.js';
+import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout'] as const;
+export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 1_000;
 const MAX_PACKETS = 10_000_000;
 const MAX_RECEIVERS = 4_000;
+const MAX_SUITE = 255;
+const MIN_MS = 20;
+const MAX_MS = 60_000;
 
 export interface BenchOptions {
   readonly bench: BenchName;
   readonly json: boolean;
   readonly rounds: number;
   readonly packets: number;
+  readonly ms: number;
   readonly receivers: readonly number[];
   readonly media: readonly Media[];
+  readonly suites: readonly number[];
 }
 
 export type Parsed =
@@ -26,25 +35,45 @@ export type Parsed =
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'refused'; readonly message: string };
 
-export const HELP = `usage: npm run bench -- BENCH [--json] [--rounds N] [--packets N] [--receivers N,N,...] [--media audio|video]
+/** What each bench takes besides --json, --rounds, --suites and --help, and what holds without them. */
+const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' | 'suites'>>> = {
+  retag: { ...RETAG_DEFAULTS, ms: 0, receivers: [], media: [] },
+  fanout: { ...FANOUT_DEFAULTS, ms: 0, receivers: FANOUT_RECEIVERS, media: FANOUT_MEDIA },
+  latency: { ...LATENCY_DEFAULTS, packets: 0, receivers: [], media: LATENCY_MEDIA },
+  capacity: { ...CAPACITY_DEFAULTS, packets: 0, receivers: CAPACITY_RECEIVERS, media: FANOUT_MEDIA },
+  scale: { ...SCALE_DEFAULTS, receivers: [], media: [] },
+};
+
+function takes(bench: BenchName, name: 'packets' | 'ms' | 'receivers' | 'media'): boolean {
+  const value = DEFAULTS[bench][name];
+  return typeof value === 'number' ? value > 0 : value.length > 0;
+}
+
+export const HELP = `usage: npm run bench -- BENCH [--json] [--rounds N] [--suites N,N] [--packets N] [--ms N] [--receivers N,N] [--media M]
 
 Measures on this machine, on 127.0.0.1 only; table on standard output, progress on standard error. Compare figures of one
 run only: they are taken side by side.
 
-  --json         one JSON object {"bench","machine","runs":[...]} on the last line instead of the table
-  --rounds N     alternating rounds, at least ${MIN_ROUNDS} (retag ${RETAG_DEFAULTS.rounds}, fanout ${FANOUT_DEFAULTS.rounds})
-  --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout: copies in a round (${FANOUT_DEFAULTS.packets}); both
-                 rounded up to whole passes or bursts
-  --receivers L  fanout: numbers of receivers (${FANOUT_RECEIVERS.join(',')})
-  --media M      fanout: audio or video only (both)
+  --json         one JSON object {"bench","machine","runs":[...],"unavailable":[...]} on the last line instead of the table
+  --rounds N     alternating rounds, at least ${MIN_ROUNDS} (${BENCHES.map((b) => `${b} ${DEFAULTS[b].rounds}`).join(', ')})
+  --suites L     SRTP suites (${SUITES.join(',')}); one that this relay does not have is named and left out
+  --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout, scale: copies in a round (${FANOUT_DEFAULTS.packets},
+                 ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts
+  --ms N         capacity, latency, scale: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms})
+  --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')})
+  --media M      fanout, capacity, latency: audio or video only (both)
   --help         this text
 
 retag (at ${RETAG_SIZES.join(' and ')} bytes): ${RETAG_COUNTED}
 
 fanout: ${FANOUT_COUNTED}
-`;
 
-const FANOUT_ONLY = ['receivers', 'media'] as const;
+latency: ${LATENCY_COUNTED}
+
+capacity: ${CAPACITY_COUNTED}
+
+scale: ${SCALE_COUNTED}
+`;
 
 class Refused extends Error {}
 
@@ -54,6 +83,10 @@ function wholeNumber(text: string, name: string, min: number, max: number): numb
     throw new Refused(`${name} ${text}: a whole number from ${min} to ${max} is wanted`);
   }
   return value;
+}
+
+function wholeNumbers(text: string, name: string, min: number, max: number): number[] {
+  return text.split(',').map((one) => wholeNumber(one, name, min, max));
 }
 
 function isBench(name: string): name is BenchName {
@@ -73,7 +106,9 @@ function read(args: readonly string[]): Parsed {
       help: { type: 'boolean' },
       json: { type: 'boolean' },
       rounds: { type: 'string' },
+      suites: { type: 'string' },
       packets: { type: 'string' },
+      ms: { type: 'string' },
       receivers: { type: 'string' },
       media: { type: 'string' },
     },
@@ -83,20 +118,25 @@ function read(args: readonly string[]): Parsed {
   if (bench === undefined) throw new Refused(`which bench? ${BENCHES.join(', ')}`);
   if (!isBench(bench)) throw new Refused(`no bench ${bench}; there are: ${BENCHES.join(', ')}`);
   if (rest.length > 0) throw new Refused(`one bench at a time: ${rest.join(' ')} is too much`);
-  const misplaced = FANOUT_ONLY.find((name) => bench !== 'fanout' && values[name] !== undefined);
-  if (misplaced !== undefined) throw new Refused(`--${misplaced} is for fanout`);
-  const defaults = bench === 'retag' ? RETAG_DEFAULTS : FANOUT_DEFAULTS;
+  for (const name of ['packets', 'ms', 'receivers', 'media'] as const) {
+    if (values[name] !== undefined && !takes(bench, name)) {
+      throw new Refused(`--${name} is for ${BENCHES.filter((b) => takes(b, name)).join(', ')}`);
+    }
+  }
+  const defaults = DEFAULTS[bench];
   const number = (text: string | undefined, name: string, min: number, max: number, otherwise: number): number =>
     text === undefined ? otherwise : wholeNumber(text, name, min, max);
+  const list = (text: string | undefined, name: string, max: number, otherwise: readonly number[]) =>
+    text === undefined ? otherwise : wholeNumbers(text, name, 1, max);
   const options: BenchOptions = {
     bench,
     json: values.json === true,
     rounds: number(values.rounds, '--rounds', MIN_ROUNDS, MAX_ROUNDS, defaults.rounds),
     packets: number(values.packets, '--packets', 1, MAX_PACKETS, defaults.packets),
-    receivers:
-      values.receivers?.split(',').map((text) => wholeNumber(text, '--receivers', 1, MAX_RECEIVERS)) ??
-      FANOUT_RECEIVERS,
-    media: values.media === undefined ? FANOUT_MEDIA : [readMedia(values.media)],
+    ms: number(values.ms, '--ms', MIN_MS, MAX_MS, defaults.ms),
+    receivers: list(values.receivers, '--receivers', MAX_RECEIVERS, defaults.receivers),
+    media: values.media === undefined ? defaults.media : [readMedia(values.media)],
+    suites: list(values.suites, '--suites', MAX_SUITE, SUITES),
   };
   return { kind: 'run', options };
 }

@@ -1,24 +1,21 @@
-/** A relay thread and a bare replicator side by side, fed by one source, in front of the same N sinks. */
+/** A relay thread, bare replicators and a copying relay side by side, fed by the same sources, in front of the same N sinks. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Media } from '../src/base/ids.js';
-import type { GroupParameterSet, Relay, RelayCounters } from '../src/relay/contract.js';
-import { openRelay } from '../src/relay/relay.js';
-import { buildControlCompound } from '../src/wire/rtcp-write.js';
-import { benchAddon, type NativeGround, type NativeReplicator, type Sent } from './native.js';
-import { FIRST_RECEIVER, furnish, randomSet, routeAtOnce } from './room.js';
-import { difference32 } from './statistics.js';
-import { SHAPES, Switcher, switchedBytes, TrafficSource } from './traffic.js';
+import type { GroupParameterSet } from '../src/relay/contract.js';
+import { benchAddon, MANNERS, type Manner, type NativeLoad, type NativeReplicator } from './native.js';
+import { randomSet } from './room.js';
+import { Stage } from './stage.js';
+import { SHAPES, Switcher, switchedBytes, Traffic } from './traffic.js';
 
-const ADDRESS = '127.0.0.1';
-const PORTS = { portMin: 10_000, portMax: 32_000 } as const;
-const SETTLE_MS = 5_000;
-const BURST_TIMEOUT_MS = 5_000;
-const WARM_UP_PACKETS = 30;
+const WARM_UP_BURSTS = 12;
 /** The last copy arrives before its sender has counted it. */
 const COUNTING_MS = 500;
-const CONTROL_SSRC = 0x100;
 
-/** What one round's sending came to. Everything but `cpuNs` must be what the number of packets says (see {@link lossOf}). */
+/** Who is measured: our relay, or one of the threads beside it. */
+export const CONTENDERS = ['relay', ...MANNERS] as const;
+export type Contender = (typeof CONTENDERS)[number];
+
+/** What one round's sending came to. Everything but the last three must be what the number of packets says (see {@link lossOf}). */
 export interface Count {
   readonly packets: number;
   readonly receivers: number;
@@ -35,6 +32,8 @@ export interface Count {
   /** Of its thread, from before the first packet to after the last copy. */
   readonly cpuNs: number;
   readonly elapsedMs: number;
+  /** System calls that sent something; 0: not known. */
+  readonly calls: number;
 }
 
 /** Why a round cannot be used; undefined: nothing was lost and nothing came on top. */
@@ -48,38 +47,39 @@ export function lossOf(c: Count): string | undefined {
   return undefined;
 }
 
-function dropSum(counters: RelayCounters): number {
-  return Object.values(counters.drops).reduce((sum, n) => sum + n, 0);
-}
-
 export class FanoutRig {
+  readonly suite: number;
   readonly media: Media;
   readonly receivers: number;
-  readonly #set: GroupParameterSet = randomSet();
-  readonly #relaySource: TrafficSource;
-  /** A stream of its own, so that it brings its key to the switcher. */
-  readonly #bareSource: TrafficSource;
-  readonly #switcher: Switcher;
-  readonly #ground: NativeGround;
-  #relay: Relay | undefined;
-  #replicator: NativeReplicator | undefined;
-  #relayPort = 0;
+  readonly #stage: Stage;
+  readonly #set: GroupParameterSet;
+  readonly #traffic: Traffic;
+  readonly #replicators = new Map<Manner, NativeReplicator>();
+  /** What replicators are sent; they do not mind a packet that they have had before. */
+  readonly #loads = new Map<string, NativeLoad>();
 
-  private constructor(media: Media, receivers: number) {
-    this.media = media;
-    this.receivers = receivers;
-    const { bytes } = SHAPES[media];
-    this.#relaySource = new TrafficSource(media, bytes, this.#set);
-    this.#bareSource = new TrafficSource(media, bytes, this.#set);
-    this.#switcher = new Switcher(media, bytes, this.#set);
-    this.#ground = benchAddon().createGround(receivers);
+  private constructor(suite: number, set: GroupParameterSet, stage: Stage) {
+    this.suite = suite;
+    this.media = stage.options.media;
+    this.receivers = stage.options.receivers;
+    this.#set = set;
+    this.#stage = stage;
+    this.#traffic = new Traffic(this.media, set);
+    MANNERS.forEach((manner, i) => {
+      this.#replicators.set(manner, benchAddon().startReplicator(stage.ground, i));
+    });
   }
 
   /** Ready to be measured. Throws when the system refuses a socket or the relay does not come up. */
-  static async open(media: Media, receivers: number): Promise<FanoutRig> {
-    const rig = new FanoutRig(media, receivers);
+  static async open(suite: number, media: Media, receivers: number): Promise<FanoutRig> {
+    const set = randomSet(suite);
+    const stage = await Stage.open({ media, set, sources: SHAPES[media].sources, receivers });
+    const rig = new FanoutRig(suite, set, stage);
     try {
-      await rig.#start();
+      for (const contender of CONTENDERS) {
+        const loss = lossOf(await rig.round(contender, WARM_UP_BURSTS * SHAPES[media].burst));
+        if (loss !== undefined) throw new Error(`warming up ${contender}: ${loss}`);
+      }
       return rig;
     } catch (error) {
       rig.close();
@@ -88,54 +88,79 @@ export class FanoutRig {
   }
 
   /** What the relay's thread takes in a second without a packet: its tick every 100 ms. */
-  async idleNsPerMs(ms: number): Promise<number> {
-    const relay = this.#demandRelay();
-    const began = performance.now();
-    const before = cpuOf(relay);
-    await pause(ms);
-    return (cpuOf(relay) - before) / (performance.now() - began);
+  idleNsPerMs(ms: number): Promise<number> {
+    return this.#stage.idleNsPerMs(ms);
   }
 
-  /** `packets` fresh packets through the relay. */
-  async relayRound(packets: number): Promise<Count> {
-    const relay = this.#demandRelay();
-    const { bytes } = SHAPES[this.media];
-    const load = this.#relaySource.packets(packets);
-    const before = relay.counters();
-    const cpuBefore = cpuOf(relay);
-    const began = performance.now();
-    const { sent, arrived } = await this.#send(this.#relayPort, load, bytes);
-    await counted(() => relay.counters().egress - before.egress >= sent * this.receivers);
-    const elapsedMs = performance.now() - began;
-    const cpuNs = cpuOf(relay) - cpuBefore;
-    const after = relay.counters();
-    const variants = after.variants - before.variants;
-    const verified = after.verified - before.verified;
-    if (variants !== verified)
-      throw new Error(`${variants} variants of ${verified} packets: not what is to be measured`);
-    return {
-      packets,
-      receivers: this.receivers,
-      sent,
-      ingress: after.ingress - before.ingress,
-      egress: after.egress - before.egress,
-      arrived,
-      drops: dropSum(after) - dropSum(before),
-      cpuNs,
-      elapsedMs,
-    };
+  /** `packets` packets through one of them: fresh ones through the relay, the same as it sends them on through the others. */
+  round(contender: Contender, packets: number): Promise<Count> {
+    return contender === 'relay' ? this.#relayRound(packets) : this.#replicatorRound(contender, packets);
   }
 
-  /** `packets` packets, as the relay sends them on, through the replicator. */
-  async bareRound(packets: number): Promise<Count> {
-    const { bytes } = SHAPES[this.media];
-    const load = this.#switcher.switch(this.#bareSource.packets(packets));
-    const before = this.#bare();
+  /** Ends a round that is under way. */
+  abort(): void {
+    this.#stage.abort();
+  }
+
+  /** Not while a round is under way. */
+  close(): void {
+    for (const replicator of this.#replicators.values()) benchAddon().closeReplicator(replicator);
+    for (const load of this.#loads.values()) benchAddon().closeLoad(load);
+    this.#stage.close();
+    this.#traffic.wipe();
+    this.#set.kek.wipe();
+    this.#set.masterSalt.wipe();
+  }
+
+  async #relayRound(packets: number): Promise<Count> {
+    const stage = this.#stage;
+    const load = benchAddon().createLoad(this.#traffic.streams(this.#perSource(packets)), this.#traffic.bytes);
+    const before = stage.counters();
+    const dropsBefore = stage.drops();
+    const cpuBefore = stage.cpuNs();
     const began = performance.now();
-    const { sent, arrived } = await this.#send(before.port, load, switchedBytes(bytes));
-    await counted(() => this.#bare().sent - before.sent >= sent * this.receivers);
+    try {
+      const { burst } = SHAPES[this.media];
+      const { sent, arrived } = await stage.send(load, packets, burst, burst);
+      await stage.settled(before.egress + sent * this.receivers);
+      const elapsedMs = performance.now() - began;
+      const cpuNs = stage.cpuNs() - cpuBefore;
+      const after = stage.counters();
+      const variants = after.variants - before.variants;
+      const verified = after.verified - before.verified;
+      if (variants !== verified)
+        throw new Error(`${variants} variants of ${verified} packets: not what is to be measured`);
+      return {
+        packets,
+        receivers: this.receivers,
+        sent,
+        ingress: after.ingress - before.ingress,
+        egress: after.egress - before.egress,
+        arrived,
+        drops: stage.drops() - dropsBefore,
+        cpuNs,
+        elapsedMs,
+        calls: 0,
+      };
+    } finally {
+      benchAddon().closeLoad(load);
+    }
+  }
+
+  async #replicatorRound(manner: Manner, packets: number): Promise<Count> {
+    const replicator = this.#replicators.get(manner)!;
+    const load = this.#loadFor(manner, packets);
+    const state = () => benchAddon().replicatorState(replicator);
+    const before = state();
+    const began = performance.now();
+    const { burst, sources } = SHAPES[this.media];
+    const ports = Array.from({ length: sources }, () => before.port);
+    const { sent, arrived } = await this.#stage.send(load, packets, burst, burst, ports);
+    await counted(
+      () => state().sent - before.sent >= sent * this.receivers && state().received - before.received >= sent,
+    );
     const elapsedMs = performance.now() - began;
-    const after = this.#bare();
+    const after = state();
     return {
       packets,
       receivers: this.receivers,
@@ -146,73 +171,41 @@ export class FanoutRig {
       drops: 0,
       cpuNs: after.cpuNs - before.cpuNs,
       elapsedMs,
+      calls: after.calls - before.calls,
     };
   }
 
-  /** Ends a round that is under way. */
-  abort(): void {
-    benchAddon().abort(this.#ground);
+  #perSource(packets: number): number {
+    const { burst, sources } = SHAPES[this.media];
+    return Math.ceil(packets / (burst * sources)) * burst;
   }
 
-  /** Not while a round is under way. */
-  close(): void {
-    this.#relay?.close();
-    if (this.#replicator !== undefined) benchAddon().closeReplicator(this.#replicator);
-    benchAddon().closeGround(this.#ground);
-    this.#switcher.close();
-    this.#relaySource.wipe();
-    this.#bareSource.wipe();
-    this.#set.kek.wipe();
-    this.#set.masterSalt.wipe();
+  #loadFor(manner: Manner, packets: number): NativeLoad {
+    const name = `${manner === 'copies' ? manner : 'switched'} ${packets}`;
+    const known = this.#loads.get(name);
+    if (known !== undefined) return known;
+    const bytes = switchedBytes(this.#traffic.bytes);
+    const switched = switchedStreams(this.media, this.#set, this.#perSource(packets));
+    const streams =
+      manner === 'copies'
+        ? switched.map((s) => benchAddon().protectForCopies(this.#replicators.get('copies')!, s, bytes))
+        : switched;
+    const load = benchAddon().createLoad(streams, bytes);
+    this.#loads.set(name, load);
+    return load;
   }
+}
 
-  async #start(): Promise<void> {
-    const ports = benchAddon().groundPorts(this.#ground);
-    this.#replicator = benchAddon().startReplicator(this.#ground);
-    const relay = openRelay(
-      { threads: 1, bindAddress: ADDRESS, ...PORTS, ingressPacketsPerSecond: { audio: 0, video: 0 } },
-      () => undefined,
-    );
-    this.#relay = relay;
-    const at = (port: number) => ({ address: ADDRESS, port });
-    const peers = { source: at(ports.source), receivers: ports.sinks.map(at) };
-    const opened = furnish(relay, this.media, this.#set, peers);
-    for (const result of opened) {
-      if (!result.ok) throw new Error(`the relay opened no channel: ${result.reason}`);
-    }
-    this.#relayPort = opened[0]?.ok ? opened[0].value.port : 0;
-    routeAtOnce(relay, this.media, this.receivers);
-    await this.#commandsTaken(relay);
-    for (const warmUp of [await this.relayRound(WARM_UP_PACKETS), await this.bareRound(WARM_UP_PACKETS)]) {
-      const loss = lossOf(warmUp);
-      if (loss !== undefined) throw new Error(`warming up: ${loss}`);
-    }
-  }
-
-  /** Commands are carried out in order: once the last sink has got a control packet, all before it are in force. */
-  async #commandsTaken(relay: Relay): Promise<void> {
-    const before = benchAddon().arrivals(this.#ground);
-    const last = FIRST_RECEIVER + this.receivers - 1;
-    relay.sendControl(last, buildControlCompound({ ssrc: CONTROL_SSRC, cname: 'bench' }, []));
-    const deadline = performance.now() + SETTLE_MS;
-    while (difference32(benchAddon().arrivals(this.#ground), before) === 0) {
-      if (performance.now() > deadline) throw new Error('the relay has not taken its commands');
-      await pause(5);
-    }
-  }
-
-  #send(port: number, packets: Uint8Array, bytes: number): Promise<Sent> {
-    return benchAddon().send(this.#ground, port, packets, bytes, SHAPES[this.media].burst, BURST_TIMEOUT_MS);
-  }
-
-  #bare(): ReturnType<ReturnType<typeof benchAddon>['replicatorState']> {
-    if (this.#replicator === undefined) throw new Error('no replicator');
-    return benchAddon().replicatorState(this.#replicator);
-  }
-
-  #demandRelay(): Relay {
-    if (this.#relay === undefined) throw new Error('no relay');
-    return this.#relay;
+/** `count` packets of each source as the relay sends them on. */
+export function switchedStreams(media: Media, set: GroupParameterSet, count: number): Uint8Array[] {
+  const { sources, bytes } = SHAPES[media];
+  const traffic = new Traffic(media, set);
+  const switcher = new Switcher(media, bytes, set, sources);
+  try {
+    return traffic.streams(count).map((stream, i) => switcher.switch(stream, i));
+  } finally {
+    switcher.close();
+    traffic.wipe();
   }
 }
 
@@ -220,8 +213,4 @@ export class FanoutRig {
 async function counted(complete: () => boolean): Promise<void> {
   const deadline = performance.now() + COUNTING_MS;
   while (!complete() && performance.now() < deadline) await pause(1);
-}
-
-function cpuOf(relay: Relay): number {
-  return Number(relay.threadCpuNs()[0] ?? 0n);
 }

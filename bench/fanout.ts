@@ -1,30 +1,44 @@
-/** `fanout`: what one copy for one receiver costs the relay's thread, beside a thread that does nothing but receive and send. */
+/** `fanout`: what one copy for one receiver costs the relay's thread, beside threads that only receive and send, or encrypt. */
 import type { Media } from '../src/base/ids.js';
-import { type Count, FanoutRig, lossOf } from './fanout-rig.js';
+import { CONTENDERS, type Contender, type Count, FanoutRig, lossOf } from './fanout-rig.js';
+import type { Manner } from './native.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';
 import { SHAPES } from './traffic.js';
 
-export const FANOUT_RECEIVERS: readonly number[] = [10, 50, 200];
+export const FANOUT_RECEIVERS: readonly number[] = [10, 50, 200, 1_000];
 export const FANOUT_MEDIA: readonly Media[] = ['video', 'audio'];
-export const FANOUT_DEFAULTS = { rounds: 9, packets: 100_000 } as const;
+export const FANOUT_DEFAULTS = { rounds: 5, packets: 40_000 } as const;
 const IDLE_MS = 300;
+
+/** The replicator that the relay is measured by. */
+export const BARE: Readonly<Record<Media, Manner>> = { video: 'segment', audio: 'send' };
 
 export interface FanoutRun {
   readonly suite: number;
   readonly media: Media;
   readonly receivers: number;
   readonly usPerEgress: number;
+  /** Of the manner of {@link BARE}. */
   readonly bareUsPerEgress: number;
+  readonly copiesUsPerEgress: number;
   /** bareUsPerEgress / usPerEgress. */
   readonly relayEfficiency: number;
+  /** copiesUsPerEgress / usPerEgress. */
+  readonly versusCopies: number;
+  readonly sendUsPerEgress: number;
+  readonly sendmmsgUsPerEgress: number;
+  readonly segmentUsPerEgress: number;
+  /** Copies a system call of the replicator with UDP_SEGMENT: how many packets a drain found waiting. */
+  readonly segmentCopiesPerCall: number;
   readonly usPerEgressRange: readonly [number, number];
   readonly bareUsPerEgressRange: readonly [number, number];
+  readonly copiesUsPerEgressRange: readonly [number, number];
   /** Of the relay's thread, taken off its cost. */
   readonly idleUsPerSecond: number;
   readonly rounds: number;
   readonly egressPerRound: number;
-  /** Rounds that lost a packet, of either kind; they were repeated. */
+  /** Rounds that lost a packet, of any contender; they were repeated. */
   readonly lostRounds: number;
 }
 
@@ -32,6 +46,7 @@ export interface FanoutOptions {
   readonly rounds: number;
   /** Egress packets of a round, at least. */
   readonly packets: number;
+  readonly suites: readonly number[];
   readonly media: readonly Media[];
   readonly receivers: readonly number[];
   readonly signal: AbortSignal;
@@ -39,12 +54,11 @@ export interface FanoutOptions {
 }
 
 /** What {@link FanoutRig} does for the bench; a test gives another one. */
-export type Rig = Pick<
-  FanoutRig,
-  'media' | 'receivers' | 'idleNsPerMs' | 'relayRound' | 'bareRound' | 'abort' | 'close'
->;
+export type Rig = Pick<FanoutRig, 'suite' | 'media' | 'receivers' | 'idleNsPerMs' | 'round' | 'abort' | 'close'>;
 
-/** Packets of the source that make at least `egress` copies, in whole bursts. */
+export type Rounds = Readonly<Record<Contender, readonly Count[]>>;
+
+/** Packets of the sources that make at least `egress` copies, in whole bursts. */
 export function packetsFor(egress: number, receivers: number, burst: number): number {
   return Math.ceil(egress / (receivers * burst)) * burst;
 }
@@ -55,23 +69,33 @@ export function usPerEgress(count: Count, idleNsPerMs: number): number {
 }
 
 export function fanoutRun(
-  of: { readonly media: Media; readonly receivers: number },
-  rounds: { readonly relay: readonly Count[]; readonly bare: readonly Count[] },
+  of: { readonly suite: number; readonly media: Media; readonly receivers: number },
+  rounds: Rounds,
   idleNsPerMs: number,
   lostRounds: number,
 ): FanoutRun {
-  const relay = summarise(rounds.relay.map((c) => usPerEgress(c, idleNsPerMs)));
-  const bare = summarise(rounds.bare.map((c) => usPerEgress(c, 0)));
+  const cost = (contender: Contender, idle = 0): Summary =>
+    summarise(rounds[contender].map((c) => usPerEgress(c, idle)));
+  const relay = cost('relay', idleNsPerMs);
+  const bare = cost(BARE[of.media]);
+  const copies = cost('copies');
   const range = (s: Summary): [number, number] => [rounded(s.min), rounded(s.max)];
   return {
-    suite: 1,
+    suite: of.suite,
     media: of.media,
     receivers: of.receivers,
     usPerEgress: rounded(relay.median),
     bareUsPerEgress: rounded(bare.median),
+    copiesUsPerEgress: rounded(copies.median),
     relayEfficiency: rounded(bare.median / relay.median),
+    versusCopies: rounded(copies.median / relay.median),
+    sendUsPerEgress: rounded(cost('send').median),
+    sendmmsgUsPerEgress: rounded(cost('sendmmsg').median),
+    segmentUsPerEgress: rounded(cost('segment').median),
+    segmentCopiesPerCall: rounded(summarise(rounds.segment.map((c) => c.egress / c.calls)).median),
     usPerEgressRange: range(relay),
     bareUsPerEgressRange: range(bare),
+    copiesUsPerEgressRange: range(copies),
     idleUsPerSecond: rounded(idleNsPerMs),
     rounds: rounds.relay.length,
     egressPerRound: rounds.relay[0]?.egress ?? 0,
@@ -79,37 +103,37 @@ export function fanoutRun(
   };
 }
 
-/** Alternating rounds, the first turn alternating too. Throws when more rounds are lost than are wanted. */
+/** Alternating rounds: all contenders in each, and who comes first moves on. Throws when more are lost than are wanted. */
 export async function measure(
   rig: Rig,
   options: Pick<FanoutOptions, 'rounds' | 'packets' | 'signal' | 'progress'>,
 ): Promise<FanoutRun> {
   const packets = packetsFor(options.packets, rig.receivers, SHAPES[rig.media].burst);
-  const title = `fanout: ${rig.media}, ${rig.receivers} receivers`;
-  const done: { readonly relay: Count[]; readonly bare: Count[] } = { relay: [], bare: [] };
+  const title = `fanout: suite ${rig.suite}, ${rig.media}, ${rig.receivers} receivers`;
+  const done: Record<Contender, Count[]> = { relay: [], send: [], sendmmsg: [], segment: [], copies: [] };
   let lost = 0;
   options.progress(`${title}: ${options.rounds} alternating rounds of ${packets} packets`);
   const onAbort = (): void => rig.abort();
   options.signal.addEventListener('abort', onAbort);
   try {
     const idleNsPerMs = await rig.idleNsPerMs(IDLE_MS);
-    const one = async (kind: 'relay' | 'bare'): Promise<void> => {
+    const one = async (contender: Contender): Promise<void> => {
       for (;;) {
         options.signal.throwIfAborted();
-        const count = await (kind === 'relay' ? rig.relayRound(packets) : rig.bareRound(packets));
+        const count = await rig.round(contender, packets);
         options.signal.throwIfAborted();
         const loss = lossOf(count);
         if (loss === undefined) {
-          done[kind].push(count);
+          done[contender].push(count);
           return;
         }
         lost++;
-        options.progress(`${title}: a ${kind} round is repeated: ${loss}`);
+        options.progress(`${title}: a round of ${contender} is repeated: ${loss}`);
         if (lost > options.rounds) throw new Error(`${title}: ${lost} rounds lost packets; the last: ${loss}`);
       }
     };
-    for (let i = 0; i < options.rounds; i++) {
-      for (const kind of i % 2 === 0 ? (['relay', 'bare'] as const) : (['bare', 'relay'] as const)) await one(kind);
+    for (let round = 0; round < options.rounds; round++) {
+      for (let i = 0; i < CONTENDERS.length; i++) await one(CONTENDERS[(round + i) % CONTENDERS.length]!);
     }
     return fanoutRun(rig, done, idleNsPerMs, lost);
   } finally {
@@ -119,14 +143,16 @@ export async function measure(
 
 export async function fanout(options: FanoutOptions): Promise<FanoutRun[]> {
   const runs: FanoutRun[] = [];
-  for (const media of options.media) {
-    for (const receivers of options.receivers) {
-      options.signal.throwIfAborted();
-      const rig = await FanoutRig.open(media, receivers);
-      try {
-        runs.push(await measure(rig, options));
-      } finally {
-        rig.close();
+  for (const suite of options.suites) {
+    for (const media of options.media) {
+      for (const receivers of options.receivers) {
+        options.signal.throwIfAborted();
+        const rig = await FanoutRig.open(suite, media, receivers);
+        try {
+          runs.push(await measure(rig, options));
+        } finally {
+          rig.close();
+        }
       }
     }
   }
@@ -135,21 +161,40 @@ export async function fanout(options: FanoutOptions): Promise<FanoutRun[]> {
 
 export const FANOUT_COUNTED = `CPU microseconds of one thread (its own clock) a copy sent: medians of alternating rounds, in brackets lowest and highest.
   relay      all that one relay thread does for a round, divided by its copies: epoll_wait and recvmmsg, verify, one variant
-             a packet, N sends, events, counters; less what it takes when idle (its tick). Real sockets on 127.0.0.1.
-  bare       a thread that does recv once a packet and send on N connected sockets, given the packets as the relay sends
-             them on: the same bytes in the same bursts to the same sinks. Without keys, routes and counters.
-  efficiency bare / relay.
-  A send on the loopback takes the copy to the sink within the same call, so both columns contain the delivery up to the
-  sink's socket filter, which refuses it (unless the kernel is built with CONFIG_IRQ_TIME_ACCOUNTING: then both lack it).
-  The source's sending is charged to the source.
-  Video: ${SHAPES.video.bytes} bytes of UDP payload, ${SHAPES.video.burst} packets back to back (a frame), the first with a Full tag.
-  Audio: ${SHAPES.audio.bytes} bytes, one packet at a time, every third with a Full tag. A copy is one byte shorter (trailing byte).
-  The next burst leaves when the last sink has all copies of the one before: nothing queues up, and both threads go to
-  sleep between bursts. A round counts only if packets sent = received and N times as many copies sent = arrived;
-  else it is named and repeated.`;
+             a packet, sends, events, counters; less what it takes when idle (its tick). Real sockets on 127.0.0.1.
+  send, mmsg, GSO  bare replicators: a thread that does recvmmsg on one socket and sends to N connected sockets, given the
+             packets as the relay sends them on: the same bytes in the same bursts to the same sinks. Without keys,
+             routes and counters. send: one call a copy. mmsg: for each receiver one sendmmsg of all that waited. GSO: for
+             each receiver one sendmsg with UDP_SEGMENT of all that waited.
+  a call     copies a call of GSO: how many packets of a burst it found waiting.
+  copies     a relay with keys of its own with each receiver: verify and decrypt once, then for each receiver encrypt
+             (AES-CM, OpenSSL, key schedule done), tag (HMAC-SHA1, states computed beforehand), sendto. Same lengths.
+  efficiency GSO / relay for video, send / relay for audio.    versus: copies / relay.
+  A send on the loopback takes the copy to the sink within the same call, so all columns contain the delivery up to the
+  sink's socket filter, which refuses it (unless the kernel is built with CONFIG_IRQ_TIME_ACCOUNTING: then all lack it).
+  The sources' sending is charged to the sources.
+  Video: ${SHAPES.video.sources} sources in turn, ${SHAPES.video.bytes} bytes of UDP payload, ${SHAPES.video.burst} packets back to back (a frame), the first with a Full tag.
+  Audio: ${SHAPES.audio.sources} sources in turn, ${SHAPES.audio.bytes} bytes, one packet at a time, every third with a Full tag. A copy is one byte
+  shorter (trailing byte). The next burst leaves when the last sink has all copies of the one before: nothing queues up, and
+  every thread goes to sleep between bursts. A round counts only if packets sent = received and N times as many copies
+  sent = arrived; else it is named and repeated.`;
 
 export function fanoutTable(runs: readonly FanoutRun[]): string {
-  const header = ['suite', 'media', 'receivers', 'relay µs', '', 'bare µs', '', 'efficiency', 'lost rounds'];
+  const header = [
+    'suite',
+    'media',
+    'N',
+    'relay µs',
+    '',
+    'send',
+    'mmsg',
+    'GSO',
+    'a call',
+    'copies',
+    'efficiency',
+    'versus',
+    'lost',
+  ];
   const range = ([min, max]: readonly [number, number]): string => `[${min.toFixed(2)} ${max.toFixed(2)}]`;
   const rows = runs.map((r) => [
     String(r.suite),
@@ -157,9 +202,13 @@ export function fanoutTable(runs: readonly FanoutRun[]): string {
     String(r.receivers),
     r.usPerEgress.toFixed(3),
     range(r.usPerEgressRange),
-    r.bareUsPerEgress.toFixed(3),
-    range(r.bareUsPerEgressRange),
+    r.sendUsPerEgress.toFixed(3),
+    r.sendmmsgUsPerEgress.toFixed(3),
+    r.segmentUsPerEgress.toFixed(3),
+    r.segmentCopiesPerCall.toFixed(1),
+    r.copiesUsPerEgress.toFixed(3),
     r.relayEfficiency.toFixed(2),
+    r.versusCopies.toFixed(2),
     String(r.lostRounds),
   ]);
   return table(header, rows, FANOUT_COUNTED);

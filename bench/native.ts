@@ -3,13 +3,18 @@ import { createRequire } from 'node:module';
 
 declare const retagTag: unique symbol;
 declare const groundTag: unique symbol;
+declare const loadTag: unique symbol;
 declare const replicatorTag: unique symbol;
 export interface NativeRetag {
   readonly [retagTag]: true;
 }
-/** A source socket and N sinks on 127.0.0.1 (native/ground.h). */
+/** Source sockets and N sinks on 127.0.0.1 (native/ground.h). */
 export interface NativeGround {
   readonly [groundTag]: true;
+}
+/** Packets that were made beforehand (native/load.h). */
+export interface NativeLoad {
+  readonly [loadTag]: true;
 }
 export interface NativeReplicator {
   readonly [replicatorTag]: true;
@@ -19,12 +24,29 @@ export interface NativeReplicator {
 export const WORKS = ['verify', 'variant', 'hmac', 'sha1'] as const;
 export type Work = (typeof WORKS)[number];
 
+/** The manners of native/replicator.h, in its order. */
+export const MANNERS = ['send', 'sendmmsg', 'segment', 'copies'] as const;
+export type Manner = (typeof MANNERS)[number];
+
 export interface Pass {
   /** CPU time of the calling thread over all packets. */
   readonly ns: number;
   readonly packets: number;
   /** Packets whose outcome was the right one: anything but `packets` makes the pass worthless. */
   readonly right: number;
+}
+
+/** What is sent where: lane i is the ground's source i, a port, and the load's stream i modulo the number of streams. */
+export interface Course {
+  readonly load: NativeLoad;
+  /** One a lane. */
+  readonly ports: readonly number[];
+  /** Packets in all. */
+  readonly count: number;
+  /** Packets back to back. */
+  readonly burst: number;
+  /** Packets of one lane before the next lane's turn. */
+  readonly run: number;
 }
 
 export interface Sent {
@@ -36,10 +58,38 @@ export interface Sent {
   readonly complete: boolean;
 }
 
+export interface Paced {
+  readonly sent: number;
+  readonly arrived: number;
+  /** From the first packet's turn to the end of sending, and to the last arrival at the last sink. */
+  readonly sendingNs: number;
+  readonly drainedNs: number;
+  /** A timed ground's: from before a packet's `send` to its arrival at the last sink. */
+  readonly latenciesUs: Float64Array;
+}
+
+export interface Saturated {
+  readonly sent: number;
+  /** At all sinks within `ns`, and when all was through. */
+  readonly arrived: number;
+  readonly ns: number;
+  readonly arrivedAfter: number;
+}
+
+export interface ReplicatorState {
+  readonly port: number;
+  readonly received: number;
+  readonly sent: number;
+  /** System calls that sent something. */
+  readonly calls: number;
+  readonly cpuNs: number;
+}
+
 export interface BenchAddon {
   /**
    * @param setup commands of src/relay/schema.ts; `routes` those that a `variant` pass has besides
    * @param first the packet that brings the key; `packets`: Short tags, ROC 0, `bytes` each, one after the other
+   * @param routeTagInputs for suites 17 and 18: what each route tag is computed over, one after the other; else empty
    */
   createRetag(
     setup: readonly Uint8Array[],
@@ -50,40 +100,49 @@ export interface BenchAddon {
     bytes: number,
     senderKey: Uint8Array,
     masterSalt: Uint8Array,
+    routeTagInputs: Uint8Array,
   ): NativeRetag;
   /** All packets once, on the calling thread. `work` is an index of WORKS. */
   retagPass(retag: NativeRetag, work: number): Pass;
   closeRetag(retag: NativeRetag): void;
 
-  createGround(receivers: number): NativeGround;
-  groundPorts(ground: NativeGround): { readonly source: number; readonly sinks: readonly number[] };
+  /** Bytes that the process has from malloc. */
+  heapBytes(): number;
+
+  /** `timed`: the last sink lets datagrams in, and `pace` reads them. */
+  createGround(sources: number, receivers: number, timed: boolean): NativeGround;
+  groundPorts(ground: NativeGround): { readonly sources: readonly number[]; readonly sinks: readonly number[] };
   /** Datagrams that have arrived at all sinks, modulo 2^32. */
   arrivals(ground: NativeGround): number;
-  /**
-   * Sends packets of `bytes` from the source to 127.0.0.1:`port`, in bursts of `burst`; each waits until the last sink has
-   * got all of the one before, `timeoutMs` at most. Runs on a thread of its own; one at a time.
-   */
-  send(
-    ground: NativeGround,
-    port: number,
-    packets: Uint8Array,
-    bytes: number,
-    burst: number,
-    timeoutMs: number,
-  ): Promise<Sent>;
-  /** Ends a `send` early, and every later one: they give `complete: false`. */
+  /** Ends what is being sent, and all that is sent later. */
   abort(ground: NativeGround): void;
-  /** Not while a `send` runs. */
+  /** Not while something is being sent. */
   closeGround(ground: NativeGround): void;
 
-  /** A thread that sends what the ground's source sends it to all sinks; it listens on `port`. */
-  startReplicator(ground: NativeGround): NativeReplicator;
-  replicatorState(replicator: NativeReplicator): {
-    readonly port: number;
-    readonly received: number;
-    readonly sent: number;
-    readonly cpuNs: number;
-  };
+  /** Streams of equal length; packets of `bytes` one after the other. They are copied. */
+  createLoad(streams: readonly Uint8Array[], bytes: number): NativeLoad;
+  closeLoad(load: NativeLoad): void;
+
+  /**
+   * In bursts; each waits until the last sink has got all of the one before, `timeoutMs` at most. This and the next two
+   * run on a thread of the pool, one at a time for a ground.
+   */
+  send(ground: NativeGround, course: Course, timeoutMs: number): Promise<Sent>;
+  /** At a rate, whatever arrives; over when all has arrived or nothing came for `silenceMs`. */
+  pace(ground: NativeGround, course: Course, packetsPerSecond: number, silenceMs: number): Promise<Paced>;
+  /**
+   * As fast as it goes with `window` packets of each lane under way; every lane has its own share of the sinks. Ends early
+   * when a lane has sent `count`.
+   */
+  saturate(ground: NativeGround, course: Course, window: number, durationMs: number): Promise<Saturated>;
+
+  /** A thread that sends to all sinks what comes to its port. `manner` is an index of MANNERS. */
+  startReplicator(ground: NativeGround, manner: number): NativeReplicator;
+  replicatorState(replicator: NativeReplicator): ReplicatorState;
+  /** Manner `copies`: SRTP packets of its source, made of others of the same length. */
+  protectForCopies(replicator: NativeReplicator, packets: Uint8Array, bytes: number): Uint8Array;
+  /** Manner `copies`: the receiver's session key (16), salt (14), authentication key (20), its copy. Empty: refused. */
+  copyFor(replicator: NativeReplicator, receiver: number, packet: Uint8Array): Uint8Array;
   closeReplicator(replicator: NativeReplicator): void;
 }
 

@@ -1,7 +1,7 @@
 /** `retag`: what one packet costs the switching core, beside the digests that it cannot do without. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { benchAddon, type NativeRetag, WORKS, type Work } from './native.js';
-import { CommandList, furnish, randomSet, routeAtOnce, SOURCE } from './room.js';
+import { CommandList, furnish, randomSet, roomOf, routeAtOnce } from './room.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';
 import { TrafficSource } from './traffic.js';
@@ -11,6 +11,13 @@ export const RETAG_DEFAULTS = { rounds: 15, packets: 20_480 } as const;
 /** Few enough for the second-level cache: a real packet has just been copied there by the kernel. */
 export const PASS_PACKETS = 512;
 const PROGRESS_ROUNDS = 5;
+/** A header with one CSRC, and the parts of a packet of suites 17 and 18 (WIRE.md 6). */
+const RTP_HEADER_BYTES = 16;
+const AEAD_TAG_BYTES = 16;
+const TRAILING_BYTES = 1;
+const ROC_BYTES = 4;
+const ROUTE_TAG_BYTES = 10;
+const SHORT_FIELD_BYTES = 1;
 
 export interface RetagRun {
   readonly suite: number;
@@ -18,7 +25,7 @@ export interface RetagRun {
   readonly bytes: number;
   readonly verifyNs: number;
   readonly rewriteNs: number;
-  /** HMAC-SHA1 with precomputed states. */
+  /** HMAC-SHA1 (suites 17 and 18: HMAC-SHA-256) with precomputed states. */
   readonly bareNs: number;
   readonly bareSha1Ns: number;
   readonly verifyRatio: number;
@@ -35,6 +42,7 @@ export interface RetagOptions {
   /** Of each size and kind of work in one round; rounded up to whole passes. */
   readonly packets: number;
   readonly sizes: readonly number[];
+  readonly suites: readonly number[];
   readonly signal: AbortSignal;
   readonly progress: (line: string) => void;
 }
@@ -43,13 +51,18 @@ export interface RetagOptions {
 export type RetagRound = Readonly<Record<Work, number>>;
 
 /** The medians of what was measured; the cost of a variant is what a round's passes with a route took more than without. */
-export function retagRun(bytes: number, packetsPerRound: number, rounds: readonly RetagRound[]): RetagRun {
+export function retagRun(
+  suite: number,
+  bytes: number,
+  packetsPerRound: number,
+  rounds: readonly RetagRound[],
+): RetagRun {
   const verify = summarise(rounds.map((r) => r.verify));
   const rewrite = summarise(rounds.map((r) => r.variant - r.verify));
   const hmac = summarise(rounds.map((r) => r.hmac));
   const range = (s: Summary): [number, number] => [rounded(s.min), rounded(s.max)];
   return {
-    suite: 1,
+    suite,
     bytes,
     verifyNs: rounded(verify.median),
     rewriteNs: rounded(rewrite.median),
@@ -65,19 +78,45 @@ export function retagRun(bytes: number, packetsPerRound: number, rounds: readonl
   };
 }
 
-function prepare(bytes: number): NativeRetag {
-  const set = randomSet();
+/** WIRE.md 6, ROC 0 and Short field: header, AEAD tag, trailing byte, ROC, field of each packet. */
+export function routeTagInputsOf(packets: Uint8Array, bytes: number): Uint8Array {
+  const around = AEAD_TAG_BYTES + TRAILING_BYTES;
+  const each = RTP_HEADER_BYTES + around + ROC_BYTES + SHORT_FIELD_BYTES;
+  const out = new Uint8Array((packets.length / bytes) * each);
+  for (let i = 0; i * bytes < packets.length; i++) {
+    const packet = packets.subarray(i * bytes, (i + 1) * bytes);
+    const end = bytes - ROUTE_TAG_BYTES - SHORT_FIELD_BYTES;
+    out.set(packet.subarray(0, RTP_HEADER_BYTES), i * each);
+    out.set(packet.subarray(end - around, end), i * each + RTP_HEADER_BYTES);
+  }
+  return out;
+}
+
+function prepare(suite: number, bytes: number): NativeRetag {
+  const set = randomSet(suite);
   const source = new TrafficSource('video', bytes, set);
-  const room = new CommandList();
+  const room = roomOf('video', 1, 1);
+  const opening = new CommandList();
   const peer = { address: '127.0.0.1', port: 9 };
-  furnish(room, 'video', set, { source: peer, receivers: [peer] });
+  furnish(opening, room, set, { sources: [peer], receivers: [peer] });
   const routing = new CommandList();
-  routeAtOnce(routing, 'video', 1);
+  routeAtOnce(routing, room);
   const first = source.tagged(1, 'full');
   const packets = source.tagged(PASS_PACKETS, 'short');
+  const routeTagInputs = suite === 1 ? new Uint8Array(0) : routeTagInputsOf(packets, bytes);
   const made = source.senderKey.use((key) =>
     set.masterSalt.use((salt) =>
-      benchAddon().createRetag(room.list, routing.list, SOURCE, first, packets, bytes, key, salt),
+      benchAddon().createRetag(
+        opening.list,
+        routing.list,
+        room.sources[0]!,
+        first,
+        packets,
+        bytes,
+        key,
+        salt,
+        routeTagInputs,
+      ),
     ),
   );
   source.wipe();
@@ -103,9 +142,11 @@ function round(retag: NativeRetag, passes: number): RetagRound {
 
 export async function retag(options: RetagOptions): Promise<RetagRun[]> {
   const passes = Math.ceil(options.packets / PASS_PACKETS);
-  const rigs: { bytes: number; native: NativeRetag; rounds: RetagRound[] }[] = [];
+  const rigs: { suite: number; bytes: number; native: NativeRetag; rounds: RetagRound[] }[] = [];
   try {
-    for (const bytes of options.sizes) rigs.push({ bytes, native: prepare(bytes), rounds: [] });
+    for (const suite of options.suites) {
+      for (const bytes of options.sizes) rigs.push({ suite, bytes, native: prepare(suite, bytes), rounds: [] });
+    }
     for (const rig of rigs) round(rig.native, 1); // caches and branch predictors; not counted
     for (let i = 0; i < options.rounds; i++) {
       for (const rig of rigs) {
@@ -115,20 +156,22 @@ export async function retag(options: RetagOptions): Promise<RetagRun[]> {
       }
       if ((i + 1) % PROGRESS_ROUNDS === 0) options.progress(`retag: round ${i + 1} of ${options.rounds}`);
     }
-    return rigs.map((rig) => retagRun(rig.bytes, passes * PASS_PACKETS, rig.rounds));
+    return rigs.map((rig) => retagRun(rig.suite, rig.bytes, passes * PASS_PACKETS, rig.rounds));
   } finally {
     for (const rig of rigs) benchAddon().closeRetag(rig.native);
   }
 }
 
 export const RETAG_COUNTED = `CPU nanoseconds a packet (the thread's own clock, medians of alternating rounds; in brackets lowest and highest).
-  bytes    UDP payload as it arrives: header, one CSRC, payload, trailing byte, Short tag. A tag's input is as long.
+  bytes    UDP payload as it arrives: header, one CSRC, payload, trailing byte, Short tag. A tag's input is as long; that of
+           a route tag (suite 17) is ${RTP_HEADER_BYTES + AEAD_TAG_BYTES + TRAILING_BYTES + ROC_BYTES + SHORT_FIELD_BYTES} bytes for any packet.
   verify   all that the switching core of a relay thread does with a packet of a known stream that nobody receives:
            address and header checks, replay window, key choice, HMAC, commit, trailing byte, counters. No sockets.
   rewrite  what one variant costs besides: route, copy, sink and payload type, HMAC, queue, hand-over to a transport that
            only counts. Passes with one receiver less passes without, round by round.
   HMAC     bare HMAC-SHA1 over the same bytes with states computed beforehand: OpenSSL's SHA1_Update and SHA1_Final only.
-  SHA-1    bare SHA1_Init, SHA1_Update, SHA1_Final over the same bytes: one compression less.`;
+  hash     bare SHA1_Init, SHA1_Update, SHA1_Final over the same bytes: one compression less.
+           Suite 17: both with SHA-256 over the route tag's input.`;
 
 export function retagTable(runs: readonly RetagRun[]): string {
   const header = [
@@ -140,7 +183,7 @@ export function retagTable(runs: readonly RetagRun[]): string {
     '',
     'HMAC ns',
     '',
-    'SHA-1 ns',
+    'hash ns',
     'verify/HMAC',
     'rewrite/HMAC',
   ];

@@ -1,6 +1,6 @@
 /**
- * The conference that the benches measure: one source, N receivers, end-to-end, one set in force, and every receiver at
- * the same sink with the same payload type, so that each packet takes on one variant.
+ * The conferences that the benches measure: some sources, N receivers, end-to-end, one set in force, and every receiver
+ * shows a source at the same sink with the same payload type, so that each packet takes on one variant.
  */
 import { randomBytes } from 'node:crypto';
 import type { Address, ChannelId, ConferenceId, Media } from '../src/base/ids.js';
@@ -8,14 +8,13 @@ import { Secret } from '../src/base/secret.js';
 import * as commands from '../src/relay/commands.js';
 import type { ChannelParameters, Edge, GroupParameterSet, OpenChannel, RelayLevel } from '../src/relay/contract.js';
 
-export const CONFERENCE: ConferenceId = 1;
-export const SOURCE: ChannelId = 1;
-/** Receivers have the channels FIRST_RECEIVER, FIRST_RECEIVER + 1, ... */
-export const FIRST_RECEIVER: ChannelId = 2;
+const CONFERENCE: ConferenceId = 1;
+const FIRST_CHANNEL: ChannelId = 1;
 export const SOURCE_PAYLOAD_TYPE = 96;
 /** Receivers number the codec differently and show it elsewhere: both rewrites of WIRE.md 8 are done on every packet. */
 export const RECEIVER_PAYLOAD_TYPE = 109;
 export const SOURCE_POSITION = 1;
+/** The place where receivers show the first source; the next sources follow. */
 export const SINK = 2;
 const CODEC = 7;
 const SPI_WORD = 0x1235;
@@ -33,18 +32,52 @@ export interface Furnishable<Opened> {
   setAcked(channel: ChannelId, spiWord: number): unknown;
 }
 
-export function randomSet(): GroupParameterSet {
+/** One conference of a media kind: every source is routed to every receiver. */
+export interface Room {
+  readonly conference: ConferenceId;
+  readonly media: Media;
+  readonly sources: readonly ChannelId[];
+  readonly receivers: readonly ChannelId[];
+}
+
+export function roomOf(
+  media: Media,
+  sources: number,
+  receivers: number,
+  from: { readonly conference: ConferenceId; readonly channel: ChannelId } = {
+    conference: CONFERENCE,
+    channel: FIRST_CHANNEL,
+  },
+): Room {
+  const channels = Array.from({ length: sources + receivers }, (_, i) => from.channel + i);
+  return {
+    conference: from.conference,
+    media,
+    sources: channels.slice(0, sources),
+    receivers: channels.slice(sources),
+  };
+}
+
+/** EKT cipher and bytes of the KEK of each SRTP suite that is measured (WIRE.md 4.3). */
+const CIPHERS: Readonly<Record<number, { readonly cipher: number; readonly kekBytes: number }>> = {
+  1: { cipher: 1, kekBytes: 16 },
+  17: { cipher: 3, kekBytes: 16 },
+  18: { cipher: 4, kekBytes: 32 },
+};
+
+export function randomSet(suite = 1): GroupParameterSet {
+  const known = CIPHERS[suite];
+  if (known === undefined) throw new RangeError(`no suite ${suite}`);
   return {
     spiWord: SPI_WORD,
-    suite: 1,
-    cipher: 1,
-    kek: new Secret(randomBytes(16)),
+    suite,
+    cipher: known.cipher,
+    kek: new Secret(randomBytes(known.kekBytes)),
     masterSalt: new Secret(randomBytes(14)),
   };
 }
 
-function parametersOf(channel: ChannelId, trailingByte: boolean): ChannelParameters {
-  const payloadType = channel === SOURCE ? SOURCE_PAYLOAD_TYPE : RECEIVER_PAYLOAD_TYPE;
+function parametersOf(payloadType: number, trailingByte: boolean): ChannelParameters {
   return {
     tip: true,
     transmitMask: 1 << SOURCE_POSITION,
@@ -55,55 +88,59 @@ function parametersOf(channel: ChannelId, trailingByte: boolean): ChannelParamet
   };
 }
 
-/** Routes the source to all receivers from its very next packet on: where it has no refresh flag, none is waited for. */
+/** Routes the sources to all receivers from their very next packet on: where one has no refresh flag, none is waited for. */
 export function routeAtOnce(
   target: {
     setParameters(channel: ChannelId, parameters: ChannelParameters): unknown;
     setRoutes(conference: ConferenceId, media: Media, edges: readonly Edge[]): unknown;
   },
-  media: Media,
-  receivers: number,
+  room: Room,
 ): void {
-  target.setParameters(SOURCE, parametersOf(SOURCE, false));
-  target.setRoutes(CONFERENCE, media, fanOut(receivers));
-  target.setParameters(SOURCE, parametersOf(SOURCE, true));
+  for (const source of room.sources) target.setParameters(source, parametersOf(SOURCE_PAYLOAD_TYPE, false));
+  target.setRoutes(room.conference, room.media, everySourceToAll(room));
+  for (const source of room.sources) target.setParameters(source, parametersOf(SOURCE_PAYLOAD_TYPE, true));
 }
 
-/** Opens the source's channel and one a receiver, all proven and ready, without routes. Gives what opening each one gave. */
-export function furnish<Opened>(
+/** Opens a channel as if it had been negotiated: proven, with keys, ready, the set acknowledged. */
+export function openReady<Opened>(
   target: Furnishable<Opened>,
-  media: Media,
+  room: Room,
+  channel: ChannelId,
+  peer: Address,
   set: GroupParameterSet,
-  peers: { readonly source: Address; readonly receivers: readonly Address[] },
-): Opened[] {
-  target.setConference(CONFERENCE, { requiredLevel: 'end-to-end' });
-  const opened = [peers.source, ...peers.receivers].map((peer, i) => {
-    const channel = SOURCE + i;
-    const result = target.openChannel({ channel, conference: CONFERENCE, member: channel, media, transport: 'dtls' });
-    target.provePeer(channel, peer);
-    const local = new Secret(randomBytes(CHANNEL_KEY_BYTES));
-    const remote = new Secret(randomBytes(CHANNEL_KEY_BYTES));
-    target.setChannelKeys(channel, { profile: 1, local, remote });
-    local.wipe();
-    remote.wipe();
-    target.setParameters(channel, parametersOf(channel, true));
-    return result;
-  });
-  target.installSet(CONFERENCE, set);
-  opened.forEach((_, i) => {
-    target.setAcked(SOURCE + i, set.spiWord);
-  });
+): Opened {
+  const { conference, media } = room;
+  const opened = target.openChannel({ channel, conference, member: channel, media, transport: 'dtls' });
+  target.provePeer(channel, peer);
+  const local = new Secret(randomBytes(CHANNEL_KEY_BYTES));
+  const remote = new Secret(randomBytes(CHANNEL_KEY_BYTES));
+  target.setChannelKeys(channel, { profile: 1, local, remote });
+  local.wipe();
+  remote.wipe();
+  const payloadType = room.sources.includes(channel) ? SOURCE_PAYLOAD_TYPE : RECEIVER_PAYLOAD_TYPE;
+  target.setParameters(channel, parametersOf(payloadType, true));
+  target.setAcked(channel, set.spiWord);
   return opened;
 }
 
-/** The source at the same sink of each receiver. */
-export function fanOut(receivers: number): Edge[] {
-  return Array.from({ length: receivers }, (_, i) => ({
-    source: SOURCE,
-    position: SOURCE_POSITION,
-    receiver: FIRST_RECEIVER + i,
-    sink: SINK,
-  }));
+/** Opens the conference and all its channels, without routes. Gives what opening each channel gave, sources first. */
+export function furnish<Opened>(
+  target: Furnishable<Opened>,
+  room: Room,
+  set: GroupParameterSet,
+  peers: { readonly sources: readonly Address[]; readonly receivers: readonly Address[] },
+): Opened[] {
+  target.setConference(room.conference, { requiredLevel: 'end-to-end' });
+  target.installSet(room.conference, set);
+  const all = [...peers.sources, ...peers.receivers];
+  return [...room.sources, ...room.receivers].map((channel, i) => openReady(target, room, channel, all[i]!, set));
+}
+
+/** Every source at a sink of its own of each receiver. */
+export function everySourceToAll(room: Room): Edge[] {
+  return room.receivers.flatMap((receiver) =>
+    room.sources.map((source, i) => ({ source, position: SOURCE_POSITION, receiver, sink: SINK + i })),
+  );
 }
 
 /** Writes the commands down instead of having them carried out. */

@@ -1,29 +1,59 @@
 #!/usr/bin/env node
 /** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure, 2 wrong usage, 130 interrupted. */
 import { type BenchOptions, parseBench } from './arguments.js';
+import { capacity, capacityTable } from './capacity.js';
 import { fanout, fanoutTable } from './fanout.js';
+import { latency, latencyTable } from './latency.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
+import { scale, scaleTable } from './scale.js';
+import { sortSuites } from './suites.js';
 import { machine, machineLine } from './table.js';
 
 const USAGE = 2;
 const INTERRUPTED = 130;
 
-async function measure(options: BenchOptions, signal: AbortSignal): Promise<void> {
-  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-  const common = { rounds: options.rounds, packets: options.packets, signal, progress };
-  const run = async () => {
-    if (options.bench === 'retag') {
-      const runs = await retag({ ...common, sizes: RETAG_SIZES });
+interface Measured {
+  readonly runs: readonly object[];
+  readonly text: string;
+}
+
+type Common = BenchOptions & { readonly signal: AbortSignal; readonly progress: (line: string) => void };
+
+async function carryOut(o: Common): Promise<Measured> {
+  switch (o.bench) {
+    case 'retag': {
+      const runs = await retag({ ...o, sizes: RETAG_SIZES });
       return { runs, text: retagTable(runs) };
     }
-    const runs = await fanout({ ...common, media: options.media, receivers: options.receivers });
-    return { runs, text: fanoutTable(runs) };
-  };
-  const { runs, text } = await run();
+    case 'fanout': {
+      const runs = await fanout(o);
+      return { runs, text: fanoutTable(runs) };
+    }
+    case 'latency': {
+      const runs = await latency(o);
+      return { runs, text: latencyTable(runs) };
+    }
+    case 'capacity': {
+      const runs = await capacity(o);
+      return { runs, text: capacityTable(runs) };
+    }
+    case 'scale': {
+      const runs = await scale(o);
+      return { runs, text: scaleTable(runs) };
+    }
+  }
+}
+
+async function measure(options: BenchOptions, signal: AbortSignal): Promise<void> {
+  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+  const { available, unavailable } = sortSuites(options.suites);
+  const missing = unavailable.map(({ suite, reason }) => `suite ${suite}: not available (${reason})`);
+  for (const line of missing) progress(line);
+  const { runs, text } = await carryOut({ ...options, suites: available, signal, progress });
   const on = machine();
   const output = options.json
-    ? JSON.stringify({ bench: options.bench, machine: on, runs })
-    : `${text}\n${machineLine(on)}`;
+    ? JSON.stringify({ bench: options.bench, machine: on, runs, unavailable })
+    : [text, ...missing, machineLine(on)].join('\n');
   process.stdout.write(`${output}\n`);
 }
 

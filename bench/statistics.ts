@@ -20,6 +20,13 @@ export function rounded(value: number, digits = 4): number {
   return Number(value.toPrecision(digits));
 }
 
+/** The value that `share` (0 to 1) of the values do not exceed, by nearest rank. `sorted` ascending, at least one. */
+export function percentile(sorted: ArrayLike<number>, share: number): number {
+  if (sorted.length === 0) throw new RangeError('nothing to rank');
+  const rank = Math.ceil(share * sorted.length);
+  return sorted[Math.min(Math.max(rank, 1), sorted.length) - 1]!;
+}
+
 /** Modulo 2^32, for counters of 32 bits that may wrap between two readings. */
 export function difference32(later: number, earlier: number): number {
   return (later - earlier) >>> 0;

@@ -43,9 +43,12 @@
       "dependencies": ["claviger"],
       "sources": [
         "../bench/native/addon.cc",
+        "../bench/native/copier.cc",
         "../bench/native/ground.cc",
+        "../bench/native/pacer.cc",
         "../bench/native/replicator.cc",
-        "../bench/native/retag.cc"
+        "../bench/native/retag.cc",
+        "../bench/native/traffic_addon.cc"
       ],
       "libraries": ["<!@(ls core/*.cc | sed 's,^,$(obj).target/claviger/,; s,cc$,o,')"],
       "include_dirs": ["core"],

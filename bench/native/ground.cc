@@ -7,12 +7,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "clock.h"
 
 namespace claviger::bench {
 namespace {
 
 constexpr timespec POLL_PAUSE = {0, 20'000};
+constexpr int SOCKET_BUFFER_BYTES = 1 << 20;
 
 sockaddr_in loopback(uint16_t port) {
   sockaddr_in a{};
@@ -56,50 +60,123 @@ bool connectLoopback(int socket, uint16_t port) {
   return connect(socket, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;
 }
 
-Ground::~Ground() {
-  if (source_ >= 0) close(source_);
-  for (const int sink : sinks_) close(sink);
+void growBuffers(int socket) {
+  setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &SOCKET_BUFFER_BYTES, sizeof SOCKET_BUFFER_BYTES);
+  setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &SOCKET_BUFFER_BYTES, sizeof SOCKET_BUFFER_BYTES);
 }
 
-bool Ground::open(size_t receivers) {
-  source_ = bindLoopback(sourcePort_);
-  if (source_ < 0) return false;
-  for (size_t i = 0; i < receivers; i++) {
+Ground::~Ground() {
+  for (const int source : sources_) close(source);
+  for (const int sink : sinks_) close(sink);
+  for (const int output : outputs_) close(output);
+}
+
+bool Ground::open(size_t sources, size_t receivers, bool timed) {
+  timed_ = timed;
+  for (size_t i = 0; i < sources + receivers; i++) {
+    const bool isSource = i < sources;
     uint16_t port = 0;
-    const int sink = bindLoopback(port);
-    if (sink < 0) return false;
-    sinks_.push_back(sink);
-    sinkPorts_.push_back(port);
-    if (!refuseEverything(sink)) return false;
+    const int fd = bindLoopback(port);
+    if (fd < 0) return false;
+    (isSource ? sources_ : sinks_).push_back(fd);
+    (isSource ? sourcePorts_ : sinkPorts_).push_back(port);
+    const bool reads = timed && i + 1 == sources + receivers;
+    if (!isSource && !reads && !refuseEverything(fd)) return false;
+    if (!reads) continue;
+    growBuffers(fd);
+    const int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0) return false;
   }
   return true;
 }
 
+const std::vector<int>& Ground::outputs() {
+  if (!outputs_.empty()) return outputs_;
+  for (const uint16_t sink : sinkPorts_) {
+    uint16_t port = 0;
+    const int output = bindLoopback(port);
+    if (output >= 0) outputs_.push_back(output);
+    if (output < 0 || !connectLoopback(output, sink)) {
+      for (const int opened : outputs_) close(opened);
+      outputs_.clear();
+      break;
+    }
+    growBuffers(output);
+  }
+  return outputs_;
+}
+
 uint32_t Ground::arrivals() const {
   uint32_t sum = 0;
-  for (const int sink : sinks_) sum += dropsOf(sink);
+  for (size_t i = 0; i < sinks_.size(); i++) sum += arrivalsAt(i);
   return sum;
 }
 
-uint32_t Ground::lastArrivals() const { return dropsOf(sinks_.back()); }
+uint32_t Ground::arrivalsAt(size_t sink) const {
+  return dropsOf(sinks_[sink]) + (timed_ && sink + 1 == sinks_.size() ? read_ : 0);
+}
 
-Sent Ground::send(const Load& load) {
+bool Ground::aim(const Course& course) {
+  if (course.ports.empty() || course.ports.size() > sources_.size()) return false;
+  for (size_t i = 0; i < course.ports.size(); i++) {
+    if (!connectLoopback(sources_[i], course.ports[i])) return false;
+  }
+  return true;
+}
+
+bool Ground::sendOne(const Course& course, uint32_t k) {
+  const Course::Packet packet = course.at(k);
+  return put(course, packet.lane, packet.bytes);
+}
+
+bool Ground::sendOn(const Course& course, size_t lane, uint32_t n) { return put(course, lane, course.of(lane, n)); }
+
+// An error that a port without a listener left behind is not this packet's.
+bool Ground::put(const Course& course, size_t lane, const uint8_t* packet) {
+  const auto length = static_cast<ssize_t>(course.load->bytes);
+  for (int attempt = 0; attempt < 2; attempt++) {
+    if (::send(sources_[lane], packet, course.load->bytes, MSG_NOSIGNAL) == length) return true;
+    if (errno != ECONNREFUSED) return false;
+  }
+  return false;
+}
+
+Sent Ground::send(const Course& course, uint32_t timeoutMs) {
   Sent out;
   const uint32_t allBefore = arrivals();
   const uint32_t lastBefore = lastArrivals();
-  const auto count = static_cast<uint32_t>(load.packets.size() / load.bytes);
-  bool arriving = connectLoopback(source_, load.port);
-  while (arriving && out.sent < count) {
-    for (size_t i = 0; arriving && i < load.burst && out.sent < count; i++) {
-      const uint8_t* packet = load.packets.data() + out.sent * load.bytes;
-      arriving = ::send(source_, packet, load.bytes, MSG_NOSIGNAL) == static_cast<ssize_t>(load.bytes);
+  bool arriving = aim(course);
+  while (arriving && out.sent < course.count) {
+    for (size_t i = 0; arriving && i < course.burst && out.sent < course.count; i++) {
+      arriving = sendOne(course, out.sent);
       if (arriving) out.sent++;
     }
-    arriving = arriving && waitForLast(lastBefore, out.sent, load.timeoutMs);
+    arriving = arriving && waitForLast(lastBefore, out.sent, timeoutMs);
   }
   out.arrived = arrivals() - allBefore;
   out.complete = arriving;
   return out;
+}
+
+bool Ground::readOne(uint8_t (&head)[HEAD_BYTES], Arrival& arrival) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(timespec))];
+  iovec vector = {head, sizeof head};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t length = recvmsg(sinks_.back(), &message, MSG_DONTWAIT);
+  if (length < 0) return false;
+  read_++;
+  arrival = {static_cast<size_t>(length), 0};
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec t{};
+    std::memcpy(&t, CMSG_DATA(c), sizeof t);
+    arrival.ns = static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+  }
+  return true;
 }
 
 // Whoever sends to the sinks serves the last one last; so one counter tells that all copies are through.

@@ -1,13 +1,23 @@
-// The least that any relay must do: one thread that receives on one socket and sends the same bytes with `send` on N
-// connected sockets. It knows no keys, no routes and no counters that another thread reads while it runs.
+// One thread that receives on one socket and sends to N sinks, in one of four ways. The first three are the least that any
+// relay must do: they send the bytes as they came and know no keys, no routes and no counters that another thread reads
+// while they run. The fourth encrypts a copy for each receiver (copier.h).
 #pragma once
 #include <atomic>
 #include <thread>
 #include <vector>
 
+#include "copier.h"
 #include "ground.h"
 
 namespace claviger::bench {
+
+enum class Manner : uint8_t {
+  send,      // `send` for each packet and receiver
+  sendmmsg,  // for each receiver one sendmmsg of all packets that were waiting
+  segment,   // for each receiver one sendmsg with UDP_SEGMENT of all packets that were waiting, gathered where they lie
+  copies,    // verify and decrypt once; for each packet and receiver encrypt, tag, `sendto`
+};
+constexpr uint32_t MANNERS = 4;
 
 class Replicator {
  public:
@@ -16,21 +26,35 @@ class Replicator {
   Replicator(const Replicator&) = delete;
   Replicator& operator=(const Replicator&) = delete;
 
-  // Takes datagrams from the ground's source only. False: the system refused (errno).
-  bool start(const Ground& ground);
+  // False: the system refused (errno).
+  bool start(Ground& ground, Manner manner);
   uint16_t port() const { return port_; }
   uint64_t received() const { return received_.load(std::memory_order_relaxed); }
   uint64_t sent() const { return sent_.load(std::memory_order_relaxed); }
+  // System calls that sent something.
+  uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
   // CPU time of the thread since its start.
   uint64_t cpuNs();
+  // Manner `copies` only: its keys, for the source's packets and for a test of the copies. Not while it runs a load.
+  Copier* copier() { return copier_.get(); }
 
  private:
+  struct Batch;
   void run();
+  void forward(Batch& batch, size_t count);
+  void sendEach(const Batch& batch, size_t count);
+  void sendMany(Batch& batch, size_t count);
+  void sendSegments(const Batch& batch, size_t count);
+  void sendCopies(Batch& batch, size_t count);
+  void counted(uint64_t datagrams);
 
   int socket_ = -1;
   uint16_t port_ = 0;
-  std::vector<int> outputs_;
-  std::atomic<uint64_t> received_{0}, sent_{0};
+  Manner manner_ = Manner::send;
+  std::vector<int> outputs_;  // the ground's
+  std::vector<uint16_t> sinks_;
+  std::unique_ptr<Copier> copier_;
+  std::atomic<uint64_t> received_{0}, sent_{0}, calls_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

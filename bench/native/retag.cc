@@ -1,5 +1,8 @@
 #include "retag.h"
 
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
 #include <array>
 
 #include "clock.h"
@@ -41,10 +44,24 @@ SHA_CTX stateOf(const SHA_LONG h[5]) {
   return c;
 }
 
+SHA256_CTX routeState(const uint8_t (&key)[SHA256_DIGEST_LENGTH], uint8_t pad) {
+  uint8_t block[SHA256_CBLOCK];
+  std::memset(block, pad, sizeof block);
+  for (size_t i = 0; i < sizeof key; i++) block[i] ^= key[i];
+  SHA256_CTX c;
+  SHA256_Init(&c);
+  SHA256_Update(&c, block, sizeof block);
+  return c;
+}
+
 }  // namespace
 
 Retag::Retag(RetagInput input) : input_(std::move(input)), tagInputs_(input_.packets), inner_{}, outer_{} {
   if (!usable()) return;
+  RAND_bytes(routeKey_, sizeof routeKey_);
+  routeInner_ = routeState(routeKey_, 0x36);
+  routeOuter_ = routeState(routeKey_, 0x5c);
+  if (routed()) return;
   WipeOnExit<SenderKeys> keys;
   deriveSenderKeys(input_.senderKey.data(), input_.masterSalt.data(), keys.value);
   inner_ = stateOf(keys.value.srtp.inner);
@@ -63,15 +80,15 @@ Retag::~Retag() {
 bool Retag::usable() const {
   return input_.bytes > SHORT_TAG_BYTES && input_.bytes <= MAX_DATAGRAM_BYTES && !input_.packets.empty() &&
          input_.packets.size() % input_.bytes == 0 && input_.senderKey.size() == SENDER_KEY_BYTES &&
-         input_.masterSalt.size() == MASTER_SALT_BYTES;
+         input_.masterSalt.size() == MASTER_SALT_BYTES && input_.routeTagInputs.size() % count() == 0;
 }
 
 Pass Retag::run(Work work) {
   switch (work) {
     case Work::verify: return runCore(false);
     case Work::variant: return runCore(true);
-    case Work::hmac: return runHmac();
-    case Work::sha1: return runSha1();
+    case Work::hmac: return routed() ? runRouteHmac() : runHmac();
+    case Work::sha1: return routed() ? runSha256() : runSha1();
   }
   return {};
 }
@@ -146,6 +163,49 @@ Pass Retag::runSha1() {
   uint8_t expected[SHA_DIGEST_LENGTH];
   for (size_t i = 0; i < pass.packets; i++) {
     SHA1(tagInput(i), input_.bytes, expected);
+    pass.right += std::memcmp(digests[i].data(), expected, sizeof expected) == 0;
+  }
+  return pass;
+}
+
+Pass Retag::runRouteHmac() {
+  std::vector<std::array<uint8_t, SHA256_DIGEST_LENGTH>> digests(count());
+  Pass pass;
+  pass.packets = static_cast<uint32_t>(count());
+  const uint64_t begin = threadCpuNs();
+  for (size_t i = 0; i < pass.packets; i++) {
+    uint8_t* digest = digests[i].data();
+    SHA256_CTX c = routeInner_;
+    SHA256_Update(&c, routeTagInput(i), routeTagBytes());
+    SHA256_Final(digest, &c);
+    c = routeOuter_;
+    SHA256_Update(&c, digest, SHA256_DIGEST_LENGTH);
+    SHA256_Final(digest, &c);
+  }
+  pass.ns = threadCpuNs() - begin;
+  uint8_t expected[SHA256_DIGEST_LENGTH];
+  for (size_t i = 0; i < pass.packets; i++) {
+    HMAC(EVP_sha256(), routeKey_, sizeof routeKey_, routeTagInput(i), routeTagBytes(), expected, nullptr);
+    pass.right += std::memcmp(digests[i].data(), expected, sizeof expected) == 0;
+  }
+  return pass;
+}
+
+Pass Retag::runSha256() {
+  std::vector<std::array<uint8_t, SHA256_DIGEST_LENGTH>> digests(count());
+  Pass pass;
+  pass.packets = static_cast<uint32_t>(count());
+  const uint64_t begin = threadCpuNs();
+  for (size_t i = 0; i < pass.packets; i++) {
+    SHA256_CTX c;
+    SHA256_Init(&c);
+    SHA256_Update(&c, routeTagInput(i), routeTagBytes());
+    SHA256_Final(digests[i].data(), &c);
+  }
+  pass.ns = threadCpuNs() - begin;
+  uint8_t expected[SHA256_DIGEST_LENGTH];
+  for (size_t i = 0; i < pass.packets; i++) {
+    SHA256(routeTagInput(i), routeTagBytes(), expected);
     pass.right += std::memcmp(digests[i].data(), expected, sizeof expected) == 0;
   }
   return pass;

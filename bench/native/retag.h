@@ -18,13 +18,15 @@ struct RetagInput {
   size_t bytes = 0;
   Bytes senderKey;
   Bytes masterSalt;
+  // Suites 17 and 18: what each packet's route tag is computed over, all of one length (WIRE.md 6). Empty: suite 1.
+  Bytes routeTagInputs;
 };
 
 enum class Work : uint8_t {
   verify,   // Switch::receive and flush, no route
   variant,  // the same with one receiver: verify, rewrite, tag, hand-over to a transport that only counts
-  hmac,     // HMAC-SHA1 with precomputed states over each packet's tag input: `bytes` bytes
-  sha1,     // SHA-1 over those bytes
+  hmac,     // HMAC-SHA1 (route tags: HMAC-SHA-256) with precomputed states over each packet's tag input
+  sha1,     // SHA-1 (SHA-256) over those bytes
 };
 constexpr uint32_t WORKS = 4;
 
@@ -50,13 +52,21 @@ class Retag {
   Pass runCore(bool routed);
   Pass runHmac();
   Pass runSha1();
+  Pass runRouteHmac();
+  Pass runSha256();
   size_t count() const { return input_.packets.size() / input_.bytes; }
   const uint8_t* packet(size_t i) const { return input_.packets.data() + i * input_.bytes; }
   const uint8_t* tagInput(size_t i) const { return tagInputs_.data() + i * input_.bytes; }
 
+  bool routed() const { return !input_.routeTagInputs.empty(); }
+  size_t routeTagBytes() const { return input_.routeTagInputs.size() / count(); }
+  const uint8_t* routeTagInput(size_t i) const { return input_.routeTagInputs.data() + i * routeTagBytes(); }
+
   RetagInput input_;
   Bytes tagInputs_;  // WIRE.md 5: authenticated portion, ROC, zeros: as long as the packet
   SHA_CTX inner_, outer_;
+  uint8_t routeKey_[SHA256_DIGEST_LENGTH];  // any key costs the same
+  SHA256_CTX routeInner_, routeOuter_;
 };
 
 }  // namespace claviger::bench

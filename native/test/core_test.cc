@@ -88,7 +88,7 @@ struct Refusing final : Transport {
 
 }  // namespace
 
-TEST("core", "what the kernel has no room for is counted for the receiver") {
+TEST("core", "what nobody takes is counted for the receiver") {
   Refusing transport;
   std::vector<uint64_t> words(THREAD_REGION_WORDS);
   Switch core(transport, words.data());
@@ -98,8 +98,8 @@ TEST("core", "what the kernel has no room for is counted for the receiver") {
   CHECK(core.receive(from, packet.data(), packet.size(), from.peer, 0) == Drop::none);
   core.flush();
   CHECK(words[THREAD_COUNTER_egress] == 0);
-  CHECK(words[THREAD_COUNTER_drops + static_cast<uint32_t>(Drop::queue_full)] == 2);
-  CHECK(core.channel(2)->words[CHANNEL_COUNTER_drops + static_cast<uint32_t>(Drop::queue_full)] == 1);
+  CHECK(words[THREAD_COUNTER_drops + static_cast<uint32_t>(Drop::unreachable)] == 2);
+  CHECK(core.channel(2)->words[CHANNEL_COUNTER_drops + static_cast<uint32_t>(Drop::unreachable)] == 1);
 }
 
 TEST("core", "every descriptor that came with a command is closed, also that of a refused one") {

@@ -181,7 +181,8 @@ export const demoCommand: Command = {
     console.log(`\n${table(report)}`);
     const faults = faultsOf(report);
     for (const fault of faults) console.error(`wrong: ${fault}`);
-    if (parsed.value.flags.json === true) console.log(JSON.stringify(report));
+    if (parsed.value.flags.json === true)
+      console.log(JSON.stringify({ ...report, suite: report.suite === 1 ? undefined : report.suite }));
     return faults.length === 0 ? 0 : 1;
   },
 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { benchAddon, WORKS, type Work } from '../../../bench/native.js';
-import { PASS_PACKETS, retag, retagRun, retagTable } from '../../../bench/retag.js';
-import { CommandList, furnish, randomSet, routeAtOnce, SOURCE } from '../../../bench/room.js';
+import { PASS_PACKETS, retag, retagRun, retagTable, routeTagInputsOf } from '../../../bench/retag.js';
+import { CommandList, furnish, randomSet, roomOf, routeAtOnce } from '../../../bench/room.js';
 import { TrafficSource } from '../../../bench/traffic.js';
 
 const BYTES = 172;
@@ -9,25 +9,31 @@ const PACKETS = 6;
 const PEER = { address: '127.0.0.1', port: 9 };
 
 /** One pass of each kind over packets that `spoil` may have changed: how many came out right. */
-function rights(spoil: (packets: Uint8Array) => void, receivers = 1): Record<Work, number> {
+function rights(
+  spoil: (packets: Uint8Array) => void,
+  receivers = 1,
+  routeTagInputs = new Uint8Array(0),
+): Record<Work, number> {
   const set = randomSet();
   const source = new TrafficSource('video', BYTES, set);
-  const room = new CommandList();
-  furnish(room, 'video', set, { source: PEER, receivers: Array.from({ length: receivers }, () => PEER) });
+  const room = roomOf('video', 1, receivers);
+  const opening = new CommandList();
+  furnish(opening, room, set, { sources: [PEER], receivers: room.receivers.map(() => PEER) });
   const routing = new CommandList();
-  routeAtOnce(routing, 'video', receivers);
+  routeAtOnce(routing, room);
   const first = source.tagged(1, 'full');
   const packets = source.tagged(PACKETS, 'short');
   spoil(packets);
   const native = benchAddon().createRetag(
-    room.list,
+    opening.list,
     routing.list,
-    SOURCE,
+    room.sources[0]!,
     first,
     packets,
     BYTES,
     source.senderKey.copyOut(),
     set.masterSalt.copyOut(),
+    routeTagInputs,
   );
   try {
     const passes = WORKS.map((work, i) => {
@@ -61,13 +67,32 @@ describe('retag', () => {
     expect(rights(() => undefined, 2)).toMatchObject({ verify: PACKETS, variant: 0 });
   });
 
+  it('hashes route tag inputs with SHA-256, right for each packet', () => {
+    const inputs = new Uint8Array(PACKETS * 38).map((_, i) => i);
+    expect(rights(() => undefined, 1, inputs)).toEqual({
+      verify: PACKETS,
+      variant: PACKETS,
+      hmac: PACKETS,
+      sha1: PACKETS,
+    });
+    expect(() => rights(() => undefined, 1, inputs.subarray(1))).toThrow('fit');
+  });
+
+  it('takes of a packet what its route tag is computed over', () => {
+    const packet = Uint8Array.from({ length: 60 }, (_, i) => i);
+    const span = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+    const inputs = routeTagInputsOf(Uint8Array.from([...packet, ...packet]), 60);
+    const one = [...span(0, 16), ...span(32, 49), 0, 0, 0, 0, 0];
+    expect([...inputs]).toEqual([...one, ...one]);
+  });
+
   it('takes medians over rounds, of the variant after taking off what verifying took in that round', () => {
     const rounds = [
       { verify: 100, variant: 190, hmac: 80, sha1: 60 },
       { verify: 500, variant: 580, hmac: 85, sha1: 61 },
       { verify: 90, variant: 160, hmac: 100, sha1: 90 },
     ];
-    expect(retagRun(172, 1024, rounds)).toEqual({
+    expect(retagRun(1, 172, 1024, rounds)).toEqual({
       suite: 1,
       bytes: 172,
       verifyNs: 100,
@@ -90,6 +115,7 @@ describe('retag', () => {
       rounds: 5,
       packets: PASS_PACKETS + 1,
       sizes: [60, BYTES],
+      suites: [1],
       signal: new AbortController().signal,
       progress: (line) => lines.push(line),
     });
@@ -108,7 +134,14 @@ describe('retag', () => {
   it('ends when it is interrupted', async () => {
     const interrupt = new AbortController();
     interrupt.abort();
-    const options = { rounds: 5, packets: 1, sizes: [BYTES], signal: interrupt.signal, progress: () => undefined };
+    const options = {
+      rounds: 5,
+      packets: 1,
+      sizes: [BYTES],
+      suites: [1],
+      signal: interrupt.signal,
+      progress: () => undefined,
+    };
     await expect(retag(options)).rejects.toThrow();
   });
 });

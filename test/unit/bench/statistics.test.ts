@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { difference32, rounded, summarise } from '../../../bench/statistics.js';
+import { difference32, percentile, rounded, summarise } from '../../../bench/statistics.js';
 import { table } from '../../../bench/table.js';
 
 describe('the arithmetic of the benches', () => {
@@ -15,6 +15,14 @@ describe('the arithmetic of the benches', () => {
   it('rounds to significant digits', () => {
     expect(rounded(1234.567)).toBe(1235);
     expect(rounded(0.00123456)).toBe(0.001235);
+  });
+
+  it('ranks percentiles by nearest rank', () => {
+    const sorted = Array.from({ length: 1000 }, (_, i) => i + 1);
+    expect([0.5, 0.99, 0.999, 1].map((share) => percentile(sorted, share))).toEqual([500, 990, 999, 1000]);
+    expect(percentile([7], 0.5)).toBe(7);
+    expect(percentile([1, 2], 0)).toBe(1);
+    expect(() => percentile([], 0.5)).toThrow(RangeError);
   });
 
   it('takes differences of counters that wrap at 2^32', () => {
