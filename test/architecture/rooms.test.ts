@@ -54,7 +54,9 @@ const PURE_MODULES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files over 400 lines, each with its reason. */
-const LONG_FILES: Readonly<Record<string, string>> = {};
+const LONG_FILES: Readonly<Record<string, string>> = {
+  'native/binding/addon.cc': 'the one file that may include node_api.h: dull, and whole in one place',
+};
 
 const FORBIDDEN =
   /\b(Date\.now|performance\.now|new Date\(\)|setTimeout|setInterval|setImmediate|process\.|Math\.random|fetch\()/;
