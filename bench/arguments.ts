@@ -2,9 +2,10 @@
 import { parseArgs } from 'node:util';
 import type { Media } from '../src/base/ids.js';
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
+import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
 
-export const BENCHES = ['retag', 'fanout'] as const;
+export const BENCHES = ['retag', 'fanout', 'join'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
@@ -42,6 +43,8 @@ run only: they are taken side by side.
 retag (at ${RETAG_SIZES.join(' and ')} bytes): ${RETAG_COUNTED}
 
 fanout: ${FANOUT_COUNTED}
+
+join (--packets: handshakes of each engine in a round, ${JOIN_DEFAULTS.packets}): ${JOIN_COUNTED}
 `;
 
 const FANOUT_ONLY = ['receivers', 'media'] as const;
@@ -85,7 +88,7 @@ function read(args: readonly string[]): Parsed {
   if (rest.length > 0) throw new Refused(`one bench at a time: ${rest.join(' ')} is too much`);
   const misplaced = FANOUT_ONLY.find((name) => bench !== 'fanout' && values[name] !== undefined);
   if (misplaced !== undefined) throw new Refused(`--${misplaced} is for fanout`);
-  const defaults = bench === 'retag' ? RETAG_DEFAULTS : FANOUT_DEFAULTS;
+  const defaults = { retag: RETAG_DEFAULTS, fanout: FANOUT_DEFAULTS, join: JOIN_DEFAULTS }[bench];
   const number = (text: string | undefined, name: string, min: number, max: number, otherwise: number): number =>
     text === undefined ? otherwise : wholeNumber(text, name, min, max);
   const options: BenchOptions = {

@@ -2,13 +2,24 @@
 /** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure, 2 wrong usage, 130 interrupted. */
 import { type BenchOptions, parseBench } from './arguments.js';
 import { fanout, fanoutTable } from './fanout.js';
+import { joinEngines, joinTable } from './join-engines.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { machine, machineLine } from './table.js';
 
 const USAGE = 2;
 const INTERRUPTED = 130;
 
+async function measureJoin({ json, rounds, packets }: BenchOptions, signal: AbortSignal): Promise<void> {
+  const engines = await joinEngines({ rounds, handshakes: packets, signal });
+  const on = machine();
+  const output = json
+    ? JSON.stringify({ bench: 'join', machine: on, engines })
+    : `${joinTable(engines)}\n${machineLine(on)}`;
+  process.stdout.write(`${output}\n`);
+}
+
 async function measure(options: BenchOptions, signal: AbortSignal): Promise<void> {
+  if (options.bench === 'join') return measureJoin(options, signal);
   const progress = (line: string): void => void process.stderr.write(`${line}\n`);
   const common = { rounds: options.rounds, packets: options.packets, signal, progress };
   const run = async () => {

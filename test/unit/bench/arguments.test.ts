@@ -31,7 +31,7 @@ describe('the command line of the benches', () => {
   });
 
   it('refuses an unknown bench with the list of benches', () => {
-    expect(refusal('latency')).toBe('no bench latency; there are: retag, fanout');
+    expect(refusal('latency')).toBe('no bench latency; there are: retag, fanout, join');
     expect(refusal()).toBe('which bench? retag, fanout');
   });
 
