@@ -3,12 +3,13 @@ import { parseArgs } from 'node:util';
 import type { Media } from '../src/base/ids.js';
 import { CAPACITY_COUNTED, CAPACITY_DEFAULTS, CAPACITY_RECEIVERS } from './capacity.js';
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
+import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
 import { SCALE_COUNTED, SCALE_DEFAULTS } from './scale.js';
 import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale'] as const;
+export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'join'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
@@ -42,6 +43,7 @@ const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' |
   latency: { ...LATENCY_DEFAULTS, packets: 0, receivers: [], media: LATENCY_MEDIA },
   capacity: { ...CAPACITY_DEFAULTS, packets: 0, receivers: CAPACITY_RECEIVERS, media: FANOUT_MEDIA },
   scale: { ...SCALE_DEFAULTS, receivers: [], media: [] },
+  join: { ...JOIN_DEFAULTS, ms: 0, receivers: [], media: [] },
 };
 
 function takes(bench: BenchName, name: 'packets' | 'ms' | 'receivers' | 'media'): boolean {
@@ -58,7 +60,7 @@ run only: they are taken side by side.
   --rounds N     alternating rounds, at least ${MIN_ROUNDS} (${BENCHES.map((b) => `${b} ${DEFAULTS[b].rounds}`).join(', ')})
   --suites L     SRTP suites (${SUITES.join(',')}); one that this relay does not have is named and left out
   --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout, scale: copies in a round (${FANOUT_DEFAULTS.packets},
-                 ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts
+                 ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts; join: handshakes of each engine in a round (${JOIN_DEFAULTS.packets})
   --ms N         capacity, latency, scale: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms})
   --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')})
   --media M      fanout, capacity, latency: audio or video only (both)
@@ -73,6 +75,8 @@ latency: ${LATENCY_COUNTED}
 capacity: ${CAPACITY_COUNTED}
 
 scale: ${SCALE_COUNTED}
+
+join: ${JOIN_COUNTED}
 `;
 
 class Refused extends Error {}

@@ -3,6 +3,7 @@
 import { type BenchOptions, parseBench } from './arguments.js';
 import { capacity, capacityTable } from './capacity.js';
 import { fanout, fanoutTable } from './fanout.js';
+import { joinEngines, joinTable } from './join-engines.js';
 import { latency, latencyTable } from './latency.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { scale, scaleTable } from './scale.js';
@@ -12,10 +13,11 @@ import { machine, machineLine } from './table.js';
 const USAGE = 2;
 const INTERRUPTED = 130;
 
-interface Measured {
-  readonly runs: readonly object[];
-  readonly text: string;
-}
+/** `engines` of the join bench, `runs` of the others. */
+type Measured = { readonly text: string } & (
+  | { readonly runs: readonly object[] }
+  | { readonly engines: readonly object[] }
+);
 
 type Common = BenchOptions & { readonly signal: AbortSignal; readonly progress: (line: string) => void };
 
@@ -41,6 +43,10 @@ async function carryOut(o: Common): Promise<Measured> {
       const runs = await scale(o);
       return { runs, text: scaleTable(runs) };
     }
+    case 'join': {
+      const engines = await joinEngines({ rounds: o.rounds, handshakes: o.packets, signal: o.signal });
+      return { engines, text: joinTable(engines) };
+    }
   }
 }
 
@@ -49,10 +55,10 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<void
   const { available, unavailable } = sortSuites(options.suites);
   const missing = unavailable.map(({ suite, reason }) => `suite ${suite}: not available (${reason})`);
   for (const line of missing) progress(line);
-  const { runs, text } = await carryOut({ ...options, suites: available, signal, progress });
+  const { text, ...figures } = await carryOut({ ...options, suites: available, signal, progress });
   const on = machine();
   const output = options.json
-    ? JSON.stringify({ bench: options.bench, machine: on, runs, unavailable })
+    ? JSON.stringify({ bench: options.bench, machine: on, ...figures, unavailable })
     : [text, ...missing, machineLine(on)].join('\n');
   process.stdout.write(`${output}\n`);
 }
