@@ -247,7 +247,7 @@ export class SwitchChannel {
     const signalled = this.setup.peer !== undefined && keyOf(this.setup.peer) === key;
     const mismatch = report.reason === 'fingerprint-mismatch';
     const detail = `${report.reason}: ${report.detail}${report.alert === undefined ? '' : ` (alert ${report.alert})`}`;
-    if (report.reason === 'engine-lost') {
+    if (report.reason === 'engine-lost' || report.reason === 'limit-exceeded') {
       // Ours, not the peer's: its next flight finds a fresh association.
       this.#endAssociation(candidate.association);
       this.#candidates.delete(key);

@@ -1,5 +1,6 @@
 /** Writes the requests and responses of transactions and dialogs (RFC 3261 §8.1.1, §8.2.6, §17.1.1.3, §9.1). */
 import type { Address } from '../base/ids.js';
+import { writeReason, writeWarning } from '../wire/sip-headers.js';
 import { headerValue, writeSipMessage } from '../wire/sip-message.js';
 import { splitList } from '../wire/sip-scan.js';
 import type { SipHeader, SipResponse, SipVia } from '../wire/sip-types.js';
@@ -23,6 +24,11 @@ export interface ResponseDraft {
   readonly headers?: readonly SipHeader[];
   readonly body?: Uint8Array;
 }
+
+/** A pseudonym (RFC 3261 §20.43), where no host is at hand. */
+const WARN_AGENT = 'claviger';
+/** The caller's own CANCEL or BYE is its cause: no refusal. */
+const REQUEST_TERMINATED = 487;
 
 const PHRASES: Readonly<Record<number, string>> = {
   100: 'Trying',
@@ -85,12 +91,24 @@ export function writeResponse(
     headers.push({ name, value: value + tag });
   }
   if (status > 100 && status < 300) headers.push(...request.headers.filter((h) => h.name === 'record-route'));
-  headers.push(...(draft.headers ?? []));
+  const phrase = draft.phrase ?? phraseOf(status);
+  const own = draft.headers ?? [];
+  headers.push(...own, ...reasonsOf(status, phrase, own));
   return writeSipMessage({
-    startLine: `SIP/2.0 ${status} ${draft.phrase ?? phraseOf(status)}`,
+    startLine: `SIP/2.0 ${status} ${phrase}`,
     headers,
     ...(draft.body === undefined ? {} : { body: draft.body }),
   });
+}
+
+/** Every refusal says why, in Warning and Reason, also where nobody has said it in better words. */
+function reasonsOf(status: number, phrase: string, own: readonly SipHeader[]): SipHeader[] {
+  const has = (name: string): boolean => own.some((h) => h.name === name);
+  if (status < 400 || status === REQUEST_TERMINATED) return [];
+  return [
+    ...(has('warning') ? [] : [{ name: 'warning', value: writeWarning(399, WARN_AGENT, phrase) }]),
+    ...(has('reason') ? [] : [{ name: 'reason', value: writeReason(status, phrase) }]),
+  ];
 }
 
 function markSource(value: string, via: SipVia | undefined, source: Address): string {

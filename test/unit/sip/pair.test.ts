@@ -218,7 +218,9 @@ describe('two user agents', () => {
     const p = new Pair();
     p.put('server', { type: 'stop', retryAfterSeconds: 7 });
     p.call();
-    expect(p.take('client')).toMatchObject([{ type: 'failed', status: 503, reason: 'Service Unavailable' }]);
+    expect(p.take('client')).toMatchObject([
+      { type: 'failed', status: 503, reason: 'SIP;cause=503;text="Service Unavailable"' },
+    ]);
     p.expectEmpty();
   });
 });
@@ -235,7 +237,13 @@ describe('re-INVITE', () => {
     p.put('client', { type: 'reinvite', call: 1, sdp: SDP_A });
     p.put('server', { type: 'reject', call: 1, status: 488 });
     expect(p.take('client')).toEqual([
-      { type: 'offer-refused', call: 1, status: 488, reason: 'Not Acceptable Here', warning: '' },
+      {
+        type: 'offer-refused',
+        call: 1,
+        status: 488,
+        reason: 'SIP;cause=488;text="Not Acceptable Here"',
+        warning: '399 claviger "Not Acceptable Here"',
+      },
     ]);
     p.put('client', { type: 'hangup', call: 1 });
     p.expectEmpty();
