@@ -11,6 +11,7 @@ import { UserAgent } from '../../../src/sip/user-agent.js';
 import { endpointOptions, TipMachine } from '../../../src/tip/index.js';
 import { splitCompound } from '../../../src/wire/rtcp.js';
 import { StreamFramer } from '../../../src/wire/sip-framing.js';
+import type { Suite } from '../../../src/wire/tip.js';
 
 export interface RelayCall {
   readonly name: keyof Relay;
@@ -185,10 +186,10 @@ export class Bench {
 
 export const CLIENT_HELLO = Uint8Array.of(22, 254, 253, 0, 0);
 
-export function keysReport(): Extract<AssociationReport, { type: 'keys' }> {
+export function keysReport(profile = 1): Extract<AssociationReport, { type: 'keys' }> {
   return {
     type: 'keys',
-    profile: 1,
+    profile,
     local: new Secret(testRandom(30)),
     remote: new Secret(testRandom(30)),
     peerFingerprint: '07'.repeat(32),
@@ -205,6 +206,7 @@ export class TipPeer {
     private readonly channel: number,
     media: 'audio' | 'video',
     version: 6 | 7 | 8 = 8,
+    suites?: readonly Suite[],
   ) {
     this.machine = new TipMachine({
       role: 'endpoint',
@@ -219,6 +221,7 @@ export class TipPeer {
       transmitMask: 2,
       receiveMask: 2,
       options: endpointOptions(media, true),
+      ...(suites === undefined ? {} : { suites }),
     });
     this.machine.receive({ type: 'start' }, bench.now);
   }

@@ -74,6 +74,11 @@ describe('what is refused, with place and what is allowed', () => {
       'claviger.toml: media.address: not allowed here; allowed: a literal IPv4 or IPv6 address',
     ],
     [
+      'a suite that is none',
+      '[[conferences.fixed]]\nname = "a"\nsuite = 2',
+      'claviger.toml: conferences.fixed.0.suite: not allowed here; allowed: one of 1, 17, 18',
+    ],
+    [
       'a policy that is not there yet',
       '[conferences]\npolicy = "best-effort"',
       'claviger.toml: conferences.policy: not allowed here; allowed: one of "secure", "non-secure"',
