@@ -46,6 +46,9 @@ const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' |
   join: { ...JOIN_DEFAULTS, ms: 0, receivers: [], media: [] },
 };
 
+/** Those that take both suites by default; the others would take longer than anybody waits. */
+const BOTH_SUITES: readonly BenchName[] = ['retag', 'fanout'];
+
 function takes(bench: BenchName, name: 'packets' | 'ms' | 'receivers' | 'media'): boolean {
   const value = DEFAULTS[bench][name];
   return typeof value === 'number' ? value > 0 : value.length > 0;
@@ -58,7 +61,7 @@ run only: they are taken side by side.
 
   --json         one JSON object {"bench","machine","runs":[...],"unavailable":[...]} on the last line instead of the table
   --rounds N     alternating rounds, at least ${MIN_ROUNDS} (${BENCHES.map((b) => `${b} ${DEFAULTS[b].rounds}`).join(', ')})
-  --suites L     SRTP suites (${SUITES.join(',')}); one that this relay does not have is named and left out
+  --suites L     SRTP suites (${BOTH_SUITES.join(', ')} ${SUITES.join(',')}; else ${SUITES[0]}); one that this relay does not have is named and left out
   --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout, scale: copies in a round (${FANOUT_DEFAULTS.packets},
                  ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts; join: handshakes of each engine in a round (${JOIN_DEFAULTS.packets})
   --ms N         capacity, latency, scale: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms})
@@ -140,7 +143,7 @@ function read(args: readonly string[]): Parsed {
     ms: number(values.ms, '--ms', MIN_MS, MAX_MS, defaults.ms),
     receivers: list(values.receivers, '--receivers', MAX_RECEIVERS, defaults.receivers),
     media: values.media === undefined ? defaults.media : [readMedia(values.media)],
-    suites: list(values.suites, '--suites', MAX_SUITE, SUITES),
+    suites: list(values.suites, '--suites', MAX_SUITE, BOTH_SUITES.includes(bench) ? SUITES : SUITES.slice(0, 1)),
   };
   return { kind: 'run', options };
 }

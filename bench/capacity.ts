@@ -13,9 +13,11 @@ export const LOSS_LIMIT = 0.001;
 export const KEPT_PACE = 0.95;
 const GUESSES = 8;
 const FIRST_STEPS = 5;
-const LATER_STEPS = 3;
+const LATER_STEPS = 4;
 const FIRST_BRACKET = [0.5, 2] as const;
-const LATER_BRACKET = [0.8, 1.25] as const;
+const LATER_BRACKET = [0.75, 1.6] as const;
+/** Once may have been somebody else on the core. */
+const GUESS_FAILURES = 2;
 
 export type Side = 'relay' | 'bare';
 
@@ -90,10 +92,11 @@ export type Rig = Pick<CapacityRig, 'suite' | 'media' | 'receivers' | 'step' | '
 async function guess(receivers: number, at: (rate: number) => Promise<Step>): Promise<number> {
   let rate = 20_000 / receivers;
   let best = rate * receivers;
+  let failures = 0;
   for (let i = 0; i < GUESSES; i++, rate *= 2) {
     const step = await at(rate);
     best = Math.max(best, arrivalRate(step));
-    if (!keepsPace(step)) break;
+    if (!keepsPace(step) && ++failures === GUESS_FAILURES) break;
   }
   return best;
 }

@@ -8,7 +8,7 @@ import { SHAPES } from './traffic.js';
 
 export const FANOUT_RECEIVERS: readonly number[] = [10, 50, 200, 1_000];
 export const FANOUT_MEDIA: readonly Media[] = ['video', 'audio'];
-export const FANOUT_DEFAULTS = { rounds: 5, packets: 40_000 } as const;
+export const FANOUT_DEFAULTS = { rounds: 5, packets: 20_000 } as const;
 const IDLE_MS = 300;
 
 /** The replicator that the relay is measured by. */

@@ -287,7 +287,9 @@ export async function scale(options: ScaleOptions): Promise<ScaleRun[]> {
 export const SCALE_COUNTED = `Audio, ${SHAPES.audio.bytes} bytes, one source a conference; every other member of it is a receiver.
   µs         CPU microseconds of the one relay thread a copy, less its idle time: median and range of rounds. The conferences
              take turns, packet by packet, and each burst makes about ${BURST_COPIES} copies. With 3 members two copies pay for a
-             packet's way in and its tag, with 1,000 members 999 do.
+             packet's way in and its tag, with 1,000 members 999 do. In few conferences one recvmmsg takes several packets
+             of a burst; in many it takes one. In a thousand, every packet finds its three sockets and channels gone
+             from the caches: compare the column \`send\` of the bench fanout, which rises with its number of sockets too.
   heap       kilobytes from malloc that opening everything and a first packet of each conference took, the relay's fixed
              tables and the main thread's own among them (the first line's also what a process takes once).
   resident   the same by the growth of the resident set; memory that was free before is not seen.
