@@ -38,6 +38,27 @@
       "conditions": [["OS!='linux'", { "type": "none" }]]
     },
     {
+      # The DTLS engine on the libssl that is in Node's own binary.
+      "target_name": "claviger_dtls",
+      "sources": [
+        "dtls/addon.cc",
+        "dtls/association.cc",
+        "dtls/context.cc",
+        "dtls/datagram_bio.cc",
+        "dtls/failure.cc",
+        "dtls/fingerprint.cc",
+        "dtls/gate.cc",
+        "dtls/hello_guard.cc",
+        "dtls/reassembly.cc",
+        "dtls/wire.cc"
+      ],
+      "include_dirs": ["dtls"],
+      "defines": ["NAPI_VERSION=8"],
+      "cflags": ["-Wall", "-Wextra", "-Wshadow", "-Wno-deprecated-declarations"],
+      "cflags_cc": ["-std=c++17", "-O2"],
+      "conditions": [["OS!='linux'", { "type": "none" }]]
+    },
+    {
       # The benches of bench/: they measure the very objects that the relay is made of.
       "target_name": "claviger_bench",
       "dependencies": ["claviger"],

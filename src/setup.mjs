@@ -78,7 +78,7 @@ if (major < 20) fail(`Node ${process.versions.node} is too old: install Node 20 
 
 const NATIVE = [
   'native/build/.claviger-stamp',
-  ['native/core', 'native/binding', 'native/binding.gyp', 'bench/native'],
+  ['native/core', 'native/dtls', 'native/binding', 'native/binding.gyp', 'bench/native'],
 ];
 
 // Before anything that takes time: what only the operator can mend.
@@ -101,7 +101,7 @@ step('installing packages', 'node_modules/.claviger-stamp', ['package.json', 'pa
 step(
   'building the native relay',
   'native/build/.claviger-stamp',
-  ['native/core', 'native/binding', 'native/binding.gyp', 'bench/native'],
+  ['native/core', 'native/dtls', 'native/binding', 'native/binding.gyp', 'bench/native'],
   () => {
     // Node's own headers, OpenSSL's among them, stand beside its binary; without them node-gyp has to fetch them.
     const prefix = resolve(dirname(process.execPath), '..');

@@ -32,10 +32,13 @@ export type FromWorker =
       readonly outputs: readonly WireOutput[];
     };
 
+/** The engines that a worker can run. */
+export type EngineName = 'werift' | 'openssl';
+
 /** What a worker's task gets: its end of the channel. */
 export interface WorkerTask {
   readonly port: MessagePort;
-  readonly engine: 'werift';
+  readonly engine: EngineName;
 }
 
 /** A copy whose buffer is noted in `transfer`. */

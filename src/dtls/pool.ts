@@ -9,12 +9,20 @@ import {
   DTLS_POOL_CLOSE_TIMEOUT_MS,
 } from '../base/limits.js';
 import type { AssociationOptions, AssociationOutput } from './association.js';
-import { type FromWorker, fromWire, isLast, own, type ToWorker, type WorkerTask } from './pool-messages.js';
+import {
+  type EngineName,
+  type FromWorker,
+  fromWire,
+  isLast,
+  own,
+  type ToWorker,
+  type WorkerTask,
+} from './pool-messages.js';
 
 export interface PoolOptions {
   /** Worker threads; each owns up to DTLS_MAX_ASSOCIATIONS_PER_WORKER associations. */
   readonly threads: number;
-  readonly engine: 'werift';
+  readonly engine: EngineName;
   /** Called when a worker died; its associations got `engine-lost` and, unless it never started, a new one takes its place. */
   readonly onWorkerLost?: (error: Error) => void;
 }

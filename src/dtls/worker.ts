@@ -6,7 +6,9 @@ import { threadId } from 'node:worker_threads';
 import { unreachable } from '../base/result.js';
 import { Secret } from '../base/secret.js';
 import type { Association, AssociationFactory, AssociationInput } from './association.js';
+import { opensslAssociation } from './openssl/association.js';
 import {
+  type EngineName,
   type FromWorker,
   isLast,
   type ToWorker,
@@ -17,7 +19,10 @@ import {
 } from './pool-messages.js';
 import { weriftAssociation } from './werift/association.js';
 
-const ENGINES: Readonly<Record<WorkerTask['engine'], AssociationFactory>> = { werift: weriftAssociation };
+const ENGINES: Readonly<Record<EngineName, AssociationFactory>> = {
+  werift: weriftAssociation,
+  openssl: opensslAssociation,
+};
 
 /** Milliseconds since the epoch that never go back. */
 const clock = (): number => performance.timeOrigin + performance.now();

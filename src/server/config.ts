@@ -44,7 +44,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   dtls: z
     .strictObject({
-      engine: z.enum(['werift']).default('werift').describe('DTLS engine'),
+      engine: z.enum(['werift', 'openssl']).default('werift').describe('DTLS engine'),
       threads: z.int().min(0).max(64).default(0).describe('negotiation threads (0: one a core)'),
     })
     .prefault({}),

@@ -41,6 +41,10 @@ const WORLDLY_FILES: Readonly<Record<string, { readonly modules: readonly string
     modules: ['node:module', 'node:path'],
     reason: 'werift exports none of its DTLS codecs: they are loaded by path from the package',
   },
+  'dtls/openssl/addon.ts': {
+    modules: ['node:module'],
+    reason: 'finds and loads the native DTLS engine',
+  },
   'relay/addon.ts': {
     modules: ['node:module', 'node:url', 'node:path', 'node:fs'],
     reason: 'finds and loads the native relay',
