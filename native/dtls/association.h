@@ -67,6 +67,7 @@ class Association final : private Hooks {
   unsigned retransmitMs(unsigned previousMs) override;
 
   bool open(Span privateKeyPem);
+  size_t leastProtectedBytes() const;
   void hello(const Record& record);
   void pass(Gate::Outcome& outcome, double now);
   void handshake();

@@ -1,13 +1,12 @@
 #include "failure.h"
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 
 namespace claviger::dtls {
 
 namespace {
 
-const char* reasonFor(int reason, uint8_t lastType) {
+const char* reasonFor(int reason, OSSL_HANDSHAKE_STATE at) {
   switch (reason) {
     case SSL_R_DIGEST_CHECK_FAILED:
     case SSL_R_BAD_DIGEST_LENGTH:
@@ -29,8 +28,8 @@ const char* reasonFor(int reason, uint8_t lastType) {
     case SSL_R_WRONG_SIGNATURE_TYPE:
     case SSL_R_WRONG_SIGNATURE_SIZE:
     case SSL_R_UNKNOWN_DIGEST:
-      if (lastType == SERVER_KEY_EXCHANGE) return "key-exchange-signature-invalid";
-      return lastType == CERTIFICATE_VERIFY ? "certificate-verify-invalid" : "protocol-error";
+      if (at == TLS_ST_CR_KEY_EXCH) return "key-exchange-signature-invalid";
+      return at == TLS_ST_SR_CERT_VRFY ? "certificate-verify-invalid" : "protocol-error";
     default:
       return "protocol-error";
   }
@@ -38,7 +37,7 @@ const char* reasonFor(int reason, uint8_t lastType) {
 
 }  // namespace
 
-Finding explainError(uint8_t lastType) {
+Finding explainError(OSSL_HANDSHAKE_STATE at) {
   // The first error is the cause; those behind it tell who gave up because of it.
   unsigned long first = 0;
   for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
@@ -49,7 +48,7 @@ Finding explainError(uint8_t lastType) {
   if (reason > SSL_AD_REASON_OFFSET) {
     return {"alert-received", "the peer ended the association", reason - SSL_AD_REASON_OFFSET, -1};
   }
-  return {reasonFor(reason, lastType), text == nullptr ? "OpenSSL does not say why" : text, -1, -1};
+  return {reasonFor(reason, at), text == nullptr ? "OpenSSL does not say why" : text, -1, -1};
 }
 
 }  // namespace claviger::dtls

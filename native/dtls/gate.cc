@@ -18,7 +18,6 @@ Gate::Gate(bool client, const std::vector<Fingerprint>& promised)
 void Gate::beginAfterHello(uint64_t recordSequence) {
   recordSequence_ = recordSequence + 1;
   reassembler_.advance(1);
-  lastType_ = CLIENT_HELLO;
 }
 
 void Gate::handshakeRecord(const Record& record, Outcome& out) {
@@ -41,7 +40,6 @@ void Gate::deliver(Outcome& out) {
                                        {message.body.data(), message.body.size()}));
     reassembler_.advance(sequence);
     mayVerifyHello_ = false;
-    lastType_ = message.type;
     if (!verifyHello) turn_++;
     out.doubt.reset();
     out.moved = true;
@@ -86,7 +84,6 @@ void Gate::protectedRecord(const Record& record, Outcome& out) {
 void Gate::changeCipher(Outcome& out) {
   if (cipherChanged_) return;
   cipherChanged_ = true;
-  lastType_ = 0;
   const uint8_t one = 1;
   out.records.push_back(frameRecord(CHANGE_CIPHER_SPEC, VERSION_1_2, recordSequence_++, {&one, 1}));
 }

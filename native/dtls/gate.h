@@ -36,8 +36,6 @@ class Gate {
   void handshakeRecord(const Record& record, Outcome& out);
   // A record of epoch 1; whether it is authentic OpenSSL finds.
   void protectedRecord(const Record& record, Outcome& out);
-  // The type of the message that OpenSSL got last; 0: it is beyond the plaintext ones.
-  uint8_t lastType() const { return lastType_; }
   size_t heldBytes() const { return reassembler_.heldBytes(); }
   void forget() { reassembler_.clear(); }
 
@@ -58,7 +56,6 @@ class Gate {
   uint64_t recordSequence_ = 0;
   bool protectedSeen_ = false;
   bool cipherChanged_ = false;
-  uint8_t lastType_ = 0;
 };
 
 }  // namespace claviger::dtls

@@ -1,8 +1,16 @@
 /** A client and a server engine on one virtual clock, with a network between them that a test can break. */
 import { expect } from 'vitest';
 import { Secret } from '../../../src/base/secret.js';
-import type { AssociationOptions, AssociationOutput, SrtpProfile } from '../../../src/dtls/association.js';
+import type {
+  Association,
+  AssociationInput,
+  AssociationOptions,
+  AssociationOutput,
+  SrtpProfile,
+} from '../../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../../src/dtls/certificate.js';
+import { OpensslAssociation } from '../../../src/dtls/openssl/association.js';
+import type { EngineName } from '../../../src/dtls/pool-messages.js';
 import { WeriftAssociation } from '../../../src/dtls/werift/association.js';
 import type { Tuning } from '../../../src/dtls/werift/handshake.js';
 
@@ -38,7 +46,33 @@ export function optionsFor(side: Side, change: Partial<AssociationOptions> = {})
 /** What happens to a datagram: the datagrams that arrive instead of it, at once. */
 export type Network = (from: Side, bytes: Uint8Array, index: number) => readonly Uint8Array[];
 
+export type Engines = Readonly<Record<Side, EngineName>>;
+export type TestEngine = Association & { readonly heldBytes: number };
+
+/** OpenSSL's own timer is the wall clock's: waits up to this are waited for, longer ones (which are ours) are skipped. */
+const REAL_WAIT_MS = 100;
+
+const OPENSSL_GROUPS: ReadonlyMap<number, string> = new Map([
+  [29, 'X25519'],
+  [23, 'P-256'],
+]);
+
+function makeEngine(name: EngineName, options: AssociationOptions, change: PairChange, side: Side): TestEngine {
+  const tuning = side === 'client' ? change.clientTuning : change.serverTuning;
+  if (name === 'werift') return new WeriftAssociation(options, tuning);
+  const { groups, extendedMasterSecret } = tuning ?? {};
+  return new OpensslAssociation(options, {
+    ...(groups === undefined ? {} : { groups: groups.map((group) => OPENSSL_GROUPS.get(group)!) }),
+    ...(extendedMasterSecret === undefined ? {} : { extendedMasterSecret }),
+    ...(change.opensslRetransmitMs === undefined ? {} : { retransmitMs: change.opensslRetransmitMs }),
+  });
+}
+
 export interface PairChange {
+  /** By default werift on both sides. */
+  readonly engines?: Engines | undefined;
+  /** OpenSSL's first wait, by the wall clock. */
+  readonly opensslRetransmitMs?: number;
   readonly client?: Partial<AssociationOptions>;
   readonly server?: Partial<AssociationOptions>;
   readonly clientTuning?: Partial<Tuning>;
@@ -46,8 +80,14 @@ export interface PairChange {
   readonly network?: Network;
 }
 
+/** Until the wall clock has moved on; a thread that slept could not be told from one that hangs. */
+function waitReally(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until) {}
+}
+
 export class Pair {
-  readonly engines: Record<Side, WeriftAssociation>;
+  readonly engines: Record<Side, TestEngine>;
   readonly keys: Record<Side, Keys[]> = { client: [], server: [] };
   readonly failures: Record<Side, Failure[]> = { client: [], server: [] };
   readonly closed: Record<Side, number> = { client: 0, server: 0 };
@@ -57,13 +97,15 @@ export class Pair {
   /** Called around each `receive`, for forging what one side computes. */
   around: (side: Side, receive: () => void) => void = (_side, receive) => receive();
   network: Network;
+  readonly #hasOpenssl: boolean;
   readonly #queue: { to: Side; bytes: Uint8Array }[] = [];
 
   constructor(change: PairChange = {}) {
     this.engines = {
-      client: new WeriftAssociation(optionsFor('client', change.client), change.clientTuning),
-      server: new WeriftAssociation(optionsFor('server', change.server), change.serverTuning),
+      client: makeEngine(change.engines?.client ?? 'werift', optionsFor('client', change.client), change, 'client'),
+      server: makeEngine(change.engines?.server ?? 'werift', optionsFor('server', change.server), change, 'server'),
     };
+    this.#hasOpenssl = Object.values(change.engines ?? {}).includes('openssl');
     this.network = change.network ?? ((_from, bytes) => [bytes]);
   }
 
@@ -72,7 +114,7 @@ export class Pair {
     return this;
   }
 
-  input(side: Side, input: Parameters<WeriftAssociation['receive']>[0]): void {
+  input(side: Side, input: AssociationInput): void {
     this.around(side, () => this.engines[side].receive(input, this.now));
     for (let out = this.engines[side].poll(); out !== undefined; out = this.engines[side].poll()) {
       if (out.type === 'keys') this.keys[side].push(out);
@@ -106,6 +148,7 @@ export class Pair {
       this.settle();
       const at = Math.min(...(['client', 'server'] as const).map((s) => this.engines[s].deadline() ?? Infinity));
       if (at === Infinity) return this;
+      if (this.#hasOpenssl && at - this.now <= REAL_WAIT_MS) waitReally(at - this.now);
       this.now = Math.max(this.now, at);
       for (const side of ['client', 'server'] as const) this.input(side, { type: 'tick' });
     }
