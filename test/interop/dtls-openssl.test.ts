@@ -1,4 +1,4 @@
-/** Our engine against OpenSSL's DTLS 1.2, over real UDP on loopback: both must export the same keying material. */
+/** Our engines against OpenSSL's DTLS 1.2, over real UDP on loopback: both must export the same keying material. */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Secret } from '../../src/base/secret.js';
-import type { AssociationOutput, SrtpProfile } from '../../src/dtls/association.js';
+import type { Association, AssociationOptions, AssociationOutput, SrtpProfile } from '../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../src/dtls/certificate.js';
+import { OpensslAssociation } from '../../src/dtls/openssl/association.js';
+import type { EngineName } from '../../src/dtls/pool-messages.js';
 import { WeriftAssociation } from '../../src/dtls/werift/association.js';
 import type { Tuning } from '../../src/dtls/werift/handshake.js';
 import { describeWithPeers, isInstalled } from '../support/peers.js';
@@ -54,6 +56,7 @@ afterAll(async () => {
 });
 
 interface Run {
+  readonly engine: EngineName;
   readonly profile: Profile;
   /** OpenSSL's certificate; by default ECDSA. */
   readonly key?: 'ec' | 'rsa';
@@ -70,18 +73,29 @@ interface Ours {
   close(): Promise<void>;
 }
 
+const OPENSSL_GROUPS: ReadonlyMap<number, string> = new Map([
+  [29, 'X25519'],
+  [23, 'P-256'],
+]);
+
+function makeEngine({ engine, tuning }: Run, options: AssociationOptions): Association {
+  if (engine === 'werift') return new WeriftAssociation(options, tuning);
+  const { groups, extendedMasterSecret } = tuning ?? {};
+  return new OpensslAssociation(options, {
+    ...(groups === undefined ? {} : { groups: groups.map((group) => OPENSSL_GROUPS.get(group)!) }),
+    ...(extendedMasterSecret === undefined ? {} : { extendedMasterSecret }),
+  });
+}
+
 /** Our engine behind a socket; a client talks to `serverPort`, a server to whoever speaks first. */
 async function runOurs(role: 'client' | 'server', serverPort: number, run: Run): Promise<Ours> {
-  const engine = new WeriftAssociation(
-    {
-      role,
-      ...(run.own === undefined ? ours : theirs[run.own]!),
-      peerFingerprints: [fingerprintOf(theirs[run.key ?? 'ec']!.certificatePem, 'sha-256')],
-      profiles: [run.profile.id],
-      mtuBytes: 1200,
-    },
-    run.tuning,
-  );
+  const engine = makeEngine(run, {
+    role,
+    ...(run.own === undefined ? ours : theirs[run.own]!),
+    peerFingerprints: [fingerprintOf(theirs[run.key ?? 'ec']!.certificatePem, 'sha-256')],
+    profiles: [run.profile.id],
+    mtuBytes: 1200,
+  });
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   let peerPort = serverPort;
@@ -162,52 +176,57 @@ async function end(process: ChildProcessWithoutNullStreams, side: Ours): Promise
 }
 
 const first = PROFILES[0]!;
+const ENGINES: readonly EngineName[] = ['werift', 'openssl'];
 
-describeWithPeers('openssl s_client against our server', ['openssl'], () => {
-  const connect = async (run: Run) => {
-    const server = await runOurs('server', 0, run);
-    const target = ['s_client', '-mtu', '1200', '-connect', `127.0.0.1:${server.port}`];
-    const client = openssl([...target, ...exporterOptions(run)]);
-    try {
-      const got = server.done.then((output) => exported(output, 'server', run.profile));
-      const [match, material] = await Promise.all([waitFor(client, MATERIAL), got]);
-      expect(material).toBe(match[1]);
-    } finally {
-      await end(client, server);
-    }
-  };
+for (const engine of ENGINES)
+  describeWithPeers(`openssl s_client against our server on ${engine}`, ['openssl'], () => {
+    const connect = async (change: Omit<Run, 'engine'>) => {
+      const run: Run = { ...change, engine };
+      const server = await runOurs('server', 0, run);
+      const target = ['s_client', '-mtu', '1200', '-connect', `127.0.0.1:${server.port}`];
+      const client = openssl([...target, ...exporterOptions(run)]);
+      try {
+        const got = server.done.then((output) => exported(output, 'server', run.profile));
+        const [match, material] = await Promise.all([waitFor(client, MATERIAL), got]);
+        expect(material).toBe(match[1]);
+      } finally {
+        await end(client, server);
+      }
+    };
 
-  it.each(cases)('exports the same keys: $name, $curve', ({ profile, groups }) =>
-    connect({ profile, tuning: { groups } }),
-  );
-  it('takes an RSA certificate from the client', () => connect({ profile: first, key: 'rsa' }));
-  it('shows an RSA certificate of its own', () => connect({ profile: first, own: 'rsa' }));
-});
+    it.each(cases)('exports the same keys: $name, $curve', ({ profile, groups }) =>
+      connect({ profile, tuning: { groups } }),
+    );
+    it('takes an RSA certificate from the client', () => connect({ profile: first, key: 'rsa' }));
+    it('shows an RSA certificate of its own', () => connect({ profile: first, own: 'rsa' }));
+  });
 
-describeWithPeers('our client against openssl s_server', ['openssl'], () => {
-  const accept = async (run: Run) => {
-    const listen = ['s_server', '-4', '-accept', '127.0.0.1:0', '-Verify', '1', ...(run.more ?? ['-mtu', '1200'])];
-    const server = openssl([...listen, ...exporterOptions(run)]);
-    const port = Number((await waitFor(server, /ACCEPT [^\n]*:(\d+)/))[1]);
-    const client = await runOurs('client', port, run);
-    try {
-      const got = client.done.then((output) => exported(output, 'client', run.profile));
-      const [match, material] = await Promise.all([waitFor(server, MATERIAL), got]);
-      expect(material).toBe(match[1]);
-    } finally {
-      await end(server, client);
-    }
-  };
+for (const engine of ENGINES)
+  describeWithPeers(`our client on ${engine} against openssl s_server`, ['openssl'], () => {
+    const accept = async (change: Omit<Run, 'engine'>) => {
+      const run: Run = { ...change, engine };
+      const listen = ['s_server', '-4', '-accept', '127.0.0.1:0', '-Verify', '1', ...(run.more ?? ['-mtu', '1200'])];
+      const server = openssl([...listen, ...exporterOptions(run)]);
+      const port = Number((await waitFor(server, /ACCEPT [^\n]*:(\d+)/))[1]);
+      const client = await runOurs('client', port, run);
+      try {
+        const got = client.done.then((output) => exported(output, 'client', run.profile));
+        const [match, material] = await Promise.all([waitFor(server, MATERIAL), got]);
+        expect(material).toBe(match[1]);
+      } finally {
+        await end(server, client);
+      }
+    };
 
-  it.each(cases)('exports the same keys: $name, $curve', ({ profile, groups }) =>
-    accept({ profile, tuning: { groups } }),
-  );
-  it('takes an RSA certificate from the server', () => accept({ profile: first, key: 'rsa' }));
-  it('shows an RSA certificate of its own', () => accept({ profile: first, own: 'rsa' }));
-  it('answers its HelloVerifyRequest', () => accept({ profile: first, more: ['-listen'] }));
-  it('reads a certificate message in fragments', () => accept({ profile: first, key: 'rsa', more: ['-mtu', '256'] }));
-  it('reads a CertificateRequest that names authorities', () =>
-    accept({ profile: first, more: ['-CAfile', 'rsa.crt'] }));
-  it('agrees without the extended master secret', () =>
-    accept({ profile: first, tuning: { extendedMasterSecret: false } }));
-});
+    it.each(cases)('exports the same keys: $name, $curve', ({ profile, groups }) =>
+      accept({ profile, tuning: { groups } }),
+    );
+    it('takes an RSA certificate from the server', () => accept({ profile: first, key: 'rsa' }));
+    it('shows an RSA certificate of its own', () => accept({ profile: first, own: 'rsa' }));
+    it('answers its HelloVerifyRequest', () => accept({ profile: first, more: ['-listen'] }));
+    it('reads a certificate message in fragments', () => accept({ profile: first, key: 'rsa', more: ['-mtu', '256'] }));
+    it('reads a CertificateRequest that names authorities', () =>
+      accept({ profile: first, more: ['-CAfile', 'rsa.crt'] }));
+    it('agrees without the extended master secret', () =>
+      accept({ profile: first, tuning: { extendedMasterSecret: false } }));
+  });

@@ -6,6 +6,7 @@ import {
 import type { AssociationOptions, AssociationOutput } from '../../../src/dtls/association.js';
 import { AssociationPool, type PoolAssociation } from '../../../src/dtls/pool.js';
 import { ensureBuilt } from './built.js';
+import { ENGINES } from './matches.js';
 import { type Failure, hex, type Keys, optionsFor } from './pair.js';
 
 beforeAll(ensureBuilt);
@@ -48,9 +49,9 @@ function openPair(into: AssociationPool): { client: Watched; server: Watched } {
   return { client, server };
 }
 
-describe('the association pool', () => {
+describe.each(ENGINES)('the association pool on %s', (engine) => {
   it('completes fifty handshakes spread evenly over its workers', async () => {
-    const mine = new AssociationPool({ threads: 2, engine: 'werift' });
+    const mine = new AssociationPool({ threads: 2, engine });
     pool = mine;
     const pairs = Array.from({ length: 50 }, () => openPair(mine));
     expect(mine.stats().workers.map((w) => w.associations)).toEqual([50, 50]);
@@ -66,7 +67,7 @@ describe('the association pool', () => {
 
   it('tells the associations of a dead worker, and no others, that their engine is lost', async () => {
     const errors: Error[] = [];
-    const mine = new AssociationPool({ threads: 2, engine: 'werift', onWorkerLost: (error) => errors.push(error) });
+    const mine = new AssociationPool({ threads: 2, engine, onWorkerLost: (error) => errors.push(error) });
     pool = mine;
     const pairs = [openPair(mine), openPair(mine), openPair(mine)];
     await Promise.all(pairs.flatMap(({ client, server }) => [client.wait('keys'), server.wait('keys')]));
@@ -87,7 +88,7 @@ describe('the association pool', () => {
   });
 
   it('drops and counts the datagrams that a worker has no time for', async () => {
-    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    const mine = new AssociationPool({ threads: 1, engine });
     pool = mine;
     const { client, server } = openPair(mine);
     const flood = Array.from({ length: 100 }, () => Uint8Array.of(22));
@@ -98,7 +99,7 @@ describe('the association pool', () => {
   });
 
   it('reports a failure once and forgets the association', async () => {
-    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    const mine = new AssociationPool({ threads: 1, engine });
     pool = mine;
     const client = new Watched(mine, optionsFor('client', { certificatePem: 'nothing' }));
     expect((await client.wait('failed')).reason).toBe('no-certificate');
@@ -106,7 +107,7 @@ describe('the association pool', () => {
   });
 
   it('refuses an association that no worker has room for', async () => {
-    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    const mine = new AssociationPool({ threads: 1, engine });
     pool = mine;
     const options = optionsFor('client', { certificatePem: 'nothing' }); // fails at once, but not before this turn ends
     const ended = Array.from({ length: DTLS_MAX_ASSOCIATIONS_PER_WORKER + 1 }, () => {
@@ -120,7 +121,7 @@ describe('the association pool', () => {
   });
 
   it('opens nothing after it was closed', async () => {
-    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    const mine = new AssociationPool({ threads: 1, engine });
     await mine.close();
     await mine.close();
     const late = new Watched(mine, optionsFor('client'));
@@ -129,7 +130,7 @@ describe('the association pool', () => {
   });
 
   it('leaves the caller its private key', async () => {
-    const mine = new AssociationPool({ threads: 1, engine: 'werift' });
+    const mine = new AssociationPool({ threads: 1, engine });
     pool = mine;
     const options = optionsFor('client');
     new Watched(mine, options);
