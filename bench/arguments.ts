@@ -3,12 +3,13 @@ import { parseArgs } from 'node:util';
 import type { Media } from '../src/base/ids.js';
 import { CAPACITY_COUNTED, CAPACITY_DEFAULTS, CAPACITY_RECEIVERS } from './capacity.js';
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
+import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
 import { SCALE_COUNTED, SCALE_DEFAULTS } from './scale.js';
 import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale'] as const;
+export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'join'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
@@ -42,6 +43,7 @@ const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' |
   latency: { ...LATENCY_DEFAULTS, packets: 0, receivers: [], media: LATENCY_MEDIA },
   capacity: { ...CAPACITY_DEFAULTS, packets: 0, receivers: CAPACITY_RECEIVERS, media: FANOUT_MEDIA },
   scale: { ...SCALE_DEFAULTS, receivers: [], media: [] },
+  join: { ...JOIN_DEFAULTS, ms: 0, receivers: [], media: [] },
 };
 
 function takes(bench: BenchName, name: 'packets' | 'ms' | 'receivers' | 'media'): boolean {
@@ -67,6 +69,8 @@ run only: they are taken side by side.
 retag (at ${RETAG_SIZES.join(' and ')} bytes): ${RETAG_COUNTED}
 
 fanout: ${FANOUT_COUNTED}
+
+join (--packets: handshakes of each engine in a round, ${JOIN_DEFAULTS.packets}): ${JOIN_COUNTED}
 
 latency: ${LATENCY_COUNTED}
 

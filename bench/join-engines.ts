@@ -11,6 +11,14 @@ import { opensslAssociation } from '../src/dtls/openssl/association.js';
 import type { EngineName } from '../src/dtls/pool-messages.js';
 import { weriftAssociation } from '../src/dtls/werift/association.js';
 
+import { rounded, summarise } from './statistics.js';
+import { table } from './table.js';
+
+export const JOIN_DEFAULTS = { rounds: 7, packets: 50 } as const;
+export const JOIN_COUNTED =
+  'CPU of one whole DTLS handshake, from the first datagram to close, of one side; beside two X25519 operations, an ECDSA ' +
+  'P-256 signature and a verification through node:crypto in the same rounds. Median of the rounds.';
+
 export type Role = 'client' | 'server';
 
 export interface EngineCost {
@@ -41,11 +49,6 @@ type Identity = Awaited<ReturnType<typeof createSelfSigned>>;
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
 }
 
 /** One handshake that stays open. Adds what each side cost to `spent`. */
@@ -138,7 +141,18 @@ export async function joinEngines({ rounds, handshakes, signal }: JoinEnginesOpt
   return costs.map(({ engine, role, ms }) => ({
     engine,
     role,
-    cpuMsPerHandshake: median(ms),
-    primitivesMs: median(primitives),
+    cpuMsPerHandshake: rounded(summarise(ms).median),
+    primitivesMs: rounded(summarise(primitives).median),
   }));
+}
+
+export function joinTable(costs: readonly EngineCost[]): string {
+  const rows = costs.map(({ engine, role, cpuMsPerHandshake, primitivesMs }) => [
+    engine,
+    role,
+    cpuMsPerHandshake.toFixed(3),
+    primitivesMs.toFixed(3),
+    (cpuMsPerHandshake / primitivesMs).toFixed(1),
+  ]);
+  return table(['engine', 'role', 'CPU ms', 'primitives ms', 'ratio'], rows, JOIN_COUNTED);
 }

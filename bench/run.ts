@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure, 2 wrong usage, 130 interrupted. */
-import { type BenchOptions, parseBench } from './arguments.js';
+import { type BenchName, type BenchOptions, parseBench } from './arguments.js';
 import { capacity, capacityTable } from './capacity.js';
 import { fanout, fanoutTable } from './fanout.js';
+import { joinEngines, joinTable } from './join-engines.js';
 import { latency, latencyTable } from './latency.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { scale, scaleTable } from './scale.js';
@@ -19,8 +20,18 @@ interface Measured {
 
 type Common = BenchOptions & { readonly signal: AbortSignal; readonly progress: (line: string) => void };
 
-async function carryOut(o: Common): Promise<Measured> {
-  switch (o.bench) {
+/** Without media: neither suites nor runs, but what each engine costs. */
+async function measureJoin({ json, rounds, packets }: BenchOptions, signal: AbortSignal): Promise<void> {
+  const engines = await joinEngines({ rounds, handshakes: packets, signal });
+  const on = machine();
+  const output = json
+    ? JSON.stringify({ bench: 'join', machine: on, engines })
+    : `${joinTable(engines)}\n${machineLine(on)}`;
+  process.stdout.write(`${output}\n`);
+}
+
+async function carryOut(o: Common, bench: Exclude<BenchName, 'join'>): Promise<Measured> {
+  switch (bench) {
     case 'retag': {
       const runs = await retag({ ...o, sizes: RETAG_SIZES });
       return { runs, text: retagTable(runs) };
@@ -45,11 +56,12 @@ async function carryOut(o: Common): Promise<Measured> {
 }
 
 async function measure(options: BenchOptions, signal: AbortSignal): Promise<void> {
+  if (options.bench === 'join') return measureJoin(options, signal);
   const progress = (line: string): void => void process.stderr.write(`${line}\n`);
   const { available, unavailable } = sortSuites(options.suites);
   const missing = unavailable.map(({ suite, reason }) => `suite ${suite}: not available (${reason})`);
   for (const line of missing) progress(line);
-  const { runs, text } = await carryOut({ ...options, suites: available, signal, progress });
+  const { runs, text } = await carryOut({ ...options, suites: available, signal, progress }, options.bench);
   const on = machine();
   const output = options.json
     ? JSON.stringify({ bench: options.bench, machine: on, runs, unavailable })
