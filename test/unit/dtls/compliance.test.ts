@@ -1,13 +1,19 @@
 /** What every engine does in every role, alone and crosswise: handshakes, bad networks, limits. The attacks are in attacks.test.ts. */
 import { describe, expect, it } from 'vitest';
+import { concat } from '../../../src/base/bytes.js';
 import * as tsLimits from '../../../src/base/limits.js';
-import { DTLS_HANDSHAKE_TIMEOUT_MS } from '../../../src/base/limits.js';
+import {
+  DTLS_HANDSHAKE_TIMEOUT_MS,
+  DTLS_PLAINTEXT_FAILURE_GRACE_MS,
+  MAX_DATAGRAM_BYTES,
+} from '../../../src/base/limits.js';
 import { PROFILE_SIZES, type SrtpProfile } from '../../../src/dtls/association.js';
 import { fingerprintOf } from '../../../src/dtls/certificate.js';
 import { addon } from '../../../src/dtls/openssl/addon.js';
 import { OpensslAssociation } from '../../../src/dtls/openssl/association.js';
 import { GROUP } from '../../../src/dtls/werift/messages.js';
-import { CONTENT } from '../../../src/dtls/werift/records.js';
+import { CONTENT, RECORD_HEADER_BYTES } from '../../../src/dtls/werift/records.js';
+import { record } from './forge.js';
 import { KINDS, WEAK_RSA } from './kinds.js';
 import { MATCHES, play, SIDES, showing } from './matches.js';
 import {
@@ -242,6 +248,38 @@ describe.each(MATCHES)('a bad network: $match', ({ engines }) => {
       pair.input(side, { type: 'tick' });
     }
     expectEstablished(pair);
+  });
+});
+
+describe.each(MATCHES)('what OpenSSL itself does not see to: $match', ({ engines }) => {
+  const alert = record(CONTENT.alert, Uint8Array.of(2, 40));
+
+  it('an alert is forgotten when the handshake moves after it', () => {
+    const queue: Uint8Array[] = [];
+    const network: Network = (from, bytes, i) => {
+      if (from === 'client' || i !== 1) return [bytes];
+      queue.push(bytes); // the HelloVerifyRequest comes later
+      return [];
+    };
+    const pair = new Pair({ engines, network }).start().settle();
+    pair.input('client', { type: 'datagram', bytes: alert });
+    pair.input('client', { type: 'datagram', bytes: queue[0]! });
+    pair.network = () => [];
+    pair.now += DTLS_PLAINTEXT_FAILURE_GRACE_MS;
+    pair.input('client', { type: 'tick' });
+    expect(pair.engines.client.state).toBe('handshaking');
+  });
+
+  it('a datagram above the limit is not read', () => {
+    const pair = new Pair({ engines, network: () => [] }).start();
+    const hello = pair.sent[0]!.bytes;
+    const before = pair.sent.length;
+    const room = MAX_DATAGRAM_BYTES + 1 - hello.length - RECORD_HEADER_BYTES;
+    const padded = concat(hello, record(CONTENT.applicationData, new Uint8Array(room)));
+    pair.input('server', { type: 'datagram', bytes: padded });
+    expect(pair.sent.length).toBe(before);
+    pair.input('server', { type: 'datagram', bytes: padded.subarray(0, MAX_DATAGRAM_BYTES) });
+    expect(pair.sent.length).toBe(before + 1);
   });
 });
 
