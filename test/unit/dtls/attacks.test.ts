@@ -279,7 +279,8 @@ describe.each(MATCHES)('plaintext that anybody could have sent: $match', ({ engi
 
   it('an alert ends a handshake that stands still, and is reported', () => {
     const pair = new Pair({ engines, network: () => [] }).start();
-    pair.input('client', { type: 'datagram', bytes: alert });
+    for (const side of SIDES) pair.input(side, { type: 'datagram', bytes: alert });
+    expect(pair.engines.server.deadline()).toBe(START + DTLS_PLAINTEXT_FAILURE_GRACE_MS);
     pair.now = START + DTLS_PLAINTEXT_FAILURE_GRACE_MS - 1;
     pair.input('client', { type: 'tick' });
     expect(pair.states[0]).toBe('handshaking');
