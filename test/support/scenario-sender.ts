@@ -1,5 +1,6 @@
 import { concat } from '../../src/base/bytes.js';
 import type { Media } from '../../src/base/ids.js';
+import { MAX_DATAGRAM_BYTES } from '../../src/base/limits.js';
 import type { GroupSet } from '../../src/srtp/group-set.js';
 import { packetIndex, rocOf } from '../../src/srtp/index-estimate.js';
 import { composeMultiplexWord } from '../../src/wire/csrc.js';
@@ -7,6 +8,9 @@ import { writeSdesCname, writeSr } from '../../src/wire/rtcp-write.js';
 import { writeRtpHeader } from '../../src/wire/rtp.js';
 import type { Random } from './random.js';
 import { type ScenarioKey, scenarioKey } from './scenario-key.js';
+
+/** AEAD tag, trailing byte, route tag and the Full field of suite 18 (WIRE.md 6). */
+const LARGEST_TAIL_BYTES = 16 + 1 + 10 + 63;
 
 /** What a sender sealed. */
 export interface Truth {
@@ -89,7 +93,9 @@ export class ScenarioSender {
     const index = this.#index++;
     const { header, source } = this.#header(index);
     const padding = (header[0]! & 0x20) !== 0 ? 1 + random.below(40) : 0;
-    const plain = random.bytes(this.#payloadBytes());
+    // The largest packet of a suite just fits a datagram: header, payload, padding, AEAD tag, trailing byte, route tag, field.
+    const room = MAX_DATAGRAM_BYTES - header.length - padding - LARGEST_TAIL_BYTES;
+    const plain = random.bytes(Math.min(this.#payloadBytes(), room));
     const payload = concat(plain, new Uint8Array(padding));
     if (padding > 0) payload[payload.length - 1] = padding;
     const full = this.#owed > 0 || random.oneIn(4);
@@ -142,7 +148,7 @@ export class ScenarioSender {
   #payloadBytes(): number {
     const random = this.#random;
     if (random.oneIn(20)) return random.below(3);
-    return this.#media === 'audio' ? random.below(200) : random.oneIn(200) ? 1400 : random.below(1250);
+    return this.#media === 'audio' ? random.below(200) : random.oneIn(50) ? 1400 : random.below(1401);
   }
 
   #isn(key: Key, index: number): number {
