@@ -51,8 +51,8 @@ inline Bytes keysCommand(uint32_t id, uint16_t profile) {
 inline Bytes parametersCommand(uint32_t id, uint8_t payloadType = 96) {
   return CommandWriter(OPCODE_setParameters).u32(id).u8(7).u8(LEVEL_end_to_end).u16(0x0e).u8(1).u8(payloadType).u8(1).bytes;
 }
-inline Bytes setCommand(uint16_t spiWord) {
-  return CommandWriter(OPCODE_installSet).u32(CONFERENCE).u16(spiWord).u8(1).u8(1).u8(16).block(pattern(spiWord, 16)).u8(14)
+inline Bytes setCommand(uint16_t spiWord, uint32_t conference = CONFERENCE) {
+  return CommandWriter(OPCODE_installSet).u32(conference).u16(spiWord).u8(1).u8(1).u8(16).block(pattern(spiWord, 16)).u8(14)
       .block(pattern(spiWord + 1u, 14)).bytes;
 }
 inline Bytes ackCommand(uint32_t id, uint16_t spiWord) {
@@ -67,9 +67,9 @@ struct TestEdge {
   uint32_t source, receiver;
   uint8_t sink;
 };
-inline Bytes routesCommand(Media media, const std::vector<TestEdge>& edges) {
+inline Bytes routesCommand(Media media, const std::vector<TestEdge>& edges, uint32_t conference = CONFERENCE) {
   CommandWriter w(OPCODE_setRoutes);
-  w.u32(CONFERENCE).u8(static_cast<uint32_t>(media)).u32(static_cast<uint32_t>(edges.size()));
+  w.u32(conference).u8(static_cast<uint32_t>(media)).u32(static_cast<uint32_t>(edges.size()));
   for (const TestEdge& e : edges) w.u32(e.source).u8(1).u32(e.receiver).u8(e.sink);
   return w.bytes;
 }

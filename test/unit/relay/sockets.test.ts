@@ -1,62 +1,13 @@
 /** The relay as it runs: threads and UDP sockets, peers of node:dgram on the loopback. */
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fromHex, readU16 } from '../../../src/base/bytes.js';
-import type { Address } from '../../../src/base/ids.js';
 import { Secret } from '../../../src/base/secret.js';
 import type { Relay, RelayEvent } from '../../../src/relay/contract.js';
 import { openRelay } from '../../../src/relay/relay.js';
+import { counted, Inbox, LOOPBACK, Peer } from './peers.js';
 import { bytesOf, CONFERENCE, localKeys, mesh, PARAMETERS, remoteKeys, testSet, WORD } from './room.js';
 import { compound, protectControl, TestSender, unprotectControl } from './sender.js';
-
-const LOOPBACK = '127.0.0.1';
-
-/** What arrives, in order; `until` waits for it. */
-class Inbox<T> {
-  readonly items: T[] = [];
-  #wake: () => void = () => {};
-
-  push(item: T): void {
-    this.items.push(item);
-    this.#wake();
-  }
-
-  async until(done: (items: readonly T[]) => boolean): Promise<readonly T[]> {
-    while (!done(this.items)) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    return this.items;
-  }
-}
-
-class Peer {
-  readonly inbox = new Inbox<Uint8Array>();
-  readonly socket: Socket;
-  readonly address: Address;
-
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    this.address = { address: LOOPBACK, port: socket.address().port };
-    socket.on('message', (message) => this.inbox.push(Uint8Array.from(message)));
-  }
-
-  static async open(): Promise<Peer> {
-    const socket = createSocket('udp4');
-    socket.bind(0, LOOPBACK);
-    await once(socket, 'listening');
-    return new Peer(socket);
-  }
-
-  async send(port: number, bytes: Uint8Array): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.socket.send(bytes, port, LOOPBACK, (error) => (error === null ? resolve() : reject(error)));
-    });
-  }
-}
 
 const vectors = JSON.parse(readFileSync('test/vectors/ekt-tag.json', 'utf8'));
 const ids = [1, 2, 3];
@@ -66,10 +17,6 @@ let peers: Map<number, Peer>;
 let ports: Map<number, number>;
 const peer = (id: number): Peer => peers.get(id)!;
 const port = (id: number): number => ports.get(id)!;
-
-async function counted(done: () => boolean): Promise<void> {
-  while (!done()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 beforeEach(async () => {
   events = new Inbox();
