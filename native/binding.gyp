@@ -23,6 +23,8 @@
         "core/key_wrap.cc",
         "core/packet.cc",
         "core/relay_thread.cc",
+        "core/report.cc",
+        "core/retransmit.cc",
         "core/routes.cc",
         "core/sockets.cc",
         "core/srtp_kdf.cc",

@@ -18,6 +18,12 @@ Stream* Channel::find(uint32_t ssrc) const {
   return nullptr;
 }
 
+uint32_t Channel::clockHz(uint8_t payloadType) const {
+  constexpr uint32_t AUDIO_HZ = 48'000, VIDEO_HZ = 90'000;
+  if (clockOf[payloadType] != 0) return clockOf[payloadType];
+  return media == Media::audio ? AUDIO_HZ : VIDEO_HZ;
+}
+
 void SsrcOwners::reserve(size_t channels) {
   size_t size = 64;
   while (size < channels * MAX_STREAMS_PER_CHANNEL * 2) size *= 2;

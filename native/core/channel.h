@@ -9,6 +9,8 @@
 #include "counters.h"
 #include "ekt_mode.h"
 #include "rate.h"
+#include "report.h"
+#include "retransmit.h"
 
 namespace claviger {
 
@@ -67,6 +69,7 @@ struct Channel {
   uint16_t transmitMask = 0;
   int16_t codecOf[128];
   int16_t payloadTypeOf[256];
+  uint32_t clockOf[128] = {};  // Hz by payload type; 0: the media kind's
 
   ChannelKeys keys;
   uint8_t ackedSets = 0;
@@ -75,6 +78,11 @@ struct Channel {
   uint32_t ssrcs[MAX_STREAMS_PER_CHANNEL] = {};
   uint32_t streamCount = 0;
   std::unique_ptr<Stream[]> streams;
+  // By stream as well. `kept` on secured video channels only, where a receiver can prove that it is the one that asks.
+  Reception reception[MAX_STREAMS_PER_CHANNEL];
+  std::unique_ptr<KeptStream> kept[MAX_STREAMS_PER_CHANNEL];
+  std::unique_ptr<RequestLimit> requests;
+  uint64_t nextReport = 0;
 
   EdgeRange edges[POSITIONS];
   Activity activity[POSITIONS];
@@ -94,6 +102,8 @@ struct Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
   Stream* find(uint32_t ssrc) const;
+  size_t placeOf(const Stream& s) const { return static_cast<size_t>(&s - streams.get()); }
+  uint32_t clockHz(uint8_t payloadType) const;
 };
 
 inline void countDrop(Counters& counters, Channel& channel, Drop drop, uint64_t by = 1) {
@@ -109,6 +119,7 @@ struct Edge {
   bool active;      // what the sink shows now
   bool planned;     // false: kept only until its successor's refresh point
   uint32_t retires;  // the edge that it takes the sink over from; NO_EDGE: none
+  SentRun sent{};
 };
 constexpr uint32_t NO_EDGE = 0xffffffff;
 

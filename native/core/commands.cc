@@ -80,6 +80,7 @@ bool Switch::openChannel(CommandReader& r) {
   c.conference = conference;
   c.media = static_cast<Media>(media);
   c.plain = transport == TRANSPORT_plain;
+  if (c.media == Media::video && !c.plain) c.requests = std::make_unique<RequestLimit>();
   c.socket = socket;
   c.words = counters_.slot(slot);
   c.peer = peer;
@@ -100,6 +101,7 @@ bool Switch::openChannel(CommandReader& r) {
 
 void Switch::closeChannel(Channel& c) {
   egress_.forget(c);
+  forgetKept(c);
   forgetEdges(c);
   c.conference->owners.release(&c);
   auto& siblings = c.conference->channels;
@@ -166,6 +168,7 @@ bool Switch::setParameters(CommandReader& r) {
   const uint16_t mask = r.u16();
   const size_t count = r.u8();
   const uint8_t* pairs = r.bytes(count * 2);
+  const uint8_t* clocks = r.left() == 0 ? nullptr : r.bytes(count * 4);
   if (!r.whole() || c == nullptr || level > LEVEL_end_to_end) return false;
   for (size_t i = 0; i < count; i++) {
     if (pairs[2 * i] > 127) return false;
@@ -177,8 +180,10 @@ bool Switch::setParameters(CommandReader& r) {
   c->transmitMask = mask;
   for (int16_t& codec : c->codecOf) codec = NO_MAPPING;
   for (int16_t& payloadType : c->payloadTypeOf) payloadType = NO_MAPPING;
+  for (uint32_t& clock : c->clockOf) clock = 0;
   for (size_t i = 0; i < count; i++) {
     c->codecOf[pairs[2 * i]] = pairs[2 * i + 1];
+    if (clocks != nullptr) c->clockOf[pairs[2 * i]] = get32(clocks + 4 * i);
     // Several payload types for one codec: the first one named is what the endpoint is sent.
     int16_t& payloadType = c->payloadTypeOf[pairs[2 * i + 1]];
     if (payloadType == NO_MAPPING) payloadType = pairs[2 * i];
@@ -249,7 +254,7 @@ bool Switch::readRoutes(CommandReader& r) {
     if (source == nullptr || receiver == nullptr || source == receiver) continue;
     const bool fits = source->conference == found && receiver->conference == found &&
                       source->media == static_cast<Media>(media) && receiver->media == static_cast<Media>(media);
-    if (fits) edges.push_back({source, receiver, position, sink, false, false, NO_EDGE});
+    if (fits) edges.push_back({source, receiver, position, sink, false, false, NO_EDGE, {}});
   }
   return setRoutes(*found, static_cast<Media>(media), edges);
 }

@@ -6,6 +6,7 @@
 
 #include "address.h"
 #include "limits.h"
+#include "report.h"
 #include "schema.h"
 
 namespace claviger {
@@ -67,6 +68,15 @@ class EventBuffer {
     u8(static_cast<uint8_t>(drop));
     u32(count);
     u32(ssrc);
+    return true;
+  }
+
+  bool reports(uint32_t channel, uint8_t count, const uint8_t* blocks) {
+    const size_t size = REPORT_BLOCK_BYTES * count;
+    if (!room(6 + size, RELAY_EVENT_QUEUE_BYTES)) return false;
+    head(EVENT_reports, channel);
+    u8(count);
+    bytes_.insert(bytes_.end(), blocks, blocks + size);
     return true;
   }
 

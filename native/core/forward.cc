@@ -17,12 +17,14 @@ struct Made {
 
 void Switch::forward(Channel& c, const MediaPacket& packet) {
   const EdgeRange range = c.edges[packet.position];
-  const RoutePlan& plan = c.conference->plans[static_cast<size_t>(c.media)];
+  RoutePlan& plan = c.conference->plans[static_cast<size_t>(c.media)];
   const int16_t codec = c.codecOf[packet.rtp.payloadType];
   Made made[MAX_REMEMBERED_VARIANTS];
   size_t count = 0;
+  KeptStream* kept = c.kept[c.placeOf(*c.find(packet.rtp.ssrc))].get();
+  if (kept != nullptr) packetNumber_++;
   for (uint32_t i = range.begin; i < range.end; i++) {
-    const Edge& edge = plan.edges[i];
+    Edge& edge = plan.edges[i];
     if (!edge.active) continue;
     Channel& to = *edge.receiver;
     Drop drop = admit(c, to, packet.set);
@@ -30,6 +32,7 @@ void Switch::forward(Channel& c, const MediaPacket& packet) {
     if (drop == Drop::none && payloadType == NO_MAPPING) drop = Drop::no_payload_type;
     if (drop != Drop::none) {
       countDrop(to, drop);
+      edge.sent.broken();
       continue;
     }
     size_t at = count;
@@ -42,10 +45,12 @@ void Switch::forward(Channel& c, const MediaPacket& packet) {
       if (count == MAX_REMEMBERED_VARIANTS) count = 0;
       Variant* variant = egress_.make();
       writeVariant(packet, edge.sink, static_cast<uint8_t>(payloadType), *variant);
+      if (kept != nullptr) keepVariant(*kept, packet, c, edge.sink, static_cast<uint8_t>(payloadType), *variant);
       made[count++] = {edge.sink, static_cast<uint8_t>(payloadType), variant};
       at = count;
     }
     egress_.queue(to, made[at - 1].variant);
+    if (kept != nullptr) edge.sent.sent(packetNumber_, static_cast<uint8_t>(payloadType));
   }
 }
 

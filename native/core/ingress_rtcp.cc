@@ -13,6 +13,7 @@ bool isReportWithoutBlocks(const uint8_t* bytes) { return bytes[1] == RTCP_SR &&
 // What a media SSRC may send under channel keys. SDES belongs to every compound (RFC 3550 §6.1) and carries no command.
 constexpr uint32_t FEEDBACK_TYPES = (1u << (RTCP_RR - 192)) | (1u << (RTCP_SDES - 192)) | (1u << (RTCP_RTPFB - 192)) |
                                     (1u << (RTCP_PSFB - 192));
+constexpr uint32_t REPORTS_AND_NACKS = FEEDBACK_TYPES & ~(1u << (RTCP_PSFB - 192));
 
 }  // namespace
 
@@ -20,7 +21,7 @@ Drop Switch::ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now
   if (length < RTCP_HEADER_BYTES) return Drop::malformed;
   if (c.plain) return plainRtcp(c, bytes, length);
   const bool media = !isControlSsrc(rtcpSsrc(bytes)) && isReportWithoutBlocks(bytes);
-  return media ? mediaRtcp(c, bytes, length, now) : controlRtcp(c, bytes, length);
+  return media ? mediaRtcp(c, bytes, length, now) : controlRtcp(c, bytes, length, now);
 }
 
 Drop Switch::mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now) {
@@ -46,7 +47,7 @@ Drop Switch::mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t
   return Drop::none;
 }
 
-Drop Switch::controlRtcp(Channel& c, uint8_t* bytes, size_t length) {
+Drop Switch::controlRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now) {
   if (!c.proven || !c.keys.ready()) return Drop::not_ready;
   bool encrypted = false;
   uint32_t index = 0;
@@ -64,9 +65,12 @@ Drop Switch::controlRtcp(Channel& c, uint8_t* bytes, size_t length) {
     if (owner != nullptr && owner != &c) return Drop::ssrc_owned;
   }
   if (const Drop drop = c.keys.checkReplay(ssrc, index); drop != Drop::none) return drop;
+  // NACKs are answered here and now; a compound with nothing else than reports beside them does not trouble the main thread.
+  const bool nackOnly = (types & typeBit(RTCP_RTPFB)) != 0 && (types & ~REPORTS_AND_NACKS) == 0;
   // An event that finds no room leaves the index unused: the peer's repetition is then still welcome.
-  if (!events_.control(c.id, control, bytes, plain)) return Drop::queue_full;
+  if (!nackOnly && !events_.control(c.id, control, bytes, plain)) return Drop::queue_full;
   c.keys.accept(ssrc, index);
+  if ((types & typeBit(RTCP_RTPFB)) != 0) answerNacks(c, bytes, plain, now);
   return Drop::none;
 }
 
@@ -80,6 +84,7 @@ Drop Switch::plainRtcp(Channel& c, const uint8_t* bytes, size_t length) {
   const size_t size = size_t{4} * (get16(bytes + 2) + 1);
   if (bytes[1] != RTCP_SR || size < SR_BYTES || owner != &c || !mediaReady(c)) return Drop::none;
 
+  c.reception[c.placeOf(*c.find(ssrc))].senderReport((uint64_t{get32(bytes + 8)} << 32) | get32(bytes + 12), now_);
   // The others get the sender's part alone: its report blocks speak of streams as this endpoint sees them.
   uint8_t out[MAX_DATAGRAM_BYTES];
   std::memcpy(out, bytes, SR_BYTES);

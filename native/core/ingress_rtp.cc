@@ -44,6 +44,7 @@ Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const 
   MediaPacket packet{bytes, rtp, tag.authenticated, &mode, &tag, roc, *judged.keys, judged.set, position};
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   mode.commitSrtp(s, judged, tag, now);
+  c.reception[c.placeOf(s)].packet(judged.index, judged.restart, rtp.timestamp, now, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   // 9
@@ -65,6 +66,7 @@ Drop Switch::ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, co
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
+  c.reception[c.placeOf(s)].packet(rtp.sequence, rtp.timestamp, now_, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   MediaPacket packet{bytes, rtp, length, nullptr, nullptr, 0, {}, 0, position};
@@ -90,6 +92,7 @@ Drop Switch::judgePosition(const Channel& c, const Stream* stream, const RtpView
 Stream& Switch::bind(Channel& c, uint32_t ssrc) {
   Stream& s = c.streams[c.streamCount];
   s.ssrc = ssrc;
+  if (c.media == Media::video && !c.plain) c.kept[c.streamCount] = std::make_unique<KeptStream>();
   c.ssrcs[c.streamCount++] = ssrc;
   c.conference->owners.bind(ssrc, &c);
   return s;

@@ -44,6 +44,7 @@ bool Switch::setRoutes(Conference& conference, Media media, std::vector<Edge>& p
     const bool same = old != shown.end() && sameSource(old->second, e);
     // Without a refresh flag no refresh point will ever be seen.
     e.active = same || !e.source->trailingByte;
+    if (same) e.sent = old->second.sent;
     edges.push_back(e);
     if (e.active && !same) {
       events_.switched(e.receiver->id, e.sink, e.source->id, e.position);

@@ -24,6 +24,7 @@
   X(EVENT_refresh, 5)               \
   X(EVENT_switched, 6)              \
   X(EVENT_refusals, 7)              \
+  X(EVENT_reports, 8)               \
   X(MEDIA_audio, 0)                 \
   X(MEDIA_video, 1)                 \
   X(TRANSPORT_dtls, 0)              \
@@ -41,12 +42,16 @@
   X(THREAD_COUNTER_variants, 3)     \
   X(THREAD_COUNTER_unsegmented, 4)  \
   X(THREAD_COUNTER_drops, 5)        \
+  X(THREAD_COUNTER_retransmitted, 29)     \
+  X(THREAD_COUNTER_retransmitUnknown, 30) \
+  X(THREAD_COUNTER_retransmitLimited, 31) \
   X(CHANNEL_COUNTER_owner, 0)       \
   X(CHANNEL_COUNTER_packetsIn, 1)   \
   X(CHANNEL_COUNTER_bytesIn, 2)     \
   X(CHANNEL_COUNTER_packetsOut, 3)  \
   X(CHANNEL_COUNTER_bytesOut, 4)    \
   X(CHANNEL_COUNTER_drops, 5)       \
+  X(CHANNEL_COUNTER_retransmitted, 31) \
   X(THREAD_WORDS, 32)               \
   X(CHANNEL_WORDS, 32)
 
@@ -86,6 +91,6 @@ enum class Drop : uint8_t {
   none = 255,
 };
 constexpr uint32_t DROP_COUNT = static_cast<uint32_t>(Drop::count);
-static_assert(THREAD_COUNTER_drops + DROP_COUNT <= THREAD_WORDS, "thread counters do not fit");
-static_assert(CHANNEL_COUNTER_drops + DROP_COUNT <= CHANNEL_WORDS, "channel counters do not fit");
+static_assert(THREAD_COUNTER_drops + DROP_COUNT <= THREAD_COUNTER_retransmitted, "thread counters do not fit");
+static_assert(CHANNEL_COUNTER_drops + DROP_COUNT <= CHANNEL_COUNTER_retransmitted, "channel counters do not fit");
 }  // namespace claviger

@@ -69,7 +69,11 @@ void addChannel(Digest& d, const Channel& c) {
     d.add(a.energy);
   }
   d.add(c.streamCount);
-  for (uint32_t i = 0; i < c.streamCount; i++) addStream(d, c.streams[i]);
+  for (uint32_t i = 0; i < c.streamCount; i++) {
+    addStream(d, c.streams[i]);
+    d.add(c.reception[i].received());
+    d.add(c.kept[i] == nullptr ? 0 : c.kept[i]->head());
+  }
 }
 
 }  // namespace
@@ -92,6 +96,7 @@ uint64_t Switch::stateHash() const {
         d.add(e.position);
         d.add(e.sink);
         d.add(e.active);
+        d.add(e.sent.since);
       }
     }
     sum += d.value();

@@ -32,6 +32,7 @@ Channel* Switch::channel(uint32_t id) {
 }
 
 Drop Switch::receive(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+  now_ = now;
   counters_.count(THREAD_COUNTER_ingress);
   bump(c.words + CHANNEL_COUNTER_packetsIn);
   bump(c.words + CHANNEL_COUNTER_bytesIn, length);
@@ -98,6 +99,8 @@ void Switch::tick(uint64_t now) {
 
 void Switch::report(Channel& c, uint64_t now) {
   for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(c.streams[i], now);
+  expireKept(c, now);
+  reportReception(c, now);
   for (size_t position = 0; position < POSITIONS; position++) {
     Activity& a = c.activity[position];
     if (a.packets == 0) continue;

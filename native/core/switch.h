@@ -71,7 +71,7 @@ class Switch {
   // ingress_rtcp.cc
   Drop ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now);
   Drop mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now);
-  Drop controlRtcp(Channel& c, uint8_t* bytes, size_t length);
+  Drop controlRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now);
   Drop plainRtcp(Channel& c, const uint8_t* bytes, size_t length);
   // `tag` null on a plain channel.
   void forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const TagView* tag, uint8_t set);
@@ -80,6 +80,19 @@ class Switch {
   void forward(Channel& c, const MediaPacket& packet);
   Drop admit(const Channel& source, const Channel& receiver, uint8_t set) const;
   void writeVariant(const MediaPacket& packet, uint8_t sink, uint8_t payloadType, Variant& out);
+
+  // retransmit.cc
+  void keepVariant(KeptStream& kept, const MediaPacket& packet, const Channel& from, uint8_t sink, uint8_t payloadType,
+                   const Variant& variant);
+  void expireKept(Channel& c, uint64_t now);
+  void forgetKept(Channel& c);
+  void answerNacks(Channel& c, const uint8_t* compound, size_t length, uint64_t now);
+  void answerNack(Channel& c, uint32_t ssrc, const uint8_t* entries, size_t count, uint64_t now);
+  const Edge* edgeTo(const Channel& receiver, uint32_t ssrc, const KeptStream*& kept) const;
+  void retransmit(Channel& c, const Edge* edge, const KeptStream* kept, uint32_t ssrc, uint16_t sequence, uint64_t now);
+
+  // report.cc
+  void reportReception(Channel& c, uint64_t now);
 
   // routes.cc
   bool setRoutes(Conference& conference, Media media, std::vector<Edge>& planned);
@@ -106,6 +119,9 @@ class Switch {
   Counters counters_;
   Egress egress_;
   EventBuffer events_;
+  KeptCells keptCells_;
+  uint64_t packetNumber_ = 0;  // of video packets that were switched
+  uint64_t now_ = 0;           // of the datagram at hand
   std::unordered_map<uint32_t, std::unique_ptr<Channel>> channels_;
   std::unordered_map<uint32_t, std::unique_ptr<Conference>> conferences_;
   std::vector<bool> slots_;  // counter slots in use

@@ -1,5 +1,6 @@
 // Fuzzers with live contexts. One that refuses an input must be as it was before; one that accepts a changed packet is
 // broken. Deterministic: the same RUNS and SEED give the same inputs.
+#include <algorithm>
 #include <cstdlib>
 
 #include "world.h"
@@ -174,6 +175,45 @@ void rtcpTarget(Random& random, uint64_t runs) {
   }
 }
 
+// A member may write what it likes into its NACKs: no receiver may get anything that it was not sent before.
+void nackTarget(Random& random, uint64_t runs) {
+  Harness h;
+  for (const Bytes& c : worldCommands(3, Media::video)) h.apply(c.data(), c.size(), 0);
+  const TestSender sender(0xa1, 1, 0x1235);
+  std::vector<Bytes> sent;
+  Bytes other = nackCompound(0xa1, {{3, 0xffff}, {9, 1}});
+  for (uint32_t index = 1; mutatedCount < runs; index++) {
+    const uint64_t now = index * NS_PER_MS;
+    const Bytes p = sender.rtp(index >> 16, static_cast<uint16_t>(index), true, random.below(60), 1);
+    h.feed(*h.core().channel(1), p.data(), p.size(), now);
+    // Both receivers are shown it at the same place under the same payload type.
+    const Bytes& out = h.outputs();
+    sent.emplace_back(out.begin() + 6, out.begin() + 6 + get16(&out[4]));
+    if (sent.size() > 600) sent.erase(sent.begin());
+    h.clearOutputs();
+    for (uint32_t i = 0; i < 8; i++, mutatedCount++) {
+      Bytes bad = nackCompound(0xa1, {{static_cast<uint16_t>(index - random.below(700)), static_cast<uint16_t>(random.next())},
+                                      {static_cast<uint16_t>(random.next()), 3}});
+      mutate(random, bad, other);
+      if (bad.size() < RTCP_HEADER_BYTES) continue;
+      other = bad;
+      const Bytes packet = protectedControl(3, PROFILE_AES128_CM_SHA1_80, bad, index * 8 + i);
+      h.feed(*h.core().channel(3), packet.data(), packet.size(), now);
+      const Bytes& answers = h.outputs();
+      for (size_t at = 0; at < answers.size(); at += 6u + get16(&answers[at + 4])) {
+        const auto begin = answers.begin() + static_cast<std::ptrdiff_t>(at + 6);
+        const Bytes answer(begin, begin + get16(&answers[at + 4]));
+        if (get32(&answers[at]) != 3) broken("a NACK was answered to another", bad);
+        if (std::find(sent.begin(), sent.end(), answer) == sent.end()) broken("an answer was never sent before", answer);
+      }
+      acceptedCount += answers.empty() ? 0 : 1;
+      h.clearOutputs();
+    }
+    h.core().events().clear();
+    if (index % 100 == 0) h.core().tick(now);
+  }
+}
+
 void commandTarget(Random& random, uint64_t runs) {
   const TestSender sender(0xa1, 1, 0x1235);
   while (mutatedCount < runs) {
@@ -209,7 +249,8 @@ int main(int argc, char** argv) {
   Random random{(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1) * 0x9e3779b97f4a7c15u | 1};
   rtpTarget(random, runs * 3 / 10);
   fieldTarget(random, runs * 6 / 10);
-  rtcpTarget(random, runs * 17 / 20);
+  rtcpTarget(random, runs * 3 / 4);
+  nackTarget(random, runs * 17 / 20);
   commandTarget(random, runs);
   std::printf("fuzz: ok: %llu mutated inputs, %llu valid ones between them\n", static_cast<unsigned long long>(mutatedCount),
               static_cast<unsigned long long>(acceptedCount));

@@ -193,15 +193,31 @@ struct TestFieldSender {
   }
 };
 
-// An RR under the keys that the peer of channel `id` would use.
-inline Bytes controlPacket(uint32_t id, uint16_t profile, uint32_t ssrc, uint32_t index) {
+// A compound under the keys that the peer of channel `id` would use.
+inline Bytes protectedControl(uint32_t id, uint16_t profile, Bytes packet, uint32_t index) {
   SrtcpKeys keys{};
   deriveSrtcpKeys(profile, pattern(id + 200, channelKeyBytes(profile)).data(), keys);
-  Bytes packet = CommandWriter(0x80).u8(RTCP_RR).u16(1).u32(ssrc).block({0x81, RTCP_PSFB, 0, 2}).u32(ssrc).u32(5).bytes;
   const size_t plain = packet.size();
   packet.resize(plain + srtcpOverhead(keys));
   protectSrtcp(keys, packet.data(), plain, index);
   return packet;
+}
+// RR and PLI.
+inline Bytes controlPacket(uint32_t id, uint16_t profile, uint32_t ssrc, uint32_t index) {
+  return protectedControl(
+      id, profile,
+      CommandWriter(0x80).u8(RTCP_RR).u16(1).u32(ssrc).block({0x81, RTCP_PSFB, 0, 2}).u32(ssrc).u32(5).bytes, index);
+}
+struct NackEntry {
+  uint16_t pid, blp;
+};
+// RR and generic NACK, in clear.
+inline Bytes nackCompound(uint32_t media, const std::vector<NackEntry>& entries) {
+  CommandWriter w(0x80);
+  w.u8(RTCP_RR).u16(1).u32(0x100).u8(0x81).u8(RTCP_RTPFB).u16(static_cast<uint32_t>(2 + entries.size()));
+  w.u32(0x100).u32(media);
+  for (const NackEntry& e : entries) w.u16(e.pid).u16(e.blp);
+  return w.bytes;
 }
 
 }  // namespace test

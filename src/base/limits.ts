@@ -40,6 +40,34 @@ export const MAX_ROUTE_EDGES = 262_144;
 /** Control SSRCs that one channel's keys may name: what its own endpoint sends with. */
 export const MAX_CONTROL_SSRCS_PER_CHANNEL = 32;
 
+// --- retransmission and reports (RFC 4585, RFC 3550) ---
+/** How long the relay keeps a video packet as it was sent. */
+export const RELAY_RETRANSMIT_AGE_MS = 500;
+/** Packets kept of one stream; each variant counts (a power of two). */
+export const RELAY_RETRANSMIT_PACKETS_PER_STREAM = 1_024;
+export const RELAY_RETRANSMIT_PACKETS_PER_THREAD = 32_768;
+/** The same packet goes to the same receiver again after this long at the earliest. */
+export const RELAY_RETRANSMIT_MIN_INTERVAL_MS = 20;
+/** Sequence numbers that one receiver may ask for, answered or not; a burst may use up what was saved before. */
+export const RELAY_RETRANSMIT_REQUESTS_PER_SECOND = 400;
+export const RELAY_RETRANSMIT_REQUEST_BURST = 100;
+export const RELAY_REPORT_INTERVAL_MS = 1_500;
+/** The endpoint's half: a gap is a loss after so many later packets or so long, whichever comes first. */
+export const LOSS_REORDER_PACKETS = 3;
+export const LOSS_REORDER_MS = 20;
+/** NACKs for one packet, so far apart at least; then, or after the give-up time, the picture is lost. */
+export const LOSS_NACK_INTERVAL_MS = 60;
+export const LOSS_MAX_NACKS = 6;
+export const LOSS_GIVE_UP_MS = 500;
+/** A display may seem to change its source and back for so long when packets overtake each other. */
+export const LOSS_SWITCH_REORDER_MS = 60;
+/** Missing packets remembered of one stream; a wider gap is a lost picture at once. */
+export const LOSS_MAX_MISSING_PER_STREAM = 128;
+/** Streams whose losses and reports an endpoint keeps; the one that was silent the longest gives way. */
+export const MAX_REPORTED_STREAMS = 64;
+/** Report blocks in one RR (RFC 3550 §6.4.2). */
+export const MAX_REPORT_BLOCKS = 31;
+
 // --- TIP and SPIMAP (WIRE.md 4) ---
 export const TIP_RETRANSMIT_INTERVAL_MS = 250;
 export const TIP_RETRANSMIT_LIMIT = 40;

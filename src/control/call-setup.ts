@@ -6,7 +6,7 @@ import type { OfferedMedia } from '../security/policy.js';
 import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { refusalHeaders } from '../sip/refusal.js';
 import type { SipHeader } from '../wire/sip-types.js';
-import { type ChannelHost, SwitchChannel } from './channel.js';
+import { type ChannelHost, type ChannelSetup, SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
 
 /** Where a call is from. */
@@ -96,7 +96,7 @@ export function openLine(
 ): Result<OpenedLine, 'no-port' | 'channel-limit' | 'socket'> | undefined {
   const { conference, member, id, used, cname } = plan;
   const { media, security } = used.offered;
-  const { address: peer, codecs, fingerprints } = used.line;
+  const { address: peer, codecs, fingerprints, protocol, rtcpMux } = used.line;
   const plain = conference.state.requiredLevel === 'none';
   if (security === 'unsupported' || (security === 'plain') !== plain) return undefined;
   const opened = host.relay.openChannel({
@@ -110,13 +110,13 @@ export function openLine(
   if (!opened.ok) return opened;
   const payloadTypes = codecs.flatMap(({ payloadType, name, clockRateHz, channels }) => {
     const codec = conference.codecNumber(name, clockRateHz, channels);
-    return codec === undefined ? [] : [{ payloadType, codec }];
+    return codec === undefined ? [] : [{ payloadType, codec, clockRateHz }];
   });
   const conferenceId = BigInt(conference.id);
-  const { suite, cipher } = conference.state;
-  const setup = {
-    ...{ id, media, transport: security, peer, fingerprints, payloadTypes, conferenceId, cname },
-    suite: { suite, cipher },
+  const setup: ChannelSetup = {
+    ...{ id, media, transport: security, peer, fingerprints, payloadTypes, rtcpMux, conferenceId, cname },
+    feedback: protocol.endsWith('F'), // RFC 4585 §4.1: AVPF and SAVPF
+    suite: { suite: conference.state.suite, cipher: conference.state.cipher },
   };
   return ok({ channel: new SwitchChannel(setup, host, now), port: opened.value.port });
 }

@@ -5,12 +5,12 @@ import {
   DTLS_MAX_PARALLEL_ADDRESSES,
   MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND,
 } from '../base/limits.js';
-import type { Relay } from '../relay/contract.js';
+import type { ChannelParameters, Relay } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
-import { parseRtcpPacket, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
-import { buildControlCompound } from '../wire/rtcp-write.js';
+import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
+import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { Suite } from '../wire/tip.js';
 import type { AssociationNumber, AssociationReport, ControlOutput } from './contract.js';
@@ -26,7 +26,11 @@ export interface ChannelSetup {
   /** Address of the SDP: a hint for DTLS, the peer of a plain channel. */
   readonly peer: Address | undefined;
   readonly fingerprints: readonly SdpFingerprint[];
-  readonly payloadTypes: readonly { readonly payloadType: number; readonly codec: number }[];
+  readonly payloadTypes: ChannelParameters['payloadTypes'];
+  /** RTCP may go to the RTP port (RFC 5761). */
+  readonly rtcpMux: boolean;
+  /** An AVPF profile: feedback outside of TIP is understood (RFC 4585 §4). */
+  readonly feedback: boolean;
   readonly conferenceId: bigint;
   readonly cname: string;
   /** The conference's (WIRE.md 4.3). */
@@ -184,10 +188,20 @@ export class SwitchChannel {
     if (this.#tip !== undefined) this.#toTip({ type: 'notify', secure }, now);
   }
 
-  /** Asks the source for a refresh point: TIP REFRESH; where there is no TIP there is no trailing byte to wait for either. */
-  requestRefresh(position: number, now: number): void {
+  /**
+   * Asks the source for a refresh point: TIP REFRESH; PLI (RFC 4585 §6.3.1) from a plain source without TIP, which speaks AVPF.
+   * @param ssrc the stream at this position; undefined while nothing of it came
+   */
+  requestRefresh(position: number, ssrc: number | undefined, now: number): void {
     const targetCsrc = (position << 4) | position;
     if (this.#tip !== undefined && this.#tipDone) this.#toTip({ type: 'refresh', targetCsrc, flags: 0 }, now);
+    else if (this.setup.transport === 'plain' && this.setup.feedback && ssrc !== undefined)
+      this.#sendControl([writePli(this.#ssrc, ssrc)]);
+  }
+
+  /** An RR on what the relay received here (RFC 3550 §6.4.2). */
+  report(reports: readonly ReportBlock[]): void {
+    this.#sendControl([], reports);
   }
 
   setLevel(level: Level, ready: boolean): void {
@@ -263,13 +277,13 @@ export class SwitchChannel {
   }
 
   #startTip(secure: boolean, now: number): void {
-    const { media, id, conferenceId } = this.setup;
+    const { media, conferenceId } = this.setup;
     const everyPlace = media === 'audio' ? 0b11110 : 0b1110;
     const places = media === 'audio' ? 4 : 3;
     this.#tip = new TipMachine({
       role: 'switch',
       media,
-      ssrc: (id << 8) >>> 0,
+      ssrc: this.#ssrc,
       version: 8,
       secure,
       feedback: false,
@@ -295,7 +309,7 @@ export class SwitchChannel {
     const { id, cname, media, transport } = this.setup;
     switch (out.type) {
       case 'send':
-        this.#host.relay.sendControl(id, buildControlCompound({ ssrc: (id << 8) >>> 0, cname }, [out.packet]));
+        this.#host.relay.sendControl(id, buildControlCompound({ ssrc: this.#ssrc, cname }, [out.packet]));
         break;
       case 'negotiated':
       case 'renegotiated': {
@@ -345,6 +359,18 @@ export class SwitchChannel {
     const { suite } = this.setup;
     if (this.#suites !== undefined && !listsSuite(this.#suites, suite)) return { capable: false, reason: 'no-suite' };
     return endToEndCapable(peer, inForce, suite);
+  }
+
+  /** SSRC of our control RTCP: its low byte is 00 (WIRE.md 3). */
+  get #ssrc(): number {
+    return (this.setup.id << 8) >>> 0;
+  }
+
+  /** Nothing goes to a port where a plain caller does not expect it; one that speaks TIP does (RFC 5761 §5.1.1). */
+  #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {
+    const { id, cname, transport, rtcpMux } = this.setup;
+    if (this.#closed || (transport === 'plain' && !rtcpMux && this.#tip === undefined)) return;
+    this.#host.relay.sendControl(id, buildControlCompound({ ssrc: this.#ssrc, cname, reports }, packets));
   }
 
   #feedback(packet: RtcpPacket): void {

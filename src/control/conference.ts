@@ -232,7 +232,9 @@ export class ConferenceRuntime {
         relay.setRoutes(this.id, effect.media, effect.edges);
         break;
       case 'request-refresh':
-        this.#channels.get(effect.channel)?.requestRefresh(effect.position, now);
+        this.#channels
+          .get(effect.channel)
+          ?.requestRefresh(effect.position, this.#streamAt(effect.channel, effect.position), now);
         break;
       case 'notify':
         this.#channels.get(effect.channel)?.notify(effect.secure, now);
@@ -278,6 +280,13 @@ export class ConferenceRuntime {
     this.#setsMade++;
     this.#sets.set(spiWord, set);
     this.#host.relay.installSet(this.id, set);
+  }
+
+  /** The SSRC bound last at a place of a channel: a sender that begins anew may choose another. */
+  #streamAt(channel: ChannelId, position: number): number | undefined {
+    let latest: number | undefined;
+    for (const [ssrc, s] of this.#sources) if (s.channel === channel && s.position === position) latest = ssrc;
+    return latest;
   }
 
   #forget(member: MemberId, now: number): void {

@@ -354,6 +354,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       case 'switched':
         conference.apply(event, this.#now);
         break;
+      case 'reports':
+        channel.report(event.reports);
+        break;
       case 'refusals': {
         const text = `${event.count} packets refused as ${event.drop}, last SSRC ${event.ssrc.toString(16).padStart(8, '0')}`;
         const member = conference.memberOf(event.channel);

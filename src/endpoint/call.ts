@@ -8,6 +8,7 @@ import type { UserAgentOutput } from '../sip/contract.js';
 import { createOffer, readAnswer } from '../sip/offer-answer.js';
 import type { Answer, LocalCodec } from '../sip/offer-answer-types.js';
 import type { DropName } from '../wire/drop.js';
+import type { ReportBlock } from '../wire/rtcp.js';
 import { parseSipUri } from '../wire/sip-uri.js';
 import type { TipVersion } from '../wire/tip.js';
 import type { ChannelOptions, ChannelOutput, KeyLogEntry, OutgoingStream, ReceivedMedia } from './channel-types.js';
@@ -35,6 +36,10 @@ export interface CallOptions {
   readonly onReceived?: (packet: ReceivedMedia) => void;
   readonly onSent?: (packet: Extract<ChannelOutput, { type: 'sent' }>) => void;
   readonly onNotified?: (secure: boolean) => void;
+  /** A receiver report of the switch on what we send. */
+  readonly onReport?: (media: Media, reports: readonly ReportBlock[]) => void;
+  /** A hook for tests: true loses this incoming media datagram as the network might. */
+  readonly dropIncoming?: (media: Media, bytes: Uint8Array) => boolean;
   /** Every datagram of the media sockets, as on the wire. */
   readonly onDatagram?: (from: Address, to: Address, bytes: Uint8Array) => void;
   /** Hands out key material; leave it away unless a capture has to be decrypted. */
@@ -187,6 +192,7 @@ export class Call {
     const callbacks = {
       onOutput: (line: MediaLine, output: LineOutput) => this.#onLine(line, output),
       onDatagram: this.#options.onDatagram,
+      dropIncoming: this.#options.dropIncoming,
     };
     for (const media of MEDIA) this.#lines.push(await MediaLine.open(media, address, callbacks));
     const certificate = security === 'dtls' ? await createSelfSigned(name, Date.now()) : undefined;
@@ -239,6 +245,7 @@ export class Call {
         streams,
         receiveMask: screens === 3 ? 0b1110 : 0b0010,
         clockRateHz: CLOCK_HZ[line.media],
+        nack: remote.codecs[0]?.feedback.includes('nack') ?? false,
         tipVersion: this.#options.tipVersion ?? 8,
         conferenceId: 0n,
         random: fresh,
@@ -310,6 +317,9 @@ export class Call {
             if (position === output.position) source.requestRefresh();
           }
         }
+        break;
+      case 'reported':
+        this.#options.onReport?.(line.media, output.reports);
         break;
       case 'notified':
         // Every channel is told; the caller hears of it once.

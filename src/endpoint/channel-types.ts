@@ -5,6 +5,7 @@ import type { AssociationFactory, AssociationFailure, AssociationOptions } from 
 import type { ReceivedRtp } from '../srtp/ekt-receiver.js';
 import type { TipFailure, TipPeer } from '../tip/index.js';
 import type { DropName } from '../wire/drop.js';
+import type { ReportBlock } from '../wire/rtcp.js';
 import type { TipVersion } from '../wire/tip.js';
 
 /** One stream that the endpoint sends: one SSRC at one position (WIRE.md 8). */
@@ -22,6 +23,8 @@ export interface ChannelOptions {
   /** 1 << position of every display or loudspeaker. */
   readonly receiveMask: number;
   readonly clockRateHz: number;
+  /** The switch's answer says that it sends lost packets again (`a=rtcp-fb` nack, RFC 4585 §4.2). Default false. */
+  readonly nack?: boolean;
   readonly tipVersion: TipVersion;
   readonly conferenceId: bigint;
   /** Undefined: plain RTP, without keys. */
@@ -99,6 +102,8 @@ export type ChannelOutput =
     }
   | { readonly type: 'received'; readonly rtp: ReceivedMedia }
   | { readonly type: 'refresh-requested'; readonly position: number }
+  /** What the switch received of our streams (RFC 3550 §6.4.2). */
+  | { readonly type: 'reported'; readonly reports: readonly ReportBlock[] }
   | { readonly type: 'notified'; readonly secure: boolean }
   | { readonly type: 'dropped'; readonly name: DropName }
   | { readonly type: 'key-log'; readonly entry: KeyLogEntry }

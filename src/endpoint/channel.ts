@@ -6,6 +6,7 @@
 import { readU32, toHex } from '../base/bytes.js';
 import type { Engine } from '../base/engine.js';
 import { ENDPOINT_OLD_SET_LIFETIME_MS, MAX_TIP_PACKET_BYTES, SENDER_REPORT_INTERVAL_MS } from '../base/limits.js';
+import { ok } from '../base/result.js';
 import { Secret } from '../base/secret.js';
 import type { Association } from '../dtls/association.js';
 import { ChannelCrypto } from '../srtp/channel-crypto.js';
@@ -14,11 +15,12 @@ import { type GroupSet, senderKeyBytes } from '../srtp/group-set.js';
 import { endpointOptions, TipMachine, type TipOutput } from '../tip/index.js';
 import { parseMultiplexWord } from '../wire/csrc.js';
 import { classify } from '../wire/demux.js';
-import { parseRtcpPacket, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
+import { parseRtcpPacket, type ReportBlock, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound } from '../wire/rtcp-write.js';
 import { isControlSsrc, parseRtp } from '../wire/rtp.js';
 import type { Suite } from '../wire/tip.js';
-import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia } from './channel-types.js';
+import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia, ReceivedMedia } from './channel-types.js';
+import { ReceiverFeedback } from './receiver-feedback.js';
 import { OutgoingStreamSender } from './stream-sender.js';
 
 const RTCP_APP = 204;
@@ -38,6 +40,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   #crypto: ChannelCrypto | undefined;
   #tip: TipMachine | undefined;
   #trailingByte = false;
+  readonly #feedback: ReceiverFeedback;
   #nextReport: number | undefined;
   #closed = false;
 
@@ -45,6 +48,8 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     this.#options = options;
     this.#association = options.dtls?.factory(options.dtls.options);
     this.#senders = options.streams.map((stream) => new OutgoingStreamSender(stream, options));
+    const { controlSsrc, clockRateHz, nack = false } = options;
+    this.#feedback = new ReceiverFeedback({ controlSsrc, clockRateHz, nack, plain: options.dtls === undefined });
   }
 
   /** True once media may be sent: the first set is installed (or the channel is plain). */
@@ -56,8 +61,10 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     if (this.#closed) return;
     switch (input.type) {
       case 'start':
-        if (this.#association === undefined) this.#startTip(false, now);
-        else this.#association.receive({ type: 'start' }, now);
+        if (this.#association === undefined) {
+          this.#startTip(false, now);
+          this.#nextReport = now;
+        } else this.#association.receive({ type: 'start' }, now);
         break;
       case 'datagram':
         this.#datagram(input.bytes, now);
@@ -69,7 +76,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         this.#activate(input.spiWord);
         break;
       case 'want-refresh':
-        this.#tip?.receive({ type: 'refresh', targetCsrc: input.csrc, flags: 0 }, now);
+        this.#wantRefresh(input.csrc, now);
         break;
       case 'close':
         this.#close(now);
@@ -77,6 +84,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       case 'tick':
         this.#association?.receive({ type: 'tick' }, now);
         this.#tip?.receive({ type: 'tick' }, now);
+        this.#feedback.receive({ type: 'tick' }, now);
         this.#tick(now);
         break;
     }
@@ -88,7 +96,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   }
 
   deadline(): number | undefined {
-    const times = [this.#association?.deadline(), this.#tip?.deadline(), this.#nextReport];
+    const times = [this.#association?.deadline(), this.#tip?.deadline(), this.#feedback.deadline(), this.#nextReport];
     for (const { expires } of this.#sets.values()) times.push(expires);
     const due = times.filter((t) => t !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
@@ -119,7 +127,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       const word = parseMultiplexWord(header.csrcs[0] ?? 0);
       const { ssrc, sequence, payloadType, marker, timestamp, csrcs } = header;
       const fields = { ssrc, sequence, index: sequence, payloadType, marker, timestamp, csrcs, header, payload };
-      this.#outputs.push({ type: 'received', rtp: { ...fields, media, source: word.source, sink: word.sink } });
+      this.#received({ ...fields, media, source: word.source, sink: word.sink }, now);
       return;
     }
     const received = this.#receiver.receiveRtp(bytes, now);
@@ -127,16 +135,23 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     const first = received.value.csrcs[0];
     if (first === undefined) return this.#drop('no_multiplex_word');
     const { source, sink } = parseMultiplexWord(first);
-    this.#outputs.push({ type: 'received', rtp: { ...received.value, media, source, sink } });
+    this.#received({ ...received.value, media, source, sink }, now);
+  }
+
+  #received(rtp: ReceivedMedia, now: number): void {
+    const { ssrc, index, timestamp, sink } = rtp;
+    this.#outputs.push({ type: 'received', rtp });
+    this.#feedback.receive({ type: 'packet', ssrc, index, timestamp, sink }, now);
   }
 
   #rtcp(bytes: Uint8Array, now: number): void {
     if (bytes.length < 8) return this.#drop('malformed');
     if (!isControlSsrc(readU32(bytes, 4))) {
-      // Media RTCP of another sender: it brings keys and ROC early, and says nothing else that we need (WIRE.md 3).
-      if (this.#association === undefined) return;
-      const received = this.#receiver.receiveRtcp(bytes, now);
-      if (!received.ok) this.#drop(received.reason);
+      // Media RTCP of another sender: it brings keys and ROC early, and its clock (WIRE.md 3).
+      const received =
+        this.#association === undefined ? ok({ compound: bytes }) : this.#receiver.receiveRtcp(bytes, now);
+      if (!received.ok) return this.#drop(received.reason);
+      this.#feedback.receive({ type: 'media-rtcp', compound: received.value.compound }, now);
       return;
     }
     if (this.#association !== undefined && this.#crypto === undefined) return this.#drop('not_ready');
@@ -150,12 +165,14 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         continue;
       }
       const parsed = parseRtcpPacket(packet);
-      if (parsed.ok) this.#feedback(parsed.value);
+      if (parsed.ok) this.#told(parsed.value);
     }
   }
 
-  /** PLI and FIR (RFC 4585 §6.3.1, RFC 5104 §4.3.1) from a switch that asks without TIP. */
-  #feedback(packet: RtcpPacket): void {
+  /** Receiver reports, and PLI and FIR (RFC 4585 §6.3.1, RFC 5104 §4.3.1) from a switch that asks without TIP. */
+  #told(packet: RtcpPacket): void {
+    if (packet.type === 'rr' && packet.reports.length > 0)
+      this.#outputs.push({ type: 'reported', reports: packet.reports });
     const wanted =
       packet.type === 'pli' ? [packet.media] : packet.type === 'fir' ? packet.requests.map((r) => r.ssrc) : [];
     for (const { position, ssrc } of this.#options.streams) {
@@ -188,6 +205,11 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         again = true;
         this.#onTip(out, now);
       }
+      for (let out = this.#feedback.poll(); out !== undefined; out = this.#feedback.poll()) {
+        again = true;
+        if (out.type === 'control') this.#sendControl(out.packets, out.reports);
+        else this.#wantRefresh((out.sink << 4) | out.sink, now);
+      }
     }
   }
 
@@ -213,14 +235,22 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     this.#tip.receive({ type: 'start' }, now);
   }
 
+  #wantRefresh(targetCsrc: number, now: number): void {
+    this.#tip?.receive({ type: 'refresh', targetCsrc, flags: 0 }, now);
+  }
+
+  #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {
+    const { controlSsrc, cname } = this.#options;
+    const compound = buildControlCompound({ ssrc: controlSsrc, cname, reports }, packets);
+    this.#outputs.push({ type: 'send', bytes: this.#crypto?.protectRtcp(compound) ?? compound });
+  }
+
   #onTip(out: TipOutput, now: number): void {
-    const { media, controlSsrc, cname } = this.#options;
+    const { media } = this.#options;
     switch (out.type) {
-      case 'send': {
-        const compound = buildControlCompound({ ssrc: controlSsrc, cname }, [out.packet]);
-        this.#outputs.push({ type: 'send', bytes: this.#crypto?.protectRtcp(compound) ?? compound });
+      case 'send':
+        this.#sendControl([out.packet]);
         break;
-      }
       case 'negotiated':
       case 'renegotiated':
         this.#trailingByte = media === 'audio' ? out.inForce.transmit.activityMetric : out.inForce.transmit.refreshFlag;

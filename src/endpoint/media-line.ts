@@ -14,6 +14,8 @@ export interface LineCallbacks {
   readonly onOutput: (line: MediaLine, output: LineOutput) => void;
   /** Every datagram as on the wire. */
   readonly onDatagram: ((from: Address, to: Address, bytes: Uint8Array) => void) | undefined;
+  /** For tests: see CallOptions. */
+  readonly dropIncoming: ((media: Media, bytes: Uint8Array) => boolean) | undefined;
 }
 
 export class MediaLine {
@@ -49,6 +51,7 @@ export class MediaLine {
       const remote = this.#remote;
       // Only the switch's address counts; what a stranger sends is not even looked at.
       if (remote === undefined || from.port !== remote.port || from.address !== remote.address) return;
+      if (callbacks.dropIncoming?.(media, bytes) === true) return;
       callbacks.onDatagram?.(remote, this.local, bytes);
       this.receive({ type: 'datagram', bytes });
     });

@@ -125,7 +125,7 @@ export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uin
     (p.tip ? PARAMETER_FLAGS.tip : 0) |
     (p.trailingByte ? PARAMETER_FLAGS.trailingByte : 0) |
     (p.ready ? PARAMETER_FLAGS.ready : 0);
-  const w = new Writer(OPCODES.setParameters, 9 + 2 * p.payloadTypes.length)
+  const w = new Writer(OPCODES.setParameters, 9 + 6 * p.payloadTypes.length)
     .u32(channel)
     .u8(flags)
     .u8(LEVELS[p.level])
@@ -134,6 +134,10 @@ export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uin
   for (const { payloadType, codec } of p.payloadTypes) {
     demand(payloadType >= 0 && payloadType <= 127 && codec >= 0 && codec <= 255, 'payload type or codec out of range');
     w.u8(payloadType).u8(codec);
+  }
+  for (const { clockRateHz = 0 } of p.payloadTypes) {
+    demand(Number.isInteger(clockRateHz) && clockRateHz >= 0 && clockRateHz <= 0xffffffff, 'clock rate out of range');
+    w.u32(clockRateHz);
   }
   return w.done();
 }

@@ -5,6 +5,7 @@
 import type { Address, ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
 import type { Result } from '../base/result.js';
 import type { Secret } from '../base/secret.js';
+import type { ReportBlock } from '../wire/rtcp.js';
 
 /**
  * The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. Of the relay's own:
@@ -69,7 +70,12 @@ export interface ChannelParameters {
   /** All m-lines of the endpoint are proven at the conference's level: media may flow (else `not_ready`). */
   readonly ready: boolean;
   /** RTP payload type ↔ codec number of the conference (any u8 the caller chose); egress is renumbered through it. */
-  readonly payloadTypes: readonly { readonly payloadType: number; readonly codec: number }[];
+  readonly payloadTypes: readonly {
+    readonly payloadType: number;
+    readonly codec: number;
+    /** Clock of the RTP timestamps, for the jitter of receiver reports; default 48,000 (audio), 90,000 (video). */
+    readonly clockRateHz?: number;
+  }[];
 }
 
 /** A group parameter set (WIRE.md 1). */
@@ -95,7 +101,10 @@ export interface Edge {
 export type RelayEvent =
   /** A datagram of the DTLS range (RFC 7983) on a channel's port. */
   | { readonly type: 'dtls'; readonly channel: ChannelId; readonly from: Address; readonly bytes: Uint8Array }
-  /** A verified, decrypted compound (control RTCP, or feedback of a media SSRC); `tipAllowed` only for an SSRC with low byte 00. */
+  /**
+   * A verified, decrypted compound (control RTCP, or feedback of a media SSRC); `tipAllowed` only for an SSRC with low byte
+   * 00. A compound under channel keys that asks for lost packets and for nothing else stays in the relay, which answers it.
+   */
   | { readonly type: 'control'; readonly channel: ChannelId; readonly rtcp: Uint8Array; readonly tipAllowed: boolean }
   | { readonly type: 'bound'; readonly channel: ChannelId; readonly ssrc: number; readonly position: number }
   /** Loudness of a source over the last ACTIVITY_INTERVAL_MS: highest energy (0-100; -1 when no energy byte) and packets. */
@@ -116,6 +125,12 @@ export type RelayEvent =
       readonly source: ChannelId;
       readonly position: number;
     }
+  /**
+   * What the relay received on this channel, one block for each stream heard since the last report (RFC 3550 §6.4.2), for
+   * the RR of the channel's control compound. Only of packets that verified. LSR and DLSR are 0 on a secured channel:
+   * the relay does not decrypt sender reports.
+   */
+  | { readonly type: 'reports'; readonly channel: ChannelId; readonly reports: readonly ReportBlock[] }
   /** Summaries, at most one a second and channel, of refusals that deserve an operator's eye. */
   | {
       readonly type: 'refusals';
@@ -136,6 +151,12 @@ export interface RelayCounters {
   readonly variants: number;
   /** Receivers for whom UDP_SEGMENT was refused since the start: their packets leave one by one, which costs more. */
   readonly unsegmented: number;
+  /** Packets sent again because a receiver asked (RFC 4585 §6.2.1); `egress` counts them too. */
+  readonly retransmitted: number;
+  /** Packets asked for that were never sent to that receiver, no longer are, or are too old. */
+  readonly retransmitUnknown: number;
+  /** Requests above the limits of a receiver; they were not looked up or not answered. */
+  readonly retransmitLimited: number;
   readonly drops: Readonly<Record<DropName, number>>;
 }
 
@@ -144,6 +165,7 @@ export interface ChannelCounters {
   readonly bytesIn: number;
   readonly packetsOut: number;
   readonly bytesOut: number;
+  readonly retransmitted: number;
   readonly drops: Readonly<Record<DropName, number>>;
 }
 

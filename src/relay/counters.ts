@@ -31,6 +31,9 @@ export class CounterMemory {
       egress: word(THREAD_COUNTERS.egress),
       variants: word(THREAD_COUNTERS.variants),
       unsegmented: word(THREAD_COUNTERS.unsegmented),
+      retransmitted: word(THREAD_COUNTERS.retransmitted),
+      retransmitUnknown: word(THREAD_COUNTERS.retransmitUnknown),
+      retransmitLimited: word(THREAD_COUNTERS.retransmitLimited),
       drops: dropsFrom(word, THREAD_COUNTERS.drops),
     };
   }
@@ -45,6 +48,7 @@ export class CounterMemory {
       bytesIn: word(CHANNEL_COUNTERS.bytesIn),
       packetsOut: word(CHANNEL_COUNTERS.packetsOut),
       bytesOut: word(CHANNEL_COUNTERS.bytesOut),
+      retransmitted: word(CHANNEL_COUNTERS.retransmitted),
       drops: dropsFrom(word, CHANNEL_COUNTERS.drops),
     };
   }

@@ -1,4 +1,5 @@
 /** Reads the event batches of schema.ts. They come from our own native code: a batch that does not fit is our bug. */
+import { REPORT_BLOCK_BYTES, readReportBlocks } from '../wire/rtcp.js';
 import { DROP_NAMES, type RelayEvent } from './contract.js';
 import { EVENTS } from './schema.js';
 
@@ -72,6 +73,10 @@ function readEvent(r: Reader): RelayEvent {
         throw new Error('relay event names a drop that has no summary');
       }
       return { type: 'refusals', channel, drop, count: r.u32(), ssrc: r.u32() };
+    }
+    case EVENTS.reports: {
+      const count = r.u8();
+      return { type: 'reports', channel, reports: readReportBlocks(r.bytes(REPORT_BLOCK_BYTES * count), 0, count) };
     }
     default:
       throw new Error(`unknown relay event ${type}`);

@@ -14,7 +14,7 @@ export const OPCODES = {
   provePeer: 4,
   /** channel u32, profile u16, length u8, local key ‖ salt, length u8, remote key ‖ salt */
   setChannelKeys: 5,
-  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8} */
+  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8}, count × clock rate u32 (0: the media kind's; all may be left out) */
   setParameters: 6,
   /** channel u32, length u16, compound */
   sendControl: 7,
@@ -47,6 +47,8 @@ export const EVENTS = {
   switched: 6,
   /** channel u32, drop u8, count u32, SSRC u32 */
   refusals: 7,
+  /** channel u32, count u8, count × report block of RFC 3550 §6.4.1 (24 bytes) */
+  reports: 8,
 } as const;
 
 export const MEDIA = { audio: 0, video: 1 } as const;
@@ -58,7 +60,25 @@ export const PARAMETER_FLAGS = { tip: 1, trailingByte: 2, ready: 4 } as const;
  * Counters in shared memory, 64-bit words. For each thread: THREAD_WORDS of its own, then MAX_CHANNELS slots of
  * CHANNEL_WORDS. A slot's first word is the id + 1 of the channel that it counts for.
  */
-export const THREAD_COUNTERS = { ingress: 0, verified: 1, egress: 2, variants: 3, unsegmented: 4, drops: 5 } as const;
-export const CHANNEL_COUNTERS = { owner: 0, packetsIn: 1, bytesIn: 2, packetsOut: 3, bytesOut: 4, drops: 5 } as const;
+export const THREAD_COUNTERS = {
+  ingress: 0,
+  verified: 1,
+  egress: 2,
+  variants: 3,
+  unsegmented: 4,
+  drops: 5,
+  retransmitted: 29,
+  retransmitUnknown: 30,
+  retransmitLimited: 31,
+} as const;
+export const CHANNEL_COUNTERS = {
+  owner: 0,
+  packetsIn: 1,
+  bytesIn: 2,
+  packetsOut: 3,
+  bytesOut: 4,
+  drops: 5,
+  retransmitted: 31,
+} as const;
 export const THREAD_WORDS = 32;
 export const CHANNEL_WORDS = 32;

@@ -30,6 +30,8 @@ import { narrowDirection, readRemoteMedia } from './remote-media.js';
 
 /** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
 const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
+/** Lost packets are sent again where the one who asks can be authenticated, and only of video. */
+const SECURED_VIDEO_FEEDBACK: readonly string[] = ['nack', ...FEEDBACK];
 
 /** Reads a peer's offer. Each m-line says by `problem` why it cannot be accepted; the offer as a whole fails only as SDP. */
 export function readOffer(text: string | Uint8Array, rules: OfferRules = {}): Result<Offer, SdpRefusalReason> {
@@ -103,7 +105,8 @@ export function answer(
 function chosenCodecs(remote: RemoteMedia, mine: LocalMediaAnswer | undefined): readonly SdpCodec[] {
   const wanted = mine?.payloadTypes;
   const chosen = wanted === undefined ? remote.codecs : remote.codecs.filter((c) => wanted.includes(c.payloadType));
-  const feedback = remote.protocol.endsWith('F') ? FEEDBACK : [];
+  const secured = remote.security === 'dtls' && remote.media === 'video' ? SECURED_VIDEO_FEEDBACK : FEEDBACK;
+  const feedback = remote.protocol.endsWith('F') ? secured : [];
   return chosen.map((c) => ({
     ...c,
     fmtp: answeredFmtp(c),
@@ -207,7 +210,7 @@ function offeredCodec(codec: LocalCodec): SdpCodec {
     clockRateHz: rates[name],
     channels: name === 'opus' ? 2 : 1,
     fmtp: name === 'H264' ? `packetization-mode=1;profile-level-id=${profile};level-asymmetry-allowed=1` : '',
-    feedback: name === 'H264' ? FEEDBACK : [],
+    feedback: name === 'H264' ? SECURED_VIDEO_FEEDBACK : [], // written on DTLS m-lines only: the plain ones are AVP
   };
 }
 

@@ -142,12 +142,12 @@ export function parseRtcpPacket(packet: Uint8Array): Result<RtcpPacket, 'malform
         rtpTimestamp: readU32(packet, 16),
         packets: readU32(packet, 20),
         octets: readU32(packet, 24),
-        reports: readReports(packet, 28, count),
+        reports: readReportBlocks(packet, 28, count),
       });
     }
     case RTCP_RR: {
       if (packet.length < 8 + 24 * count) return refuse('malformed', 'RR');
-      return ok({ type: 'rr', ssrc: readU32(packet, 4), reports: readReports(packet, 8, count) });
+      return ok({ type: 'rr', ssrc: readU32(packet, 4), reports: readReportBlocks(packet, 8, count) });
     }
     case RTCP_SDES:
       return parseSdes(packet, count);
@@ -166,9 +166,13 @@ export function parseRtcpPacket(packet: Uint8Array): Result<RtcpPacket, 'malform
   }
 }
 
-function readReports(packet: Uint8Array, from: number, count: number): ReportBlock[] {
+/** RFC 3550 §6.4.1. */
+export const REPORT_BLOCK_BYTES = 24;
+
+/** `count` report blocks from offset `from`; the caller has checked that they are there. */
+export function readReportBlocks(packet: Uint8Array, from: number, count: number): ReportBlock[] {
   const reports: ReportBlock[] = [];
-  for (let at = from; at < from + 24 * count; at += 24) {
+  for (let at = from; at < from + REPORT_BLOCK_BYTES * count; at += REPORT_BLOCK_BYTES) {
     const lost = readU32(packet, at + 4);
     reports.push({
       ssrc: readU32(packet, at),

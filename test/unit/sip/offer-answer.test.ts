@@ -173,6 +173,7 @@ describe('writing an answer', () => {
       'c=IN IP6 2001:db8::9',
       'a=rtpmap:99 H264/90000',
       'a=fmtp:99 packetization-mode=1;profile-level-id=640c1f;level-asymmetry-allowed=1',
+      'a=rtcp-fb:99 nack',
       'a=rtcp-fb:99 nack pli',
       'a=rtcp-fb:99 ccm fir',
       'a=recvonly',
@@ -185,6 +186,17 @@ describe('writing an answer', () => {
       { accepted: true, role: 'server', direction: 'sendrecv' },
       { accepted: true, role: 'server', direction: 'recvonly' },
     ]);
+  });
+
+  it('names generic NACK where lost packets are sent again: on secured video, not on audio and not on plain RTP', () => {
+    const fed = SECURE.replace('a=mid:a1', 'a=rtcp-fb:111 nack').replace('setup:active', 'setup:actpass');
+    const lines = (text: string): string[] => {
+      const result = answer(read(text), { ...OURS, media: [{ port: 30000 }, { port: 30002 }] });
+      return result.ok ? result.value.sdp.split('\r\n').filter((l) => l.startsWith('a=rtcp-fb')) : [result.reason];
+    };
+    expect(lines(fed)).toEqual(['a=rtcp-fb:99 nack', 'a=rtcp-fb:99 nack pli', 'a=rtcp-fb:99 ccm fir']);
+    const plain = fed.replaceAll('UDP/TLS/RTP/SAVPF', 'RTP/AVPF').replaceAll(/a=(setup|fingerprint).*\n/g, '');
+    expect(lines(plain)).toEqual(['a=rtcp-fb:99 nack pli', 'a=rtcp-fb:99 ccm fir']);
   });
 
   it('refuses single m-lines with port 0 and their own formats', () => {
