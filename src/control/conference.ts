@@ -3,7 +3,7 @@ import type { ChannelId, ConferenceId, MemberId } from '../base/ids.js';
 import { Secret } from '../base/secret.js';
 import type { ConferenceEvent, Effect, JoinChannel, State, TipFacts } from '../conference/contract.js';
 import { createConference, deadline, reduce } from '../conference/reduce.js';
-import type { GroupParameterSet } from '../relay/contract.js';
+import type { GroupParameterSet, RelayEvent } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { kekBytes, SALT_BYTES } from '../wire/tip.js';
@@ -129,6 +129,15 @@ export class ConferenceRuntime {
     this.#sources.set(ssrc, { channel, position });
   }
 
+  /** Packets that the relay refused on one of the channels and that deserve an operator's eye. */
+  refusals({ channel, drop, count, ssrc }: Extract<RelayEvent, { type: 'refusals' }>, now: number): void {
+    const text = `${count} packets refused as ${drop}, last SSRC ${ssrc.toString(16).padStart(8, '0')}`;
+    if (drop === 'ssrc_owned') this.securityEvent('ssrc-conflict', text, this.#memberOf.get(channel), channel);
+    else if (drop === 'auth_failed') {
+      this.apply({ type: 'channel-failed', channel, reason: 'auth-failures', detail: text }, now);
+    } else this.#log('warn', text, { channel });
+  }
+
   securityEvent(code: SecurityEventCode, cause: string, member?: MemberId, channel?: ChannelId): void {
     const endpoint = member === undefined ? undefined : this.#names.get(member);
     this.#host.output({
@@ -140,10 +149,6 @@ export class ConferenceRuntime {
         ...(channel === undefined ? {} : { channel }),
       }),
     });
-  }
-
-  memberOf(channel: ChannelId): MemberId | undefined {
-    return this.#memberOf.get(channel);
   }
 
   /** Wipes every secret; the relay forgets the conference. */
@@ -300,7 +305,7 @@ export class ConferenceRuntime {
     this.#names.delete(member);
   }
 
-  #log(level: 'debug' | 'info', message: string, fields: Readonly<Record<string, string | number>>): void {
+  #log(level: 'debug' | 'info' | 'warn', message: string, fields: Readonly<Record<string, string | number>>): void {
     this.#host.output({ type: 'log', level, message, fields: { conference: this.name, ...fields } });
   }
 }

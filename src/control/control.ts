@@ -357,16 +357,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       case 'reports':
         channel.report(event.reports);
         break;
-      case 'refusals': {
-        const text = `${event.count} packets refused as ${event.drop}, last SSRC ${event.ssrc.toString(16).padStart(8, '0')}`;
-        const member = conference.memberOf(event.channel);
-        if (event.drop === 'ssrc_owned') conference.securityEvent('ssrc-conflict', text, member, event.channel);
-        else if (event.drop === 'auth_failed') {
-          const { channel: id } = event;
-          conference.apply({ type: 'channel-failed', channel: id, reason: 'auth-failures', detail: text }, this.#now);
-        } else this.#log('warn', text, { channel: event.channel, conference: conference.name });
+      case 'refusals':
+        conference.refusals(event, this.#now);
         break;
-      }
     }
   }
 
