@@ -73,7 +73,7 @@ export class SipConnection {
       clearTimeout(this.#timer);
       this.#closed = true;
     });
-    this.receive({ type: 'connected', connection: CONNECTION, remote, local: this.local, secure: true });
+    this.receive({ type: 'connected', connection: CONNECTION, remote, local: this.local, transport: 'tls' });
   }
 
   /** @returns the number of the call, for commands. */

@@ -155,7 +155,7 @@ export class SipListener {
     const local = { address: literalAddress(socket.localAddress), port: socket.localPort ?? 0 };
     socket.setNoDelay(true);
     socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
-    this.#options.onInput({ type: 'connected', connection, remote, local, secure: true });
+    this.#options.onInput({ type: 'connected', connection, remote, local, transport: 'tls' });
     socket.on('data', (chunk) => this.#data(connection, entry, chunk));
     socket.on('error', (error) => this.#options.onProblem('socket', error.message, remote.address));
     socket.on('close', () => {

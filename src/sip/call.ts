@@ -4,7 +4,7 @@ import { writeHostPort } from '../wire/sip-address.js';
 import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipMessage, SipRequest } from '../wire/sip-types.js';
 import { ALLOW, type RequestDraft } from './build.js';
-import type { CallNumber, ConnectionNumber, UserAgentOptions, UserAgentOutput } from './contract.js';
+import type { CallNumber, ConnectionNumber, Send, UserAgentOptions, UserAgentOutput } from './contract.js';
 import { type Dialog, dialogKey, dialogRequest } from './dialog.js';
 import { TimerQueue } from './timer-queue.js';
 import { type TransactionKey, TransactionLayer } from './transaction-layer.js';
@@ -63,7 +63,7 @@ export interface ClientUse {
   /** With `again`: where the ACK goes. */
   readonly dialog: Dialog | undefined;
   /** ACKs sent, by To tag of the 2xx. */
-  readonly acks: Map<string, Uint8Array>;
+  readonly acks: Map<string, Send>;
 }
 
 /** State and services shared by the server half and the client half of the user agent. */
@@ -170,7 +170,7 @@ export class CallTable {
     const info = this.layer.connection(connection);
     const host = this.options.host ?? info?.local.address ?? 'invalid';
     const hostPort = writeHostPort(host, this.options.contactPort ?? info?.local.port);
-    const transport = info?.secure === true ? 'tls' : 'tcp';
+    const transport = info?.transport ?? 'tls';
     const uri = sips ? `sips:${hostPort}` : `sip:${hostPort};transport=${transport}`;
     const headers = [
       { name: 'contact', value: `<${uri}>` },

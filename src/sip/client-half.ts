@@ -30,7 +30,7 @@ export class ClientHalf {
       return;
     }
     const sips = uri.scheme === 'sips';
-    if (sips && !info.secure) {
+    if (sips && info.transport !== 'tls') {
       this.#fail(id, 403, 'sips: needs a TLS connection');
       return;
     }
@@ -168,15 +168,15 @@ export class ClientHalf {
 
   #ack(use: ClientUse, dialog: Dialog, response: SipResponse): void {
     const draft = dialogRequest(dialog, 'ACK', [], undefined, response.cseq.number);
-    const bytes = this.#table.layer.sendAck(use.connection, draft);
-    if (bytes !== undefined) use.acks.set(dialog.remoteTag, bytes);
+    const sent = this.#table.layer.sendAck(use.connection, draft);
+    if (sent !== undefined) use.acks.set(dialog.remoteTag, sent);
   }
 
   /** A 2xx that came again gets the same ACK again. */
   #ackAgain(use: ClientUse, response: SipResponse): boolean {
-    const bytes = use.acks.get(response.to.params.get('tag') ?? '');
-    if (bytes === undefined) return false;
-    this.#table.layer.sendAgain(use.connection, bytes);
+    const sent = use.acks.get(response.to.params.get('tag') ?? '');
+    if (sent === undefined) return false;
+    this.#table.layer.sendAgain(sent);
     return true;
   }
 

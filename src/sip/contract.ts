@@ -9,13 +9,15 @@ import type { SipAnswerable, SipHeader, SipMessage, SipRefusalReason } from '../
 export type ConnectionNumber = number;
 export type CallNumber = number;
 
+/** TLS and TCP are streams; over UDP a connection is the peer's address and port as seen from one of our sockets. */
+export type SipTransport = 'tls' | 'tcp' | 'udp';
+
 export interface Connected {
   readonly type: 'connected';
   readonly connection: ConnectionNumber;
   readonly remote: Address;
   readonly local: Address;
-  /** TLS. */
-  readonly secure: boolean;
+  readonly transport: SipTransport;
   /** Verified certificate subject of the peer, where mutual TLS gave one: says which connections belong to one peer. */
   readonly identity?: string;
 }
@@ -71,8 +73,17 @@ export type UserAgentInput =
   | SipCommand
   | Tick;
 
+/** Bytes for the peer of a connection. */
+export interface Send {
+  readonly type: 'send';
+  readonly connection: ConnectionNumber;
+  readonly bytes: Uint8Array;
+  /** UDP only: another port of the peer, where its Via or Contact asks for that (RFC 3261 §18.2.2). */
+  readonly port?: number;
+}
+
 export type UserAgentOutput =
-  | { readonly type: 'send'; readonly connection: ConnectionNumber; readonly bytes: Uint8Array }
+  | Send
   /** An INVITE waits for `accept`, `reject` or `hangup`. `offer` undefined: the peer wants ours in the 200 (RFC 3261 §13.2.1). */
   | {
       readonly type: 'incoming';

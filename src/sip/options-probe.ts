@@ -26,7 +26,7 @@ export class OptionsProbes {
     const sips = uri?.scheme === 'sips';
     if (uri === undefined || parseSipUri(from) === undefined) return this.#answer(number, 400);
     if (layer.connection(connection) === undefined) return this.#answer(number, 503);
-    if (sips && layer.connection(connection)?.secure !== true) return this.#answer(number, 403);
+    if (sips && layer.connection(connection)?.transport !== 'tls') return this.#answer(number, 403);
     const headers = [
       { name: 'max-forwards', value: MAX_FORWARDS },
       { name: 'from', value: `<${from}>;tag=${options.random()}` },

@@ -59,7 +59,7 @@ export class ServerHalf {
       return { status: 405, headers: [{ name: 'allow', value: ALLOW }] };
     }
     if (request.uri === undefined) return { status: 416 };
-    const secure = this.#table.layer.connection(connection)?.secure === true;
+    const secure = this.#table.layer.connection(connection)?.transport === 'tls';
     if (request.uri.scheme === 'sips' && !secure) return this.#badRequest(connection, 'sips: over an insecure hop');
     if (request.maxForwards === 0 && !request.to.params.has('tag')) return { status: 483 };
     if (request.require.length > 0) {
@@ -280,7 +280,7 @@ export class ServerHalf {
       this.#table.bye(call, undefined, now);
       if (this.#table.calls.has(call.id)) this.#table.end(call, 'timeout', 'no ACK');
     } else if (now >= unacked.resendAt) {
-      this.#table.layer.sendAgain(call.connection, unacked.bytes);
+      this.#table.layer.respondAgain(unacked.transaction, unacked.bytes);
       unacked.interval = Math.min(unacked.interval * 2, SIP_T2_MS);
       unacked.resendAt = now + unacked.interval;
     }
@@ -289,6 +289,6 @@ export class ServerHalf {
 
 /** Same verified certificate subject; without one on either, the same address and transport security. */
 function samePeer(a: Connected, b: Connected): boolean {
-  if (a.secure !== b.secure || a.identity !== b.identity) return false;
+  if ((a.transport === 'tls') !== (b.transport === 'tls') || a.identity !== b.identity) return false;
   return a.identity !== undefined || a.remote.address === b.remote.address;
 }

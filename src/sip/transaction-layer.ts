@@ -2,21 +2,22 @@
  * All transactions of all connections: matches messages to them (RFC 3261 §17.1.3, §17.2.3) and runs their timers. A
  * transaction belongs to the connection it began on; nobody on another connection can reach it.
  */
-import { ownText } from '../base/bytes.js';
 import type { Engine, Tick } from '../base/engine.js';
-import { SIP_MAX_CONNECTIONS, SIP_MAX_IDENTIFIER_CHARS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
+import { SIP_MAX_CONNECTIONS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
 import { writeHostPort } from '../wire/sip-address.js';
-import { parseNameAddr } from '../wire/sip-headers.js';
+import { parseNameAddr, parseVia } from '../wire/sip-headers.js';
 import { BRANCH_COOKIE, headerValue } from '../wire/sip-message.js';
-import { quote } from '../wire/sip-scan.js';
-import type { SipMessage, SipRequest, SipResponse } from '../wire/sip-types.js';
+import { quote, splitList } from '../wire/sip-scan.js';
+import type { SipMessage, SipRequest, SipResponse, SipVia } from '../wire/sip-types.js';
+import { parseSipUri } from '../wire/sip-uri.js';
 import { type RequestDraft, type ResponseDraft, writeAckToFailure, writeRequest, writeResponse } from './build.js';
 import { type ClientTransaction, InviteClientTransaction, NonInviteClientTransaction } from './client-transaction.js';
-import type { Connected, ConnectionNumber, UserAgentInput } from './contract.js';
+import type { Connected, ConnectionNumber, Send, UserAgentInput } from './contract.js';
 import { InviteServerTransaction, NonInviteServerTransaction, type ServerTransaction } from './server-transaction.js';
 import { TimerQueue } from './timer-queue.js';
+import { answers, clientKey, hasLongIdentifier, scopeOf, serverKey, type TransactionKey } from './transaction-keys.js';
 
-export type TransactionKey = string;
+export type { TransactionKey };
 
 export type LayerInput = Exclude<
   UserAgentInput,
@@ -24,7 +25,7 @@ export type LayerInput = Exclude<
 >;
 
 export type LayerOutput =
-  | { readonly type: 'send'; readonly connection: ConnectionNumber; readonly bytes: Uint8Array }
+  | Send
   | { readonly type: 'close'; readonly connection: ConnectionNumber; readonly why: string }
   /**
    * A new request to be answered by `respond`; for an ACK to a 2xx there is nothing to answer. `invite`, with CANCEL: the
@@ -46,10 +47,13 @@ export type LayerOutput =
 
 interface Connection {
   readonly info: Connected;
+  readonly scope: string;
+  /** RFC 3261 §17: over UDP, which may lose a message, the timers A, D, E, G, I, J and K run. */
+  readonly reliable: boolean;
   readonly transactions: Set<TransactionKey>;
 }
 
-type Entry = { readonly connection: Connection } & (
+type Entry = { readonly connection: Connection; readonly port: number | undefined } & (
   | {
       readonly side: 'client';
       readonly machine: ClientTransaction;
@@ -65,14 +69,16 @@ export interface LayerOptions {
   readonly host?: string;
 }
 
-/** Every connection of today is TLS or TCP; with `false` the UDP timers run. */
-const RELIABLE = true;
+/** RFC 3261 §19.1.2: the port of UDP and TCP where none is given. */
+const DEFAULT_PORT = 5_060;
 
 export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> {
   readonly #options: LayerOptions;
   readonly #connections = new Map<ConnectionNumber, Connection>();
   readonly #entries = new Map<TransactionKey, Entry>();
   readonly #timers = new TimerQueue<TransactionKey>();
+  /** Branches of our own requests that are under way. */
+  readonly #branches = new Set<string>();
   #outputs: LayerOutput[] = [];
   #retryAfterSeconds = 2;
 
@@ -96,7 +102,13 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
         if (this.#connections.size >= SIP_MAX_CONNECTIONS) {
           this.#outputs.push({ type: 'close', connection: input.connection, why: 'connection limit' });
         } else {
-          this.#connections.set(input.connection, { info: input, transactions: new Set() });
+          const reliable = input.transport !== 'udp';
+          this.#connections.set(input.connection, {
+            info: input,
+            scope: scopeOf(input),
+            reliable,
+            transactions: new Set(),
+          });
         }
         return;
       case 'disconnected':
@@ -146,27 +158,34 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     const bytes = writeRequest(draft, via);
     const machine =
       draft.method === 'INVITE'
-        ? new InviteClientTransaction(bytes, RELIABLE, (response) => writeAckToFailure(draft, via, response))
-        : new NonInviteClientTransaction(bytes, RELIABLE);
-    const key = clientKey(connectionNumber, branch, draft.method);
-    this.#add(key, { connection, side: 'client', machine, draft, branch });
+        ? new InviteClientTransaction(bytes, connection.reliable, (response) => writeAckToFailure(draft, via, response))
+        : new NonInviteClientTransaction(bytes, connection.reliable);
+    const key = clientKey(connection.scope, branch, draft.method);
+    const port = parent?.port ?? requestPort(connection, draft);
+    this.#add(key, { connection, port, side: 'client', machine, draft, branch });
     machine.receive({ type: 'start' }, now);
     this.#drain(key);
     return key;
   }
 
   /** Sends a request that has no transaction: the ACK to a 2xx (RFC 3261 §13.2.2.4). @returns what was sent, to be sent again. */
-  sendAck(connectionNumber: ConnectionNumber, draft: RequestDraft): Uint8Array | undefined {
+  sendAck(connectionNumber: ConnectionNumber, draft: RequestDraft): Send | undefined {
     const connection = this.#connections.get(connectionNumber);
     if (connection === undefined) return undefined;
     const bytes = writeRequest(draft, this.#via(connection, BRANCH_COOKIE + this.#options.random()));
-    this.sendAgain(connectionNumber, bytes);
-    return bytes;
+    const sent = sendOf(connectionNumber, bytes, requestPort(connection, draft));
+    this.#outputs.push(sent);
+    return sent;
   }
 
-  sendAgain(connectionNumber: ConnectionNumber, bytes: Uint8Array): void {
-    if (this.#connections.has(connectionNumber))
-      this.#outputs.push({ type: 'send', connection: connectionNumber, bytes });
+  sendAgain(sent: Send): void {
+    if (this.#connections.has(sent.connection)) this.#outputs.push(sent);
+  }
+
+  /** Sends a 2xx to INVITE again, which is its user's to do (RFC 3261 §13.3.1.4). */
+  respondAgain(key: TransactionKey, bytes: Uint8Array): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#outputs.push(sendOf(entry.connection.info.connection, bytes, entry.port));
   }
 
   /** Answers a request. @returns the bytes, for a 2xx to INVITE that its user sends again; undefined when it is over. */
@@ -180,7 +199,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       toTag === undefined ? rest : { ...rest, toTag },
       entry.connection.info.remote,
     );
-    if (RELIABLE && draft.status >= 200) entry.request = undefined;
+    if (entry.connection.reliable && draft.status >= 200) entry.request = undefined;
     entry.machine.receive({ type: 'respond', status: draft.status, bytes }, now);
     this.#drain(key);
     return bytes;
@@ -193,7 +212,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
 
   /** The ACK to our 2xx arrived: nothing can come again on a reliable transport, so timer L is not waited for. */
   acknowledged(key: TransactionKey): void {
-    if (RELIABLE) this.#remove(key);
+    if (this.#entries.get(key)?.connection.reliable === true) this.#remove(key);
   }
 
   /** Seconds of the Retry-After that a connection at its limit is told. */
@@ -204,12 +223,11 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
   #message(number: ConnectionNumber, message: SipMessage, now: number): void {
     const connection = this.#connections.get(number);
     if (connection === undefined) return;
-    const via = message.via[0]!;
-    const branch = via.params.get('branch')!;
+    const { scope, reliable } = connection;
     if (message.kind === 'response') {
       // RFC 3261 §8.1.3.3: a second Via was not ours to add.
       if (message.via.length !== 1) return;
-      const key = clientKey(number, branch, message.cseq.method);
+      const key = clientKey(scope, message.via[0]!.params.get('branch') ?? '', message.cseq.method);
       const entry = this.#entries.get(key);
       if (entry?.side !== 'client' || !answers(message, entry.draft)) return;
       entry.machine.receive({ type: 'response', response: message }, now);
@@ -217,16 +235,13 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       return;
     }
     const { method } = message;
-    if (tooLong(message)) {
-      // What a transaction is found by is kept as long as it lives.
+    if (hasLongIdentifier(message)) {
       const toTag = this.#options.random();
       if (method !== 'ACK')
         this.#respondStateless(connection, message, { status: 400, phrase: 'Identifier Too Long', toTag });
       return;
     }
-    // §17.2.3: branch, sent-by and method; ACK belongs to the INVITE.
-    const sentBy = writeHostPort(via.host, via.port);
-    const key = serverKey(number, branch, sentBy, method === 'ACK' ? 'INVITE' : method);
+    const key = serverKey(scope, message, method === 'ACK' ? 'INVITE' : method);
     const entry = this.#entries.get(key);
     const known = entry?.side === 'server' ? entry : undefined;
     if (method === 'ACK') {
@@ -243,8 +258,13 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       this.#drain(key);
       return;
     }
+    // §16.3, item 4: a request of our own that came back.
+    if (message.via.some((via) => this.#branches.has(via.params.get('branch') ?? ''))) {
+      this.#respondStateless(connection, message, { status: 482, toTag: this.#options.random() });
+      return;
+    }
     // An answered non-INVITE keeps nothing on a reliable transport, so only INVITE can fill the table.
-    if ((method === 'INVITE' || !RELIABLE) && connection.transactions.size >= SIP_MAX_TRANSACTIONS_PER_CONNECTION) {
+    if ((method === 'INVITE' || !reliable) && connection.transactions.size >= SIP_MAX_TRANSACTIONS_PER_CONNECTION) {
       this.#respondStateless(connection, message, {
         status: 503,
         toTag: this.#options.random(),
@@ -253,9 +273,15 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       return;
     }
     const machine =
-      method === 'INVITE' ? new InviteServerTransaction(RELIABLE) : new NonInviteServerTransaction(RELIABLE);
-    this.#add(key, { connection, side: 'server', machine, request: message });
-    const inviteKey = method === 'CANCEL' ? serverKey(number, branch, sentBy, 'INVITE') : undefined;
+      method === 'INVITE' ? new InviteServerTransaction(reliable) : new NonInviteServerTransaction(reliable);
+    this.#add(key, {
+      connection,
+      port: responsePort(connection, message.via[0]!),
+      side: 'server',
+      machine,
+      request: message,
+    });
+    const inviteKey = method === 'CANCEL' ? serverKey(scope, message, 'INVITE') : undefined;
     this.#outputs.push({
       type: 'request',
       connection: number,
@@ -286,7 +312,9 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     const { toTag, ...rest } = draft;
     const tagged = toTag === undefined || request.to?.params.has('tag') === true ? rest : { ...rest, toTag };
     const bytes = writeResponse(request, tagged, connection.info.remote);
-    this.#outputs.push({ type: 'send', connection: connection.info.connection, bytes });
+    const via = request.via?.[0] ?? parseVia(splitList(headerValue(request, 'via') ?? '')?.[0] ?? '');
+    const port = via === undefined ? undefined : responsePort(connection, via);
+    this.#outputs.push(sendOf(connection.info.connection, bytes, port));
   }
 
   #disconnect(number: ConnectionNumber): void {
@@ -298,13 +326,14 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
   }
 
   #via(connection: Connection, branch: string): string {
-    const { local, secure } = connection.info;
+    const { local, transport } = connection.info;
     const sentBy = writeHostPort(this.#options.host ?? local.address, local.port);
-    return `SIP/2.0/${secure ? 'TLS' : 'TCP'} ${sentBy};branch=${branch};rport`;
+    return `SIP/2.0/${transport.toUpperCase()} ${sentBy};branch=${branch};rport`;
   }
 
   #add(key: TransactionKey, entry: Entry): void {
     this.#entries.set(key, entry);
+    if (entry.side === 'client') this.#branches.add(entry.branch);
     entry.connection.transactions.add(key);
   }
 
@@ -312,6 +341,8 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
+    // A CANCEL has the branch of its INVITE.
+    if (entry.side === 'client' && entry.draft.method !== 'CANCEL') this.#branches.delete(entry.branch);
     entry.connection.transactions.delete(key);
     this.#timers.set(key, undefined);
     this.#outputs.push({ type: 'terminated', transaction: key });
@@ -323,7 +354,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     if (entry === undefined) return;
     const connection = entry.connection.info.connection;
     for (let out = entry.machine.poll(); out !== undefined; out = entry.machine.poll()) {
-      if (out.type === 'send') this.#outputs.push({ type: 'send', connection, bytes: out.bytes });
+      if (out.type === 'send') this.#outputs.push(sendOf(connection, out.bytes, entry.port));
       else if (out.type === 'response') {
         this.#outputs.push({ type: 'response', transaction: key, response: out.response });
       } else if (entry.side === 'client') this.#outputs.push({ type: 'timeout', transaction: key });
@@ -333,24 +364,30 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
   }
 }
 
-/** Beyond RFC 3261 §17.1.3: what identifies the call must come back as it was sent. */
-function answers(response: SipResponse, draft: RequestDraft): boolean {
-  return (
-    response.callId === headerValue(draft, 'call-id') &&
-    `${response.cseq.number} ${response.cseq.method}` === headerValue(draft, 'cseq') &&
-    headerValue(draft, 'from')!.endsWith(`;tag=${response.from.params.get('tag')}`)
-  );
+function sendOf(connection: ConnectionNumber, bytes: Uint8Array, port: number | undefined): Send {
+  return port === undefined ? { type: 'send', connection, bytes } : { type: 'send', connection, bytes, port };
 }
 
-function tooLong({ via, callId, from, to }: SipRequest): boolean {
-  const tags = [from.params.get('tag'), to.params.get('tag')];
-  return [via[0]?.params.get('branch'), callId, ...tags].some((text) => (text ?? '').length > SIP_MAX_IDENTIFIER_CHARS);
+/**
+ * RFC 3261 §18.2.2, RFC 3581 §4: without `rport` a response over UDP goes to the port of sent-by, on the address that the
+ * request came from. `maddr` is not followed: it would let anybody aim our responses at a third party.
+ */
+function responsePort({ info }: Connection, via: SipVia): number | undefined {
+  if (info.transport !== 'udp' || via.params.has('rport')) return undefined;
+  const port = via.port ?? DEFAULT_PORT;
+  return port === info.remote.port ? undefined : port;
 }
 
-function clientKey(connection: ConnectionNumber, branch: string, method: string): TransactionKey {
-  return `c ${connection} ${branch} ${method}`;
-}
-
-function serverKey(connection: ConnectionNumber, branch: string, sentBy: string, method: string): TransactionKey {
-  return ownText(`s ${connection} ${branch} ${sentBy} ${method}`);
+/**
+ * A request inside a dialog goes to the port of its next hop where that is on the peer's own address (RFC 3261 §12.2.1.1);
+ * anywhere else, such as behind a NAT, and before there is a dialog, it goes back the way that the peer's messages came.
+ */
+function requestPort({ info }: Connection, draft: RequestDraft): number | undefined {
+  if (info.transport !== 'udp' || !(headerValue(draft, 'to') ?? '').includes(';tag=')) return undefined;
+  const route = parseNameAddr(headerValue(draft, 'route') ?? '');
+  // A strict router, without `lr`, has been given the Request-URI.
+  const next = route?.uri?.params.has('lr') === true ? route.uri : parseSipUri(draft.uri);
+  if (next === undefined || next.host !== info.remote.address) return undefined;
+  const port = next.port ?? DEFAULT_PORT;
+  return port === info.remote.port ? undefined : port;
 }

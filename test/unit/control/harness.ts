@@ -97,8 +97,8 @@ export class Bench {
     });
     const remote = { address: '192.0.2.7', port: 5_061 };
     const local = { address: '192.0.2.1', port: 5_061 };
-    this.sip({ type: 'connected', connection: 1, remote, local, secure: true });
-    this.callerDoes({ type: 'connected', connection: 1, remote: local, local: remote, secure: true });
+    this.sip({ type: 'connected', connection: 1, remote, local, transport: 'tls' });
+    this.callerDoes({ type: 'connected', connection: 1, remote: local, local: remote, transport: 'tls' });
   }
 
   sip(input: UserAgentInput): void {

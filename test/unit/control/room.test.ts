@@ -25,7 +25,7 @@ class Elsewhere {
     address: string,
   ) {
     const local = { address: '192.0.2.1', port: 5_061 };
-    bench.sip({ type: 'connected', connection, remote: { address, port: 5_061 }, local, secure: true });
+    bench.sip({ type: 'connected', connection, remote: { address, port: 5_061 }, local, transport: 'tls' });
   }
 
   dial(user = '8000'): number {

@@ -48,7 +48,7 @@ describe('a call out', () => {
   });
 
   it('fails at once with a bad target, a bad sender, or sips: without TLS', () => {
-    const bench = new Bench({}, false);
+    const bench = new Bench({}, 'tcp');
     invite(bench, 1, 'tel:+1');
     invite(bench, 2, `${TARGET}\r\nEvil: 1`);
     invite(bench, 3, TARGET, `${FROM}>\r\nEvil: 1`);

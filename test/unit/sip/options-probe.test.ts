@@ -1,5 +1,6 @@
 /** OPTIONS as client: one answer to every probe, whatever happens to it. */
 import { describe, expect, it } from 'vitest';
+import type { SipTransport } from '../../../src/sip/contract.js';
 import { UserAgent } from '../../../src/sip/user-agent.js';
 import { StreamFramer } from '../../../src/wire/sip-framing.js';
 import { counter, drain, text } from './support.js';
@@ -8,9 +9,9 @@ const here = { address: '192.0.2.7', port: 40_000 };
 const there = { address: '192.0.2.100', port: 5_061 };
 const NOW = 1_000_000;
 
-function prober(secure = true): UserAgent {
+function prober(transport: SipTransport = 'tls'): UserAgent {
   const ua = new UserAgent({ random: counter('c') });
-  ua.receive({ type: 'connected', connection: 1, remote: there, local: here, secure }, NOW);
+  ua.receive({ type: 'connected', connection: 1, remote: there, local: here, transport }, NOW);
   return ua;
 }
 
@@ -45,7 +46,7 @@ function exchange(from: UserAgent, to: UserAgent): number[] {
 describe('OPTIONS as client', () => {
   it('is answered by another user agent with 200, and with 503 by one that is stopping', () => {
     const peer = new UserAgent({ random: counter('s') });
-    peer.receive({ type: 'connected', connection: 1, remote: here, local: there, secure: true }, NOW);
+    peer.receive({ type: 'connected', connection: 1, remote: here, local: there, transport: 'tls' }, NOW);
     const ua = prober();
     probe(ua);
     expect(exchange(ua, peer)).toEqual([200]);
@@ -72,11 +73,11 @@ describe('OPTIONS as client', () => {
   });
 
   it.each([
-    ['a connection that is not there', 'sips:switch.example', 2, true, 503],
-    ['a target that is no SIP URI', 'tel:123', 1, true, 400],
-    ['sips: without TLS', 'sips:switch.example', 1, false, 403],
-  ] as const)('is refused here: %s', (_, target, connection, secure, status) => {
-    const ua = prober(secure);
+    ['a connection that is not there', 'sips:switch.example', 2, 'tls', 503],
+    ['a target that is no SIP URI', 'tel:123', 1, 'tls', 400],
+    ['sips: without TLS', 'sips:switch.example', 1, 'tcp', 403],
+  ] as const)('is refused here: %s', (_, target, connection, transport, status) => {
+    const ua = prober(transport);
     probe(ua, target, connection);
     expect(drain(ua)).toEqual([{ type: 'options-answered', probe: 7, status }]);
   });

@@ -26,8 +26,8 @@ class Pair {
     };
     const c = { address: '192.0.2.7', port: 40000 };
     const s = { address: '192.0.2.100', port: 5061 };
-    this.ua.client.receive({ type: 'connected', connection: 1, remote: s, local: c, secure: true }, this.now);
-    this.ua.server.receive({ type: 'connected', connection: 1, remote: c, local: s, secure: true }, this.now);
+    this.ua.client.receive({ type: 'connected', connection: 1, remote: s, local: c, transport: 'tls' }, this.now);
+    this.ua.server.receive({ type: 'connected', connection: 1, remote: c, local: s, transport: 'tls' }, this.now);
   }
 
   put(name: Name, command: SipCommand | { type: 'disconnected'; connection: number }): void {

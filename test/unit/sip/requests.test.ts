@@ -109,7 +109,7 @@ describe('a request that cannot be served gets its status', () => {
   });
 
   it('sips: over an insecure connection is refused', () => {
-    const bench = new Bench({}, false);
+    const bench = new Bench({}, 'tcp');
     bench.feed(req({ uri: 'sips:8000@switch.example', contact: '<sips:a@b.example>' }));
     expect(bench.lines()).toEqual(['SIP/2.0 400 Bad Request']);
   });

@@ -17,7 +17,7 @@ describe('a stranger on another connection', () => {
     connection: 2,
     remote: { address: '192.0.2.66', port: 1 },
     local: { address: '192.0.2.100', port: 5061 },
-    secure: true,
+    transport: 'tls',
     ...more,
   });
   const bye = () => parse(req({ method: 'BYE', branch: 'b', to: 't1', cseq: '2' }));
@@ -31,7 +31,7 @@ describe('a stranger on another connection', () => {
   });
 
   it('call hijack: nor from the same address without TLS, nor with another certificate', () => {
-    for (const more of [{ secure: false }, { identity: 'CN=mallory' }]) {
+    for (const more of [{ transport: 'tcp' as const }, { identity: 'CN=mallory' }]) {
       const bench = confirmed();
       bench.put(other({ remote: { address: '192.0.2.7', port: 2 }, ...more }));
       bench.put({ type: 'message', connection: 2, message: bye() });
@@ -143,7 +143,7 @@ describe('limits', () => {
     const perConnection = 128;
     for (let i = 0; i <= SIP_MAX_CALLS; i++) {
       const connection = 2 + Math.floor(i / perConnection);
-      bench.put({ type: 'connected', connection, remote: address, local: address, secure: true });
+      bench.put({ type: 'connected', connection, remote: address, local: address, transport: 'tls' });
       const message = parse(req({ branch: `c${i}`, callId: `c${i}`, body: SDP_A }));
       bench.put({ type: 'message', connection, message });
     }
@@ -162,7 +162,7 @@ describe('limits', () => {
     const bench = new Bench();
     const address = { address: '192.0.2.7', port: 1 };
     for (let c = 2; c <= SIP_MAX_CONNECTIONS + 1; c++) {
-      bench.put({ type: 'connected', connection: c, remote: address, local: address, secure: true });
+      bench.put({ type: 'connected', connection: c, remote: address, local: address, transport: 'tls' });
     }
     expect(bench.takeEvents()).toEqual([
       { type: 'close', connection: SIP_MAX_CONNECTIONS + 1, why: 'connection limit' },

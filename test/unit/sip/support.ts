@@ -1,5 +1,5 @@
 /** What the SIP tests share: readable messages, two user agents on one line, a random source that can be repeated. */
-import type { UserAgentInput, UserAgentOptions, UserAgentOutput } from '../../../src/sip/contract.js';
+import type { SipTransport, UserAgentInput, UserAgentOptions, UserAgentOutput } from '../../../src/sip/contract.js';
 import { UserAgent } from '../../../src/sip/user-agent.js';
 import { StreamFramer } from '../../../src/wire/sip-framing.js';
 import { parseSipMessage } from '../../../src/wire/sip-message.js';
@@ -71,14 +71,14 @@ export class Bench {
   events: UserAgentOutput[] = [];
   sent: Uint8Array[] = [];
 
-  constructor(options: Partial<UserAgentOptions> = {}, secure = true) {
+  constructor(options: Partial<UserAgentOptions> = {}, transport: SipTransport = 'tls') {
     this.ua = new UserAgent({ random: counter('t'), ...options });
     this.put({
       type: 'connected',
       connection: 1,
       remote: { address: '192.0.2.7', port: 40001 },
       local: { address: '192.0.2.100', port: 5061 },
-      secure,
+      transport,
     });
   }
 
