@@ -16,15 +16,15 @@ constexpr size_t SHA1_BLOCK_BITS = 512;
 // Counts what it is given. It reads one byte, so that nothing upstream can be thought useless.
 class NullTransport final : public Transport {
  public:
-  bool send(Channel&, const uint8_t* bytes, size_t length) override {
+  bool send(Outlet&, const uint8_t* bytes, size_t length) override {
     sent_++;
     last_ = bytes[length - 1];
     return true;
   }
-  void sendTo(Channel& from, const Address&, const uint8_t* bytes, size_t length) override { send(from, bytes, length); }
-  bool opened(Channel&) override { return true; }
-  void connect(Channel&, const Address&) override {}
-  void close(Channel&) override {}
+  void sendTo(Outlet& from, const Address&, const uint8_t* bytes, size_t length) override { send(from, bytes, length); }
+  bool opened(Outlet&) override { return true; }
+  void connect(Outlet&, const Address&) override {}
+  void close(Outlet&) override {}
   void discard(int) override {}
   uint32_t sent() const { return sent_; }
 

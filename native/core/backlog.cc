@@ -1,6 +1,6 @@
 #include "backlog.h"
 
-#include "channel.h"
+#include "outlet.h"
 #include "packet.h"
 
 namespace claviger {
@@ -22,7 +22,7 @@ Backlog::Backlog(Counters& counters)
   receivers_.reserve(RELAY_BACKLOG_PACKETS);
 }
 
-void Backlog::append(Channel& receiver, const iovec& packet) {
+void Backlog::append(Outlet& receiver, const iovec& packet) {
   BacklogList& list = receiver.backlog;
   if (list.count == RELAY_BACKLOG_PACKETS_PER_RECEIVER) dropOldest(receiver);
   if (full() && !makeRoom(receiver)) return countDrop(counters_, receiver, Drop::queue_full);
@@ -44,20 +44,20 @@ void Backlog::append(Channel& receiver, const iovec& packet) {
   list.last = place;
 }
 
-size_t Backlog::peek(const Channel& receiver, iovec* out, size_t most) const {
+size_t Backlog::peek(const Outlet& receiver, iovec* out, size_t most) const {
   const size_t count = receiver.backlog.count < most ? receiver.backlog.count : most;
   uint32_t place = receiver.backlog.first;
   for (size_t i = 0; i < count; i++, place = next_[place]) out[i] = {packets_[place].bytes, packets_[place].length};
   return count;
 }
 
-void Backlog::remove(Channel& receiver, size_t count) {
+void Backlog::remove(Outlet& receiver, size_t count) {
   for (; count > 0 && receiver.backlog.count > 0; count--) unlink(receiver, NO_PLACE);
 }
 
-bool Backlog::makeRoom(Channel& receiver) {
+bool Backlog::makeRoom(Outlet& receiver) {
   if (receiver.media == Media::audio) {
-    for (Channel* other : receivers_) {
+    for (Outlet* other : receivers_) {
       if (other->media != Media::video) continue;
       dropOldest(*other);
       return true;
@@ -70,7 +70,7 @@ bool Backlog::makeRoom(Channel& receiver) {
 
 // A frame that lacks a packet is of no use: the rest of it goes too. A channel carries one media kind, so audio and RTCP are
 // dropped here only where there is no video packet.
-void Backlog::dropOldest(Channel& receiver) {
+void Backlog::dropOldest(Outlet& receiver) {
   BacklogList& list = receiver.backlog;
   uint32_t oldest = list.first, previous = NO_PLACE;
   if (receiver.media == Media::video) {
@@ -98,7 +98,7 @@ void Backlog::dropOldest(Channel& receiver) {
   }
 }
 
-void Backlog::unlink(Channel& receiver, uint32_t previous) {
+void Backlog::unlink(Outlet& receiver, uint32_t previous) {
   BacklogList& list = receiver.backlog;
   uint32_t& link = previous == NO_PLACE ? list.first : next_[previous];
   const uint32_t place = link;

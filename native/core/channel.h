@@ -3,26 +3,14 @@
 #include <memory>
 #include <vector>
 
-#include "address.h"
-#include "backlog.h"
 #include "channel_keys.h"
-#include "counters.h"
 #include "ekt_mode.h"
+#include "outlet.h"
 #include "rate.h"
 #include "report.h"
 #include "retransmit.h"
 
 namespace claviger {
-
-enum class Media : uint8_t { audio = MEDIA_audio, video = MEDIA_video };
-enum class Level : uint8_t {
-  unknown = LEVEL_unknown,
-  none = LEVEL_none,
-  hopByHop = LEVEL_hop_by_hop,
-  endToEnd = LEVEL_end_to_end,
-};
-// An unknown level meets nothing (src/security/levels.ts).
-inline bool meets(Level level, Level required) { return level != Level::unknown && level >= required; }
 
 constexpr size_t POSITIONS = 16;
 constexpr int16_t NO_MAPPING = -1;
@@ -48,24 +36,12 @@ struct EdgeRange {
   uint32_t end = 0;
 };
 
-struct Channel {
-  uint32_t id = 0;
+struct Channel : Outlet {
   uint32_t member = 0;
-  uint32_t slot = 0;
   Conference* conference = nullptr;
-  Media media = Media::audio;
-  bool plain = false;
-  int socket = -1;
-  uint64_t* words = nullptr;  // its counters
-
-  bool proven = false;
-  bool connected = false;  // the socket is, to `peer`
-  Address peer;
 
   bool tip = false;
   bool trailingByte = false;
-  bool ready = false;
-  Level level = Level::unknown;
   uint16_t transmitMask = 0;
   int16_t codecOf[128];
   int16_t payloadTypeOf[256];
@@ -92,11 +68,6 @@ struct Channel {
   uint32_t dtlsInSecond = 0;
   Rate ingress;
 
-  const Variant* queue[RELAY_RECEIVER_QUEUE_PACKETS];
-  uint32_t queued = 0;
-  BacklogList backlog;
-  bool unsegmented = false;  // its path refuses runs of packets
-
   Channel();
   ~Channel();  // wipes the streams; ChannelKeys wipes itself
   Channel(const Channel&) = delete;
@@ -105,11 +76,6 @@ struct Channel {
   size_t placeOf(const Stream& s) const { return static_cast<size_t>(&s - streams.get()); }
   uint32_t clockHz(uint8_t payloadType) const;
 };
-
-inline void countDrop(Counters& counters, Channel& channel, Drop drop, uint64_t by = 1) {
-  counters.count(drop, by);
-  bump(channel.words + CHANNEL_COUNTER_drops + static_cast<uint32_t>(drop), by);
-}
 
 struct Edge {
   Channel* source;

@@ -20,7 +20,7 @@ Egress::Egress(Transport& transport, Counters& counters)
   waiting_.reserve(MAX_CHANNELS);
 }
 
-void Egress::queue(Channel& receiver, const Variant* variant) {
+void Egress::queue(Outlet& receiver, const Variant* variant) {
   if (receiver.queued == RELAY_RECEIVER_QUEUE_PACKETS) {
     send(receiver);  // it stays in `waiting_`
   } else if (receiver.queued == 0) {
@@ -30,12 +30,12 @@ void Egress::queue(Channel& receiver, const Variant* variant) {
 }
 
 void Egress::flush() {
-  for (Channel* receiver : waiting_) send(*receiver);
+  for (Outlet* receiver : waiting_) send(*receiver);
   waiting_.clear();
   used_ = 0;
 }
 
-void Egress::resume(Channel& receiver, Drop reason) {
+void Egress::resume(Outlet& receiver, Drop reason) {
   while (receiver.backlog.count > 0) {
     const size_t count = backlog_.peek(receiver, packets_, RELAY_RECEIVER_QUEUE_PACKETS);
     size_t taken = 0;
@@ -49,7 +49,7 @@ void Egress::resume(Channel& receiver, Drop reason) {
   transport_.awaitRoom(receiver, false);
 }
 
-void Egress::forget(Channel& receiver) {
+void Egress::forget(Outlet& receiver) {
   for (size_t i = 0; i < waiting_.size(); i++) {
     if (waiting_[i] != &receiver) continue;
     waiting_[i] = waiting_.back();
@@ -60,7 +60,7 @@ void Egress::forget(Channel& receiver) {
   backlog_.clear(receiver);
 }
 
-void Egress::send(Channel& receiver) {
+void Egress::send(Outlet& receiver) {
   const size_t count = receiver.queued;
   receiver.queued = 0;
   for (size_t i = 0; i < count; i++) {
@@ -74,7 +74,7 @@ void Egress::send(Channel& receiver) {
   if (sent == Sent::full && !waits) transport_.awaitRoom(receiver, true);
 }
 
-Sent Egress::transmit(Channel& receiver, size_t count, size_t& taken) {
+Sent Egress::transmit(Outlet& receiver, size_t count, size_t& taken) {
   taken = 0;
   for (int cuts = 0; taken < count;) {
     const bool segmented = segments_ && !receiver.unsegmented;
@@ -113,7 +113,7 @@ size_t Egress::formRuns(const iovec* packets, size_t count, bool segmented) {
   return runs;
 }
 
-void Egress::countSent(Channel& receiver, const Run& run) {
+void Egress::countSent(Outlet& receiver, const Run& run) {
   size_t bytes = 0;
   for (uint32_t i = 0; i < run.count; i++) bytes += run.packets[i].iov_len;
   counters_.count(THREAD_COUNTER_egress, run.count);
@@ -123,7 +123,7 @@ void Egress::countSent(Channel& receiver, const Run& run) {
 }
 
 // A path may refuse them for its MTU or its device; one such receiver must not cost the others theirs.
-void Egress::refuseSegments(Channel& receiver) {
+void Egress::refuseSegments(Outlet& receiver) {
   receiver.unsegmented = true;
   counters_.count(THREAD_COUNTER_unsegmented);
   if (!segmentsTaken_ && ++segmentRefusals_ == SEGMENT_REFUSALS_OF_A_MACHINE) segments_ = false;

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "backlog.h"
-#include "channel.h"
+#include "outlet.h"
 #include "transport.h"
 
 namespace claviger {
@@ -16,28 +16,28 @@ class Egress {
   // True: a flush must come before the next `make`; it frees every variant that was made.
   bool full() const { return used_ == RELAY_VARIANT_ARENA_PACKETS; }
   Variant* make() { return &arena_[used_++]; }
-  void queue(Channel& receiver, const Variant* variant);
+  void queue(Outlet& receiver, const Variant* variant);
   // The end of a drain: everything is sent or copied, every variant is free again.
   void flush();
   // There is room in the kernel: what waited leaves. `reason` other than none: it no longer may, and is dropped.
-  void resume(Channel& receiver, Drop reason);
+  void resume(Outlet& receiver, Drop reason);
   // The channel closes: what waits for it is dropped.
-  void forget(Channel& receiver);
+  void forget(Outlet& receiver);
 
  private:
-  void send(Channel& receiver);
+  void send(Outlet& receiver);
   // The first `count` of packets_, in order. `taken`: how many of them left. Sent::all, full or gone.
-  Sent transmit(Channel& receiver, size_t count, size_t& taken);
+  Sent transmit(Outlet& receiver, size_t count, size_t& taken);
   size_t formRuns(const iovec* packets, size_t count, bool segmented);
-  void countSent(Channel& receiver, const Run& run);
-  void refuseSegments(Channel& receiver);
+  void countSent(Outlet& receiver, const Run& run);
+  void refuseSegments(Outlet& receiver);
 
   Transport& transport_;
   Counters& counters_;
   Backlog backlog_;
   std::unique_ptr<Variant[]> arena_;
   size_t used_ = 0;
-  std::vector<Channel*> waiting_;
+  std::vector<Outlet*> waiting_;
   // One receiver's packets and how they leave; made anew for each.
   iovec packets_[RELAY_RECEIVER_QUEUE_PACKETS];
   Run runs_[RELAY_RECEIVER_QUEUE_PACKETS];

@@ -37,7 +37,7 @@ class Harness final : public Transport {
     return taken;
   }
 
-  bool send(Channel& to, const uint8_t* bytes, size_t length) override {
+  bool send(Outlet& to, const uint8_t* bytes, size_t length) override {
     uint8_t head[6];
     put32(head, to.id);
     put16(head + 4, static_cast<uint16_t>(length));
@@ -45,10 +45,10 @@ class Harness final : public Transport {
     outputs_.insert(outputs_.end(), bytes, bytes + length);
     return true;
   }
-  void sendTo(Channel& from, const Address&, const uint8_t* bytes, size_t length) override { send(from, bytes, length); }
-  bool opened(Channel&) override { return true; }
-  void connect(Channel&, const Address&) override {}
-  void close(Channel&) override {}
+  void sendTo(Outlet& from, const Address&, const uint8_t* bytes, size_t length) override { send(from, bytes, length); }
+  bool opened(Outlet&) override { return true; }
+  void connect(Outlet&, const Address&) override {}
+  void close(Outlet&) override {}
   void discard(int) override {}
 
  private:

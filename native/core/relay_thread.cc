@@ -109,7 +109,8 @@ void RelayThread::run() {
     // A channel that was closed may be named in `ready`: the sockets are asked for anew.
     for (int i = 0; i < n && !closed_; i++) {
       if (ready[i].data.ptr == nullptr) continue;
-      Channel& channel = *static_cast<Channel*>(ready[i].data.ptr);
+      // Every outlet is a channel's.
+      auto& channel = static_cast<Channel&>(*static_cast<Outlet*>(ready[i].data.ptr));
       if ((ready[i].events & EPOLLOUT) != 0) switch_->writable(channel);
       if ((ready[i].events & ~uint32_t{EPOLLOUT}) != 0) drain(channel, now);
     }
@@ -150,18 +151,18 @@ void RelayThread::publish() {
   notify_();
 }
 
-bool RelayThread::nameOf(const Channel& channel, sockaddr_storage& name, socklen_t& length) const {
+bool RelayThread::nameOf(const Outlet& channel, sockaddr_storage& name, socklen_t& length) const {
   length = 0;
   return channel.connected || toSockaddr(channel.peer, family_, name, length);
 }
 
-bool RelayThread::send(Channel& to, const uint8_t* bytes, size_t length) {
+bool RelayThread::send(Outlet& to, const uint8_t* bytes, size_t length) {
   sockaddr_storage name;
   socklen_t nameLength = 0;
   return nameOf(to, name, nameLength) && sendOne(to.socket, bytes, length, name, nameLength);
 }
 
-Sent RelayThread::sendRuns(Channel& to, const Run* runs, size_t count, size_t& taken) {
+Sent RelayThread::sendRuns(Outlet& to, const Run* runs, size_t count, size_t& taken) {
   sockaddr_storage name;
   socklen_t nameLength = 0;
   taken = 0;
@@ -169,7 +170,7 @@ Sent RelayThread::sendRuns(Channel& to, const Run* runs, size_t count, size_t& t
   return runSender_.send(to.socket, runs, count, name, nameLength, taken);
 }
 
-void RelayThread::sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) {
+void RelayThread::sendTo(Outlet& from, const Address& to, const uint8_t* bytes, size_t length) {
   sockaddr_storage name;
   socklen_t nameLength = 0;
   if (from.connected) {
@@ -179,28 +180,28 @@ void RelayThread::sendTo(Channel& from, const Address& to, const uint8_t* bytes,
   }
 }
 
-void RelayThread::awaitRoom(Channel& channel, bool wanted) {
+void RelayThread::awaitRoom(Outlet& channel, bool wanted) {
   epoll_event e{};
   e.events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
   e.data.ptr = &channel;
   epoll_ctl(epoll_, EPOLL_CTL_MOD, channel.socket, &e);
 }
 
-bool RelayThread::opened(Channel& channel) {
+bool RelayThread::opened(Outlet& channel) {
   epoll_event e{};
   e.events = EPOLLIN;
   e.data.ptr = &channel;
   return epoll_ctl(epoll_, EPOLL_CTL_ADD, channel.socket, &e) == 0;
 }
 
-void RelayThread::connect(Channel& channel, const Address& peer) {
+void RelayThread::connect(Outlet& channel, const Address& peer) {
   sockaddr_storage name{};
   socklen_t length = 0;
   channel.connected = toSockaddr(peer, family_, name, length) &&
                       ::connect(channel.socket, reinterpret_cast<const sockaddr*>(&name), length) == 0;
 }
 
-void RelayThread::close(Channel& channel) {
+void RelayThread::close(Outlet& channel) {
   closed_ = true;
   epoll_ctl(epoll_, EPOLL_CTL_DEL, channel.socket, nullptr);
   ::close(channel.socket);

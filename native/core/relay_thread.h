@@ -26,13 +26,13 @@ class RelayThread final : public Transport {
   void collect(EventBuffer& into);
   uint64_t cpuNs();
 
-  bool send(Channel& to, const uint8_t* bytes, size_t length) override;
-  Sent sendRuns(Channel& to, const Run* runs, size_t count, size_t& taken) override;
-  void awaitRoom(Channel& channel, bool wanted) override;
-  void sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) override;
-  bool opened(Channel& channel) override;
-  void connect(Channel& channel, const Address& peer) override;
-  void close(Channel& channel) override;
+  bool send(Outlet& to, const uint8_t* bytes, size_t length) override;
+  Sent sendRuns(Outlet& to, const Run* runs, size_t count, size_t& taken) override;
+  void awaitRoom(Outlet& channel, bool wanted) override;
+  void sendTo(Outlet& from, const Address& to, const uint8_t* bytes, size_t length) override;
+  bool opened(Outlet& channel) override;
+  void connect(Outlet& channel, const Address& peer) override;
+  void close(Outlet& channel) override;
   void discard(int socket) override;
 
  private:
@@ -40,7 +40,7 @@ class RelayThread final : public Transport {
   void run();
   void drain(Channel& channel, uint64_t now);
   // For a channel that is not connected its peer, else nothing; false: it has none that its socket can reach.
-  bool nameOf(const Channel& channel, sockaddr_storage& name, socklen_t& length) const;
+  bool nameOf(const Outlet& channel, sockaddr_storage& name, socklen_t& length) const;
   void applyCommands(uint64_t now);
   void publish();
 

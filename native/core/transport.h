@@ -6,7 +6,7 @@
 
 namespace claviger {
 
-struct Channel;
+struct Outlet;
 
 // Datagrams that leave in one go: all of one length, only the last one may be shorter.
 struct Run {
@@ -27,10 +27,10 @@ class Transport {
  public:
   virtual ~Transport() = default;
   // To the channel's peer; false when it was not taken.
-  virtual bool send(Channel& to, const uint8_t* bytes, size_t length) = 0;
+  virtual bool send(Outlet& to, const uint8_t* bytes, size_t length) = 0;
   // To the channel's peer, in order. `taken`: runs that went out whole; a run goes out whole or not at all. Here for
   // transports that know no runs.
-  virtual Sent sendRuns(Channel& to, const Run* runs, size_t count, size_t& taken) {
+  virtual Sent sendRuns(Outlet& to, const Run* runs, size_t count, size_t& taken) {
     for (taken = 0; taken < count; taken++) {
       for (uint32_t i = 0; i < runs[taken].count; i++) {
         const iovec& p = runs[taken].packets[i];
@@ -40,12 +40,12 @@ class Transport {
     return Sent::all;
   }
   // From now on whoever drives the switch calls Switch::writable when the channel's socket has room; or no longer.
-  virtual void awaitRoom(Channel&, bool) {}
+  virtual void awaitRoom(Outlet&, bool) {}
   // To any address, before the peer is proven.
-  virtual void sendTo(Channel& from, const Address& to, const uint8_t* bytes, size_t length) = 0;
-  virtual bool opened(Channel& channel) = 0;
-  virtual void connect(Channel& channel, const Address& peer) = 0;
-  virtual void close(Channel& channel) = 0;
+  virtual void sendTo(Outlet& from, const Address& to, const uint8_t* bytes, size_t length) = 0;
+  virtual bool opened(Outlet& channel) = 0;
+  virtual void connect(Outlet& channel, const Address& peer) = 0;
+  virtual void close(Outlet& channel) = 0;
   // A descriptor that a refused command brought.
   virtual void discard(int socket) = 0;
 };

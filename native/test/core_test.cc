@@ -75,11 +75,11 @@ TEST("core", "long drains: no variant is sent to the wrong receiver when arena a
 namespace {
 
 struct Refusing final : Transport {
-  bool send(Channel&, const uint8_t*, size_t) override { return false; }
-  void sendTo(Channel&, const Address&, const uint8_t*, size_t) override {}
-  bool opened(Channel&) override { return accept; }
-  void connect(Channel&, const Address&) override {}
-  void close(Channel&) override { closed++; }
+  bool send(Outlet&, const uint8_t*, size_t) override { return false; }
+  void sendTo(Outlet&, const Address&, const uint8_t*, size_t) override {}
+  bool opened(Outlet&) override { return accept; }
+  void connect(Outlet&, const Address&) override {}
+  void close(Outlet&) override { closed++; }
   void discard(int socket) override { discarded = socket; }
   bool accept = true;
   int closed = 0;

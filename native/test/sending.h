@@ -26,12 +26,12 @@ struct Step {
 // Takes everything but for the steps of the script, one a call.
 struct Scripted final : Transport {
   std::deque<Step> script;
-  std::map<const Channel*, std::vector<Bytes>> got;
+  std::map<const Outlet*, std::vector<Bytes>> got;
   std::vector<uint32_t> runSizes;  // as asked for, of the calls since the last clear
-  std::map<const Channel*, bool> awaiting;
+  std::map<const Outlet*, bool> awaiting;
   int calls = 0;
 
-  Sent sendRuns(Channel& to, const Run* runs, size_t count, size_t& taken) override {
+  Sent sendRuns(Outlet& to, const Run* runs, size_t count, size_t& taken) override {
     calls++;
     for (size_t i = 0; i < count; i++) runSizes.push_back(runs[i].count);
     Step step{count, Sent::all};
@@ -48,12 +48,12 @@ struct Scripted final : Transport {
     }
     return taken == count ? Sent::all : step.then;
   }
-  void awaitRoom(Channel& channel, bool wanted) override { awaiting[&channel] = wanted; }
-  bool send(Channel&, const uint8_t*, size_t) override { return false; }
-  void sendTo(Channel&, const Address&, const uint8_t*, size_t) override {}
-  bool opened(Channel&) override { return true; }
-  void connect(Channel&, const Address&) override {}
-  void close(Channel&) override {}
+  void awaitRoom(Outlet& channel, bool wanted) override { awaiting[&channel] = wanted; }
+  bool send(Outlet&, const uint8_t*, size_t) override { return false; }
+  void sendTo(Outlet&, const Address&, const uint8_t*, size_t) override {}
+  bool opened(Outlet&) override { return true; }
+  void connect(Outlet&, const Address&) override {}
+  void close(Outlet&) override {}
   void discard(int) override {}
 };
 
@@ -64,7 +64,7 @@ struct Sending {
   Counters counters{words.data()};
   Egress egress{transport, counters};
   std::vector<std::unique_ptr<Channel>> receivers;
-  std::map<const Channel*, std::vector<Bytes>> queued;
+  std::map<const Outlet*, std::vector<Bytes>> queued;
 
   Channel& receiver(Media media) {
     receivers.push_back(std::make_unique<Channel>());

@@ -1,0 +1,43 @@
+// A channel's socket and what is about to leave on it: all that sending needs to know of a channel.
+#pragma once
+#include "address.h"
+#include "backlog.h"
+#include "counters.h"
+
+namespace claviger {
+
+enum class Media : uint8_t { audio = MEDIA_audio, video = MEDIA_video };
+enum class Level : uint8_t {
+  unknown = LEVEL_unknown,
+  none = LEVEL_none,
+  hopByHop = LEVEL_hop_by_hop,
+  endToEnd = LEVEL_end_to_end,
+};
+// An unknown level meets nothing (src/security/levels.ts).
+inline bool meets(Level level, Level required) { return level != Level::unknown && level >= required; }
+
+struct Outlet {
+  uint32_t id = 0;    // the channel's
+  uint32_t slot = 0;  // of its counters
+  Media media = Media::audio;
+  bool plain = false;
+  bool proven = false;
+  bool connected = false;    // the socket is, to `peer`
+  bool unsegmented = false;  // its path refuses runs of packets
+  bool ready = false;
+  Level level = Level::unknown;
+  int socket = -1;
+  uint64_t* words = nullptr;  // its counters
+  Address peer;
+
+  uint32_t queued = 0;
+  BacklogList backlog;
+  const Variant* queue[RELAY_RECEIVER_QUEUE_PACKETS];
+};
+
+inline void countDrop(Counters& counters, Outlet& outlet, Drop drop, uint64_t by = 1) {
+  counters.count(drop, by);
+  bump(outlet.words + CHANNEL_COUNTER_drops + static_cast<uint32_t>(drop), by);
+}
+
+}  // namespace claviger
