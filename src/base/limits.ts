@@ -156,6 +156,13 @@ export const SIP_IDLE_CONNECTION_MS = 60_000;
 export const SIP_MAX_CALLS = 8_192;
 /** Answers to one forked INVITE that are acknowledged (and hung up) beyond the first. */
 export const SIP_MAX_FORKS = 8;
+/** Digest nonces whose count is remembered; beyond it the oldest counts as expired. */
+export const SIP_MAX_DIGEST_NONCES = 16_384;
+/** Challenges (401, 407) to one request that we answer: two realms on the way, and a nonce that expired. */
+export const DIGEST_MAX_ATTEMPTS = 4;
+/** X.509 subject names of one trunk, all together, and trunks (REQUIREMENTS T2). */
+export const TRUNK_MAX_NAME_CHARS = 4_096;
+export const MAX_TRUNKS = 256;
 export const SDP_MAX_BYTES = 32_768;
 export const SDP_MAX_LINES = 1_024;
 export const SDP_MAX_MEDIA = 16;

@@ -59,6 +59,8 @@ export interface ClientUse {
   readonly connection: ConnectionNumber;
   readonly purpose: Purpose;
   readonly draft: RequestDraft;
+  /** Challenges to this request that were answered. */
+  readonly attempt: number;
   readonly localTag: string;
   /** With `again`: where the ACK goes. */
   readonly dialog: Dialog | undefined;
@@ -155,12 +157,12 @@ export class CallTable {
   }
 
   /** Starts a client transaction of this call. */
-  start(call: Call, purpose: Purpose, draft: RequestDraft, now: number): TransactionKey | undefined {
+  start(call: Call, purpose: Purpose, draft: RequestDraft, now: number, attempt = 0): TransactionKey | undefined {
     const branchOf = purpose === 'cancel' ? call.client?.transaction : undefined;
     const key = this.layer.request(call.connection, draft, now, branchOf);
     if (key !== undefined) {
       const { id, connection, localTag, dialog } = call;
-      this.uses.set(key, { call: id, connection, purpose, draft, localTag, dialog, acks: new Map() });
+      this.uses.set(key, { call: id, connection, purpose, draft, attempt, localTag, dialog, acks: new Map() });
     }
     return key;
   }

@@ -6,6 +6,7 @@ import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.j
 import { bodyText, type Call, type CallTable, type ClientUse, reasonAndWarning, TIMEOUT_MS } from './call.js';
 import type { CallNumber, SipCommand } from './contract.js';
 import { contactUri, type Dialog, dialogOfClient, dialogRequest } from './dialog.js';
+import { answerChallenge } from './digest-client.js';
 import type { TransactionKey } from './transaction-layer.js';
 
 export class ClientHalf {
@@ -115,6 +116,7 @@ export class ClientHalf {
     if (use === undefined) return;
     const call = this.#table.calls.get(use.call);
     const { status } = response;
+    if ((status === 401 || status === 407) && this.#answerChallenge(transaction, use, call, response, now)) return;
     if (use.purpose === 'bye') {
       if (call !== undefined && status >= 200) this.#table.end(call, 'local');
     } else if (use.purpose === 'invite') {
@@ -125,6 +127,29 @@ export class ClientHalf {
       if (status < 300) this.#onAnswerAgain(use, call, response, now);
       else if (call !== undefined) this.#onRefusedAgain(call, response, now);
     }
+  }
+
+  /** RFC 3261 §22.2: the same request again with the next CSeq number. @returns false: the refusal stands. */
+  #answerChallenge(
+    transaction: TransactionKey,
+    use: ClientUse,
+    call: Call | undefined,
+    response: SipResponse,
+    now: number,
+  ): boolean {
+    const { credentials, random } = this.#table.options;
+    if (credentials === undefined || call === undefined || use.purpose === 'cancel') return false;
+    if (call.hangup !== undefined && use.purpose !== 'bye') return false;
+    const sequence = (call.dialog?.localSequence ?? response.cseq.number) + 1;
+    const again = { attempt: use.attempt, sequence, cnonce: random() };
+    const draft = answerChallenge(use.draft, response, credentials, again);
+    if (draft === undefined) return false;
+    const key = this.#table.start(call, use.purpose, draft, now, use.attempt + 1);
+    if (key === undefined) return false;
+    if (call.dialog !== undefined) call.dialog.localSequence = sequence;
+    if (call.client?.transaction === transaction) call.client = { ...call.client, transaction: key, draft };
+    if (call.phase === 'proceeding') call.phase = 'calling'; // no CANCEL before a provisional response to this one
+    return true;
   }
 
   #onProvisional(call: Call | undefined, status: number, now: number): void {

@@ -5,6 +5,9 @@
 import type { Tick } from '../base/engine.js';
 import type { Address } from '../base/ids.js';
 import type { SipAnswerable, SipHeader, SipMessage, SipRefusalReason } from '../wire/sip-types.js';
+import type { CredentialsOf } from './digest-client.js';
+import type { DenialCode, RequestGate } from './request-gate.js';
+import type { Access } from './trunk.js';
 
 export type ConnectionNumber = number;
 export type CallNumber = number;
@@ -20,6 +23,8 @@ export interface Connected {
   readonly transport: SipTransport;
   /** Verified certificate subject of the peer, where mutual TLS gave one: says which connections belong to one peer. */
   readonly identity?: string;
+  /** What the port and the certificate make of the peer; undefined: the same as `open`. */
+  readonly access?: Access;
 }
 
 export type SipCommand =
@@ -131,6 +136,13 @@ export type UserAgentOutput =
     }
   /** The final status of our OPTIONS: the peer's, or 408 (no answer), 503 (no connection, or no room for the request), 400 or 403. */
   | { readonly type: 'options-answered'; readonly probe: number; readonly status: number }
+  /** A request was refused by the gate (once a connection and code): an event for the operator. */
+  | {
+      readonly type: 'denied';
+      readonly connection: ConnectionNumber;
+      readonly code: DenialCode;
+      readonly cause: string;
+    }
   /** The connection should be closed. */
   | { readonly type: 'close'; readonly connection: ConnectionNumber; readonly why: string };
 
@@ -143,4 +155,8 @@ export interface UserAgentOptions {
   readonly contactPort?: number;
   /** Value of Server and User-Agent; none by default. */
   readonly product?: string;
+  /** Asked before anything is made of a request; default: every request passes. */
+  readonly gate?: RequestGate;
+  /** Our accounts elsewhere: a request of ours that is answered 401 or 407 is sent again with an answer. */
+  readonly credentials?: CredentialsOf;
 }

@@ -17,6 +17,7 @@ export class ServerHalf {
   /** Initial INVITEs by From tag, Call-ID and CSeq: the same request by two ways is a loop (RFC 3261 §8.2.2.2). */
   readonly #merging = new Map<string, TransactionKey>();
   readonly #mergingOf = new Map<TransactionKey, string>();
+  readonly #denied = new Map<ConnectionNumber, Set<string>>();
   #stopped: { readonly retryAfterSeconds: number } | undefined;
 
   constructor(table: CallTable) {
@@ -45,12 +46,30 @@ export class ServerHalf {
       this.#onCancel(transaction, event.invite, request, now);
       return;
     }
-    const refused = this.#refusal(connection, request);
+    // RFC 3261 §8.2: authentication comes before everything else.
+    const refused = this.#gate(connection, request, now) ?? this.#refusal(connection, request);
     if (refused !== undefined) this.#respond(transaction, refused, now);
     else if (request.to.params.has('tag')) this.#inDialog(connection, transaction, request, now);
     else if (request.method === 'INVITE') this.#onInvite(connection, transaction, request, now);
     else if (request.method === 'OPTIONS') this.#respond(transaction, this.#capabilities(), now);
     else this.#respond(transaction, { status: 481 }, now); // BYE outside any dialog
+  }
+
+  #gate(connection: ConnectionNumber, request: SipRequest, now: number): ResponseDraft | undefined {
+    const verdict = this.#table.options.gate?.check(request, this.#table.layer.connection(connection)?.access, now);
+    if (verdict?.type !== 'refuse') return undefined;
+    const { draft, denial } = verdict;
+    const denied = this.#denied.get(connection) ?? new Set<string>();
+    if (denial !== undefined && !denied.has(denial.code)) {
+      // One peer's flood of bad requests is one line to the operator.
+      this.#denied.set(connection, denied.add(denial.code));
+      this.#table.outputs.push({ type: 'denied', connection, ...denial });
+    }
+    return draft;
+  }
+
+  onLost(connection: ConnectionNumber): void {
+    this.#denied.delete(connection);
   }
 
   /** RFC 3261 §8.2.1 to §8.2.3, in that order. */

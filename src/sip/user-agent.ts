@@ -147,6 +147,7 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
           break;
         case 'lost':
           this.#probes.onLost(event.connection);
+          this.#server.onLost(event.connection);
           for (const call of [...table.calls.values()]) {
             if (call.connection !== event.connection) continue;
             table.end(call, call.phase === 'leaving' ? 'local' : 'connection');
