@@ -86,6 +86,8 @@ export const SET_SEND_DELAY_MS = 2_000;
 export const SWITCH_OLD_SET_GRACE_MS = 5_000;
 export const SWITCH_OLD_SET_LIMIT_MS = 15_000;
 export const ENDPOINT_OLD_SET_LIFETIME_MS = 15_000;
+/** A group parameter set that is used for longer is replaced, where the configuration says how long: from this age up. */
+export const MIN_REKEY_AGE_MS = 60_000;
 /** Certificates of channels that closed since the newest set was made; beyond it the oldest is forgotten. */
 export const MAX_REMEMBERED_FINGERPRINTS = 1_024;
 
@@ -103,8 +105,8 @@ export const MAX_PENDING_ACTIVITY_REPORTS = 4_096;
 /** A source that was not reported for this long is silent. */
 export const ACTIVITY_STALE_MS = 350;
 /** Share of the way towards a louder (attack) or softer (decay) report that the smoothed energy goes at once. */
-export const ENERGY_ATTACK = 0.6;
-export const ENERGY_DECAY = 0.25;
+export const ENERGY_ATTACK = 0.7;
+export const ENERGY_DECAY = 0.5;
 /** Energy (0-100) that one packet an interval stands for where there is no energy byte, and the most that packets count. */
 export const ENERGY_PER_PACKET = 10;
 export const ENERGY_OF_PACKETS_MAX = 50;
@@ -113,7 +115,10 @@ export const SPEECH_ENERGY = 15;
 /** A challenger must exceed whom it replaces by this smoothed energy for the hold time. */
 export const SPEECH_MARGIN = 10;
 export const AUDIO_HOLD_MS = 200;
-export const VIDEO_HOLD_MS = 1_000;
+/** With ACTIVITY_INTERVAL_MS and the weighing: a speaker has the picture within 500 ms, a cough is over by then. */
+export const VIDEO_HOLD_MS = 300;
+/** A camera that nobody watches is stopped (TXFLOWCTRL) after this long. */
+export const FLOW_STOP_DELAY_MS = 5_000;
 
 // --- DTLS (WIRE.md 2) ---
 export const DTLS_HANDSHAKE_TIMEOUT_MS = 15_000;

@@ -16,6 +16,7 @@ import type {
   SipWarning,
   TipSecurity,
 } from '../security/policy.js';
+import type { Flow } from './flow.js';
 import type { RefreshRequests } from './refresh.js';
 import type { GroupSets } from './sets.js';
 import type { ActivityReport, SpeakerParameters, SpeakerState } from './speaker.js';
@@ -39,8 +40,24 @@ export interface TipFacts extends TipSecurity {
 export type LeaveCause = 'hung-up' | 'cancelled' | 'connection-lost' | 'session-timer' | 'replaced' | 'dropped';
 export type CloseReason = 'stopping' | 'operator';
 
-/** Place is left for S5 (mute, drop, lock, segment switching): further members of this union. */
+/** How video is switched (S2). */
+export type SwitchingMode = 'site' | 'segment';
+
+/** What somebody in charge may ask for while the conference runs (S5, WIRE.md 10). */
+export type OperatorEvent =
+  | { readonly type: 'set-switching'; readonly mode: SwitchingMode }
+  /** A locked conference refuses joiners with 403. */
+  | { readonly type: 'lock'; readonly locked: boolean }
+  /** Nobody gets this media of the member until it is taken back; it goes on seeing and hearing the others. */
+  | { readonly type: 'mute'; readonly member: MemberId; readonly media: Media; readonly muted: boolean }
+  | { readonly type: 'drop'; readonly member: MemberId }
+  /** A new group parameter set, as soon as MIN_SET_INTERVAL_MS allows. */
+  | { readonly type: 'rekey' }
+  /** Ends every call with 410 (`operator`) or 503 (`stopping`). */
+  | { readonly type: 'close'; readonly reason: CloseReason };
+
 export type ConferenceEvent =
+  | OperatorEvent
   /** An INVITE, its offer parsed and a channel opened for each m-line that is to be answered. One m-line a media kind. */
   | {
       readonly type: 'join';
@@ -77,8 +94,7 @@ export type ConferenceEvent =
       readonly source: ChannelId;
       readonly position: number;
     }
-  | { readonly type: 'tick' }
-  | { readonly type: 'close'; readonly reason: CloseReason };
+  | { readonly type: 'tick' };
 
 /** What `source` sends from `position` is shown at `receiver`'s place `sink` (the relay's Edge). */
 export interface Edge {
@@ -107,8 +123,8 @@ export type Effect =
   | {
       readonly type: 'refuse';
       readonly member: MemberId;
-      readonly status: 488 | 503;
-      readonly reason: RefusalReason | 'member-limit' | 'closed';
+      readonly status: 403 | 488 | 503;
+      readonly reason: RefusalReason | 'locked' | 'member-limit' | 'closed';
       readonly warning?: SipWarning;
       /** For `Reason: SIP;cause=<status>;text="..."`. */
       readonly reasonText: string;
@@ -142,6 +158,8 @@ export type Effect =
   | { readonly type: 'routes'; readonly media: Media; readonly edges: readonly Edge[] }
   /** REFRESH (TIP) or PLI/FIR to the source, already throttled (S3). */
   | { readonly type: 'request-refresh'; readonly channel: ChannelId; readonly position: number }
+  /** TXFLOWCTRL: what the channel sends from this place is wanted (again), or by nobody (S4). */
+  | { readonly type: 'flow'; readonly channel: ChannelId; readonly position: number; readonly start: boolean }
   /** TIP NOTIFY SECURITYICON; `secure` only while the whole conference is end-to-end. */
   | { readonly type: 'notify'; readonly channel: ChannelId; readonly secure: boolean }
   /** BYE with `Reason: SIP;cause=<status>;text="<reasonText>"`; the member is out already, no `leave` is expected. */
@@ -199,6 +217,8 @@ export interface Member {
   readonly ready: boolean;
   /** `unknown` until ready, then the lowest of its proven channels (C6). */
   readonly level: Level;
+  /** By the operator. */
+  readonly muted: Readonly<Record<Media, boolean>>;
 }
 
 export interface ConferenceOptions {
@@ -210,6 +230,10 @@ export interface ConferenceOptions {
   readonly suite?: number;
   readonly cipher?: number;
   readonly speaker?: Partial<SpeakerParameters>;
+  /** Default `site`. */
+  readonly switching?: SwitchingMode;
+  /** A group parameter set in use for longer is replaced; left out: it may be used for as long as nobody leaves. */
+  readonly rekeyAfterMs?: number;
 }
 
 /** Reports of the relay that wait to be weighed together; the newest first. */
@@ -240,6 +264,9 @@ export interface State {
     readonly weighAtMs: number | undefined;
   };
   readonly refresh: RefreshRequests;
+  readonly flow: Flow;
+  readonly switching: SwitchingMode;
+  readonly locked: boolean;
   readonly routes: Readonly<Record<Media, readonly Edge[]>>;
   /** As shown (C6): the lowest of the ready members, `unknown` while there is none. */
   readonly level: Level;

@@ -1,6 +1,6 @@
 /**
- * Which source is shown where (REQUIREMENTS S1, S2 site switching; positions of WIRE.md 8). Pure; the same input gives the
- * same plan, sorted. Segment switching has its place here as a second function beside {@link layoutSite}.
+ * Which source is shown where (REQUIREMENTS S1, S2; positions of WIRE.md 8). Pure; the same input gives the same plan,
+ * sorted.
  */
 import type { ChannelId, MemberId } from '../base/ids.js';
 import type { Edge } from './contract.js';
@@ -66,6 +66,38 @@ export function layoutSite(receiver: VideoReceiver, { ranking, owners }: VideoSo
     if (plan.size === 0) plan.set(displays[0]!, sourceKey(first.channel, talkingCamera(first)));
   }
 
+  return fillDisplays(plan, displays, receiver, { ranking, owners }, first.member);
+}
+
+/**
+ * Segment switching: each display shows the loudest of the others' cameras for its own place. A single display has no places
+ * to tell apart and shows the loudest camera of all. Displays for whose place nobody has a camera are filled as by site.
+ * @param floors the members that have a camera at a place, the loudest there first.
+ */
+export function layoutSegment(
+  receiver: VideoReceiver,
+  sources: VideoSources,
+  floors: ReadonlyMap<number, readonly MemberId[]>,
+): Edge[] {
+  const displays = placesOf(maskOf(receiver.displays));
+  if (displays.length <= 1) return layoutSite(receiver, sources);
+  const channels = new Map(sources.ranking.map(({ member, channel }) => [member, channel]));
+  const plan = new Map<number, SourceKey>();
+  for (const place of displays) {
+    const loudest = floors.get(place)?.find((member) => member !== receiver.member && channels.has(member));
+    if (loudest !== undefined) plan.set(place, sourceKey(channels.get(loudest)!, place));
+  }
+  return fillDisplays(plan, displays, receiver, sources, undefined);
+}
+
+/** Displays that the plan leaves free keep what they show; empty ones go to earlier speakers. */
+function fillDisplays(
+  plan: Map<number, SourceKey>,
+  displays: readonly number[],
+  receiver: VideoReceiver,
+  { ranking, owners }: VideoSources,
+  placed: MemberId | undefined,
+): Edge[] {
   const used = new Set(plan.values());
   const put = (display: number, key: SourceKey) => {
     plan.set(display, key);
@@ -81,7 +113,7 @@ export function layoutSite(receiver: VideoReceiver, { ranking, owners }: VideoSo
     if (plan.has(display)) continue;
     const seen = new Set([...plan.values()].map(channelOf));
     for (const source of ranking) {
-      if (source.member === receiver.member || source.member === first.member) continue;
+      if (source.member === receiver.member || source.member === placed) continue;
       // An endpoint with a camera for this very place may take several displays, any other only one.
       const camera = source.cameras.includes(display)
         ? display

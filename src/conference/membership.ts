@@ -9,7 +9,8 @@ import { levelOfEndpoint, type ProvenLevel } from '../security/levels.js';
 import { judgeFailure, judgeOffer, judgeProven, type ProvenVerdict } from '../security/policy.js';
 import { safeText } from '../security/text.js';
 import type { Channel, ConferenceEvent, IllegalReason, JoinChannel, Member, State } from './contract.js';
-import { replan, type Work } from './plan.js';
+import { replan } from './plan.js';
+import type { Work } from './routing.js';
 import { ackSet, addTaker, awaitsAck, removeTakers, type SetStep } from './sets.js';
 
 type EventOf<T extends ConferenceEvent['type']> = Extract<ConferenceEvent, { readonly type: T }>;
@@ -32,6 +33,10 @@ export function join(work: Work, event: EventOf<'join'>): Refused {
     });
     return undefined;
   }
+  if (state.locked) {
+    effects.push({ type: 'refuse', member, status: 403, reason: 'locked', reasonText: 'the conference is locked' });
+    return undefined;
+  }
   const clash = clashOf(state, [], event.channels);
   if (clash !== undefined) return clash;
   const verdict = judgeOffer(state, event.channels);
@@ -49,6 +54,7 @@ export function join(work: Work, event: EventOf<'join'>): Refused {
     channels: event.channels.map((channel) => newChannel(channel, false)),
     ready: false,
     level: 'unknown',
+    muted: { audio: false, video: false },
   };
   work.state = {
     ...state,
@@ -163,6 +169,22 @@ export function failed(work: Work, { channel: id, reason, detail }: EventOf<'cha
 export function leave(work: Work, event: EventOf<'leave'>): Refused {
   if (!work.state.members.has(event.member)) return 'unknown-member';
   remove(work, event.member, event.cause === 'replaced');
+  return undefined;
+}
+
+export function mute(work: Work, { member: id, media, muted }: EventOf<'mute'>): Refused {
+  const member = work.state.members.get(id);
+  if (member === undefined) return 'unknown-member';
+  if (member.muted[media] === muted) return undefined;
+  setMember(work, { ...member, muted: { ...member.muted, [media]: muted } });
+  replan(work);
+  return undefined;
+}
+
+export function drop(work: Work, { member }: EventOf<'drop'>): Refused {
+  if (!work.state.members.has(member)) return 'unknown-member';
+  work.effects.push({ type: 'end-call', member, status: 410, reasonText: 'dropped by the operator' });
+  remove(work, member, false);
   return undefined;
 }
 

@@ -7,10 +7,24 @@ import { ACTIVITY_WEIGH_DELAY_MS, MAX_PENDING_ACTIVITY_REPORTS } from '../base/l
 import { ok, type Result, refuse, unreachable } from '../base/result.js';
 import { checkPolicy, type PolicyProblem } from '../security/policy.js';
 import type { ConferenceEvent, ConferenceOptions, Effect, IllegalReason, Reduced, State } from './contract.js';
-import { acked, addChannels, applySets, close, failed, join, keyed, leave, negotiated } from './membership.js';
-import { applyRefresh, channelById, liveChannel, transmitMask, type Work, weigh } from './plan.js';
+import { flowDeadline } from './flow.js';
+import {
+  acked,
+  addChannels,
+  applySets,
+  close,
+  drop,
+  failed,
+  join,
+  keyed,
+  leave,
+  mute,
+  negotiated,
+} from './membership.js';
+import { replan, weigh } from './plan.js';
 import { askDue, refreshDeadline, sawRefresh, sawSwitch, wantRefresh } from './refresh.js';
-import { NO_SETS, setsDeadline, settle } from './sets.js';
+import { applyRefresh, channelById, sendingChannel, transmitMask, updateFlow, type Work } from './routing.js';
+import { NO_SETS, rekey, setsDeadline, settle } from './sets.js';
 import { DEFAULT_SPEAKER_PARAMETERS, SILENT, SPEAKING_POSITIONS, sourceKey } from './speaker.js';
 
 /** SRTP suite and EKT cipher that fit each other (WIRE.md 4.3). */
@@ -40,10 +54,13 @@ export function createConference(options: ConferenceOptions): Result<State, Poli
     members: new Map(),
     owners: new Map(),
     nextJoinOrder: 1,
-    sets: NO_SETS,
+    sets: { ...NO_SETS, maxAgeMs: options.rekeyAfterMs ?? NO_SETS.maxAgeMs },
     speaker: SILENT,
     activity: { pending: undefined, count: 0, weighAtMs: undefined },
     refresh: new Map(),
+    flow: new Map(),
+    switching: options.switching ?? 'site',
+    locked: false,
     routes: { audio: [], video: [] },
     level: 'unknown',
     shownSpeaker: undefined,
@@ -62,7 +79,12 @@ export function reduce(state: State, event: ConferenceEvent, now: number): Reduc
 /** When a `tick` is wanted, ms; undefined: only events move the conference. */
 export function deadline(state: State): number | undefined {
   if (state.phase === 'closed') return undefined;
-  const times = [setsDeadline(state.sets), refreshDeadline(state.refresh), state.activity.weighAtMs];
+  const times = [
+    setsDeadline(state.sets),
+    refreshDeadline(state.refresh),
+    flowDeadline(state.flow),
+    state.activity.weighAtMs,
+  ];
   const known = times.filter((time) => time !== undefined);
   return known.length === 0 ? undefined : Math.min(...known);
 }
@@ -101,6 +123,21 @@ function step(work: Work, event: ConferenceEvent): IllegalReason | undefined {
       setRefresh(work, sawSwitch(work.state.refresh, source, sourceKey(event.receiver, event.sink)));
       return undefined;
     }
+    case 'set-switching':
+      if (event.mode === work.state.switching) return undefined;
+      work.state = { ...work.state, switching: event.mode };
+      replan(work);
+      return undefined;
+    case 'lock':
+      if (event.locked !== work.state.locked) work.state = { ...work.state, locked: event.locked };
+      return undefined;
+    case 'mute':
+      return mute(work, event);
+    case 'drop':
+      return drop(work, event);
+    case 'rekey':
+      applySets(work, rekey(work.state.sets, work.now));
+      return undefined;
     case 'tick':
       tick(work);
       return undefined;
@@ -118,8 +155,9 @@ function activity(work: Work, report: Extract<ConferenceEvent, { type: 'activity
   const { state, now } = work;
   const owner = state.owners.get(report.channel);
   if (owner === undefined) return 'unknown-channel';
-  const channel = liveChannel(state.members.get(owner)!, 'audio');
-  // Video, a place that was not negotiated, an endpoint that is not ready: nothing that anybody could be speaking from.
+  const channel = sendingChannel(state.members.get(owner)!, 'audio');
+  // Video, a place that was not negotiated, an endpoint that is not ready or is muted: nothing that anybody could be
+  // speaking from.
   const spoken = SPEAKING_POSITIONS.includes(report.position);
   if (!spoken || channel?.id !== report.channel) return undefined;
   if ((transmitMask(channel) & (1 << report.position)) === 0) return undefined;
@@ -157,4 +195,5 @@ function tick(work: Work): void {
   if (due(refreshDeadline(work.state.refresh))) {
     applyRefresh(work, askDue(work.state.refresh, work.state.refresh.keys(), now));
   }
+  if (due(flowDeadline(work.state.flow))) updateFlow(work);
 }

@@ -5,7 +5,7 @@
  * A member that held the newest set and leaves makes it due for replacement. New sets are MIN_SET_INTERVAL_MS apart, but
  * for a returning endpoint (its certificate was seen on a channel that closed since the newest set was made), and when
  * nobody holds a set, so that nobody is hurried by it. At most MAX_LIVE_SETS are alive; a returning endpoint waits for a
- * place. An old set ends SWITCH_OLD_SET_GRACE_MS after everybody has the newer one, SWITCH_OLD_SET_LIMIT_MS after it was
+ * place. An operator may ask for a new set at any time, and a set that is older than `maxAgeMs` is due as well. An old set ends SWITCH_OLD_SET_GRACE_MS after everybody has the newer one, SWITCH_OLD_SET_LIMIT_MS after it was
  * sent at most: together with the interval, 30 s after a member left nothing that it can decrypt is relayed.
  */
 import type { ChannelId } from '../base/ids.js';
@@ -42,13 +42,22 @@ export interface GroupSets {
   readonly live: readonly LiveSet[];
   /** Channels that take sets. */
   readonly takers: ReadonlyMap<ChannelId, Taker>;
-  /** Somebody who held the newest set has left. */
+  /** Somebody who held the newest set has left, or the operator wants a new one. */
   readonly rekeyWanted: boolean;
   /** Certificates of takers that left since the newest set was made, oldest first. */
   readonly departed: readonly string[];
+  /** A newest set that is older is replaced. */
+  readonly maxAgeMs: number;
 }
 
-export const NO_SETS: GroupSets = { lastSpiWord: 0, live: [], takers: new Map(), rekeyWanted: false, departed: [] };
+export const NO_SETS: GroupSets = {
+  lastSpiWord: 0,
+  live: [],
+  takers: new Map(),
+  rekeyWanted: false,
+  departed: [],
+  maxAgeMs: Number.POSITIVE_INFINITY,
+};
 
 /** The highest SPI word that can be given out: 16 bits, lowest bit 1. */
 export const LAST_SPI_WORD = 0xffff;
@@ -108,6 +117,11 @@ export function removeTakers(sets: GroupSets, channels: readonly ChannelId[], re
   );
 }
 
+/** A new set is wanted though nobody left; nothing while nobody holds one. */
+export function rekey(sets: GroupSets, now: number): SetStep {
+  return settle({ ...sets, rekeyWanted: sets.live.length > 0 }, now);
+}
+
 /** Undefined when the set was never sent to the channel, is gone, or was acknowledged already. */
 export function ackSet(sets: GroupSets, channel: ChannelId, spiWord: number, now: number): SetStep | undefined {
   if (sets.live.find((set) => set.spiWord === spiWord)?.pending.has(channel) !== true) return undefined;
@@ -137,8 +151,7 @@ export function settle(before: GroupSets, now: number): SetStep {
   const due =
     newest === undefined
       ? takers.length > 0
-      : takers.some(([, taker]) => taker.needsNewer) ||
-        (sets.rekeyWanted && now >= newest.madeMs + MIN_SET_INTERVAL_MS);
+      : takers.some(([, taker]) => taker.needsNewer) || now >= rekeyAt(sets, newest);
   if (due && live.length < MAX_LIVE_SETS) {
     if (sets.lastSpiWord >= LAST_SPI_WORD) return { sets, effects, exhausted: true };
     const spiWord = sets.lastSpiWord === 0 ? 1 : sets.lastSpiWord + 2;
@@ -166,8 +179,14 @@ export function settle(before: GroupSets, now: number): SetStep {
 export function setsDeadline(sets: GroupSets): number | undefined {
   const times = sets.live.flatMap((set) => set.dropMs ?? []);
   const newest = sets.live.at(-1);
-  if (sets.rekeyWanted && newest !== undefined) times.push(newest.madeMs + MIN_SET_INTERVAL_MS);
-  return times.length === 0 ? undefined : Math.min(...times);
+  // While MAX_LIVE_SETS are alive, the first of them that ends makes place.
+  if (newest !== undefined && sets.live.length < MAX_LIVE_SETS) times.push(rekeyAt(sets, newest));
+  const earliest = Math.min(...times);
+  return Number.isFinite(earliest) ? earliest : undefined;
+}
+
+function rekeyAt({ rekeyWanted, maxAgeMs }: GroupSets, newest: LiveSet): number {
+  return newest.madeMs + (rekeyWanted ? MIN_SET_INTERVAL_MS : maxAgeMs);
 }
 
 function send(sets: GroupSets, channels: readonly ChannelId[], effects: SetEffect[]): GroupSets {

@@ -76,18 +76,32 @@ export interface Election<K> {
   readonly since: ReadonlyMap<K, number>;
 }
 
-export interface SpeakerState {
-  readonly loudness: ReadonlyMap<SourceKey, { readonly energy: number; readonly atMs: number }>;
-  /** The audio sources that everybody hears. */
-  readonly audio: Election<SourceKey>;
+/** Who has the floor: of the whole conference, or of one place (segment switching). */
+export interface Floor {
   /** Since when each challenger has been louder than the speaker. */
   readonly speaking: ReadonlyMap<MemberId, number>;
   /** Who has been the speaker and spoke, the latest first. */
   readonly spoken: readonly MemberId[];
   /** Everybody: the speaker first, then earlier speakers, then by joining. */
   readonly ranking: readonly MemberId[];
+}
+
+export interface SpeakerState extends Floor {
+  readonly loudness: ReadonlyMap<SourceKey, Loudness>;
+  /** The audio sources that everybody hears. */
+  readonly audio: Election<SourceKey>;
   /** The loudest place of each endpoint that has several. */
   readonly places: ReadonlyMap<MemberId, Election<number>>;
+  /** The floor of each camera place; only while segments are switched (S2). */
+  readonly segments: ReadonlyMap<number, Floor>;
+}
+
+export interface Loudness {
+  /** Smoothed, 0 to 100. */
+  readonly energy: number;
+  /** As last reported, 0 to 100. */
+  readonly latest: number;
+  readonly atMs: number;
 }
 
 export const SILENT: SpeakerState = {
@@ -97,11 +111,15 @@ export const SILENT: SpeakerState = {
   spoken: [],
   ranking: [],
   places: new Map(),
+  segments: new Map(),
 };
+const NO_FLOOR: Floor = { speaking: new Map(), spoken: [], ranking: [] };
 
 /** A ready member; `positions` are its audio places among {@link SPEAKING_POSITIONS}, none when it has no audio. */
 export interface Participant {
   readonly member: MemberId;
+  /** Camera places that compete for the displays of the same place; left out: none. */
+  readonly cameras?: readonly number[];
   readonly audio: { readonly channel: ChannelId; readonly positions: readonly number[] } | undefined;
 }
 
@@ -121,77 +139,103 @@ export function listen(
       report.energy >= 0
         ? Math.min(100, report.energy)
         : Math.min(ENERGY_OF_PACKETS_MAX, Math.max(0, report.packets) * ENERGY_PER_PACKET);
-    const before = energyAt(state.loudness, key, now);
+    const before = loudnessAt(state.loudness, key, now).energy;
     const share = measured > before ? parameters.attack : parameters.decay;
-    loudness.set(key, { energy: before + (measured - before) * share, atMs: now });
+    loudness.set(key, { energy: before + (measured - before) * share, latest: measured, atMs: now });
   }
   return { ...state, loudness };
 }
 
-/** Holds all elections. @param participants the ready members in the order of joining. */
+/**
+ * Holds all elections.
+ * @param participants the ready members in the order of joining.
+ * @param segments also one for each camera place.
+ */
 export function choose(
   state: SpeakerState,
   participants: readonly Participant[],
   parameters: SpeakerParameters,
   now: number,
+  segments = false,
 ): SpeakerState {
   const sources: Candidate<SourceKey>[] = [];
-  const loudest = new Map<MemberId, number>();
+  const voices = new Map<MemberId, { readonly whole: Loudness; readonly at: ReadonlyMap<number, Loudness> }>();
   const places = new Map<MemberId, Election<number>>();
   for (const { member, audio } of participants) {
-    const own: Candidate<number>[] = [];
+    const at = new Map<number, Loudness>();
     for (const position of audio?.positions ?? []) {
       const key = sourceKey(audio!.channel, position);
-      const energy = energyAt(state.loudness, key, now);
-      sources.push({ key, energy });
-      own.push({ key: position, energy });
+      const loudness = loudnessAt(state.loudness, key, now);
+      sources.push({ key, ...loudness });
+      at.set(position, loudness);
     }
-    loudest.set(
-      member,
-      own.reduce((most, candidate) => Math.max(most, candidate.energy), 0),
-    );
-    if (own.length > 1) {
+    voices.set(member, { whole: [...at.values()].reduce(louder, SILENCE), at });
+    if (at.size > 1) {
+      const own = [...at].map(([key, loudness]) => ({ key, ...loudness }));
       const before = state.places.get(member) ?? { incumbents: [own[0]!.key], since: new Map() };
       places.set(member, elect(before, own, 1, parameters, parameters.videoHoldMs, now));
     }
   }
   const known = new Set(sources.map((source) => source.key));
   const audio = elect(state.audio, sources, parameters.audioSources, parameters, parameters.audioHoldMs, now);
+  const everybody = participants.map(({ member }) => ({ key: member, ...voices.get(member)!.whole }));
+  const floors = new Map<number, Floor>();
+  for (const place of segments ? SPEAKING_POSITIONS : []) {
+    // A camera without a microphone of its own speaks with the voice of its endpoint.
+    const candidates = participants
+      .filter(({ cameras }) => cameras?.includes(place))
+      .map(({ member }) => ({ key: member, ...(voices.get(member)!.at.get(place) ?? voices.get(member)!.whole) }));
+    if (candidates.length === 0) continue;
+    floors.set(place, takeFloor(state.segments.get(place) ?? NO_FLOOR, candidates, parameters, now));
+  }
+  return {
+    loudness: new Map([...state.loudness].filter(([key]) => known.has(key))),
+    audio,
+    ...takeFloor(state, everybody, parameters, now),
+    places,
+    segments: floors,
+  };
+}
 
-  let spoken = state.spoken.filter((member) => loudest.has(member));
-  const joined = participants.map((participant) => participant.member);
+/** @param candidates in the order of joining. */
+function takeFloor(
+  before: Floor,
+  candidates: readonly Candidate<MemberId>[],
+  parameters: SpeakerParameters,
+  now: number,
+): Floor {
+  const byMember = new Map(candidates.map((candidate) => [candidate.key, candidate]));
+  const joined = candidates.map(({ key }) => key);
+  let spoken = before.spoken.filter((member) => byMember.has(member));
   // The speaker is always the first in rank, so a leaving speaker hands over to the one before it, not to background noise.
   const ranked = rank(spoken, joined);
   const { incumbents, since } = elect(
-    { incumbents: ranked.slice(0, 1), since: state.speaking },
-    ranked.map((key) => ({ key, energy: loudest.get(key)! })),
+    { incumbents: ranked.slice(0, 1), since: before.speaking },
+    ranked.map((key) => byMember.get(key)!),
     1,
     parameters,
     parameters.videoHoldMs,
     now,
   );
   const speaker = incumbents[0];
-  if (speaker !== undefined && loudest.get(speaker)! >= parameters.speechEnergy && spoken[0] !== speaker) {
+  if (speaker !== undefined && byMember.get(speaker)!.energy >= parameters.speechEnergy && spoken[0] !== speaker) {
     spoken = [speaker, ...spoken.filter((member) => member !== speaker)];
   }
-  return {
-    loudness: new Map([...state.loudness].filter(([key]) => known.has(key))),
-    audio,
-    speaking: since,
-    spoken,
-    ranking: rank(spoken, joined),
-    places,
-  };
+  return { speaking: since, spoken, ranking: rank(spoken, joined) };
 }
 
 export interface Candidate<K> {
   readonly key: K;
+  /** Smoothed. */
   readonly energy: number;
+  /** As last reported; left out: as smoothed. */
+  readonly latest?: number;
 }
 
 /**
  * One election with hysteresis. Empty seats go to the loudest at once; a taken seat changes hands only when a challenger
- * that speaks has been louder than the softest incumbent by the margin for `holdMs`. Equal energies: the earlier candidate.
+ * that speaks has been louder than the softest incumbent by the margin for `holdMs`, and speaks still: a cough is over by
+ * then, whatever the smoothing keeps of it. Equal energies: the earlier candidate.
  */
 export function elect<K>(
   before: Election<K>,
@@ -207,7 +251,7 @@ export function elect<K>(
   // Array.sort is stable (ECMAScript 2019): ties keep the candidates' order.
   const others = candidates.filter(({ key }) => !seated.has(key)).sort((a, b) => b.energy - a.energy);
   const since = new Map<K, number>();
-  for (const { key, energy } of others) {
+  for (const { key, energy, latest = energy } of others) {
     if (incumbents.length < seats) {
       incumbents.push(key);
       continue;
@@ -219,7 +263,7 @@ export function elect<K>(
     }
     if (seats === 0 || energy <= energyOf.get(incumbents[softest]!)! + margin) break;
     const start = before.since.get(key) ?? now;
-    if (now - start >= holdMs) incumbents[softest] = key;
+    if (now - start >= holdMs && latest >= speechEnergy) incumbents[softest] = key;
     else since.set(key, start);
   }
   return { incumbents, since };
@@ -230,7 +274,13 @@ function rank(spoken: readonly MemberId[], joined: readonly MemberId[]): MemberI
   return [...spoken, ...joined.filter((member) => !first.has(member))];
 }
 
-function energyAt(loudness: SpeakerState['loudness'], key: SourceKey, now: number): number {
+const SILENCE: Loudness = { energy: 0, latest: 0, atMs: Number.NEGATIVE_INFINITY };
+
+function loudnessAt(loudness: SpeakerState['loudness'], key: SourceKey, now: number): Loudness {
   const heard = loudness.get(key);
-  return heard === undefined || now - heard.atMs > ACTIVITY_STALE_MS ? 0 : heard.energy;
+  return heard === undefined || now - heard.atMs > ACTIVITY_STALE_MS ? SILENCE : heard;
+}
+
+function louder(a: Loudness, b: Loudness): Loudness {
+  return b.energy > a.energy ? b : a;
 }

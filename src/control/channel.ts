@@ -188,6 +188,13 @@ export class SwitchChannel {
     if (this.#tip !== undefined) this.#toTip({ type: 'notify', secure }, now);
   }
 
+  /** TXFLOWCTRL (WIRE.md 4): the stream of this position is wanted, or nobody watches it. */
+  flow(position: number, start: boolean, now: number): void {
+    if (this.#tip === undefined || !this.#tipDone) return;
+    const targetCsrc = (position << 4) | position;
+    this.#toTip({ type: 'flow', direction: 'transmit', opcode: start ? 0 : 1, targetCsrc }, now);
+  }
+
   /**
    * Asks the source for a refresh point: TIP REFRESH; PLI (RFC 4585 §6.3.1) from a plain source without TIP, which speaks AVPF.
    * @param ssrc the stream at this position; undefined while nothing of it came

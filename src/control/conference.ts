@@ -241,6 +241,9 @@ export class ConferenceRuntime {
           .get(effect.channel)
           ?.requestRefresh(effect.position, this.#streamAt(effect.channel, effect.position), now);
         break;
+      case 'flow':
+        this.#channels.get(effect.channel)?.flow(effect.position, effect.start, now);
+        break;
       case 'notify':
         this.#channels.get(effect.channel)?.notify(effect.secure, now);
         break;

@@ -5,6 +5,7 @@
 import type { Tick } from '../base/engine.js';
 import type { Address, ChannelId } from '../base/ids.js';
 import type { Secret } from '../base/secret.js';
+import type { OperatorEvent, SwitchingMode } from '../conference/contract.js';
 import type { Relay, RelayEvent } from '../relay/contract.js';
 import type { SecurityEvent } from '../security/events.js';
 import type { ProvenLevel } from '../security/levels.js';
@@ -35,6 +36,8 @@ export type ControlInput =
   | { readonly type: 'sip'; readonly input: UserAgentInput }
   | { readonly type: 'relay'; readonly events: readonly RelayEvent[] }
   | { readonly type: 'association'; readonly association: AssociationNumber; readonly report: AssociationReport }
+  /** What somebody in charge wants of a conference; nothing happens where there is no such conference. */
+  | { readonly type: 'operate'; readonly conference: string; readonly event: OperatorEvent }
   /** No new calls (503 with Retry-After), BYE to everybody; `stopped` follows when the last call is over. */
   | { readonly type: 'stop'; readonly retryAfterSeconds: number }
   | Tick;
@@ -71,6 +74,10 @@ export interface ConferenceSettings {
   readonly requiredLevel: ProvenLevel;
   /** SRTP suite of WIRE.md 4.3; default 1. */
   readonly suite?: 1 | 17 | 18;
+  /** Default `site`. */
+  readonly switching?: SwitchingMode;
+  /** A group parameter set in use for longer is replaced; left out: never for its age. */
+  readonly rekeyAfterMs?: number;
 }
 
 export interface ControlOptions {

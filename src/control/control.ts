@@ -125,6 +125,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       case 'association':
         this.#onAssociation(input.association, input.report);
         break;
+      case 'operate':
+        this.#conferences.get(input.conference)?.apply(input.event, now);
+        break;
       case 'stop':
         this.#stop(input.retryAfterSeconds);
         break;

@@ -3,6 +3,7 @@
  * Order of precedence: flags over environment (`CLAVIGER_SIP_PORT`) over the file (TOML) over the defaults here.
  */
 import { z } from 'zod';
+import { MIN_REKEY_AGE_MS } from '../base/limits.js';
 
 const port = z.int().min(0).max(65_535);
 const address = z.union([z.ipv4(), z.ipv6()]);
@@ -57,6 +58,19 @@ export const configSchema = z.strictObject({
         .default('end-to-end')
         .describe('level that a secure conference requires of every endpoint'),
       suite: suite.default(1).describe('SRTP suite of conferences: 1 AES-CM, 17 AES-128-GCM, 18 AES-256-GCM'),
+      switching: z
+        .enum(['site', 'segment'])
+        .default('site')
+        .describe(
+          'site: the loudest endpoint fills the displays; segment: each display shows the loudest of its place',
+        ),
+      rekeySeconds: z
+        .int()
+        .min(0)
+        .max(86_400)
+        .refine((seconds) => seconds === 0 || seconds * 1000 >= MIN_REKEY_AGE_MS, 'take 0, or 60 and more')
+        .default(0)
+        .describe('group keys in use for longer are replaced (0: when somebody leaves, and on request)'),
       max: z.int().min(1).max(1_000).default(1_000).describe('conferences at once; more are refused with 503'),
       maxMembers: z
         .int()

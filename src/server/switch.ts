@@ -11,6 +11,7 @@ import {
   LOG_THROTTLE_MAX_NAMES,
   STOP_TIMEOUT_MS,
 } from '../base/limits.js';
+import type { OperatorEvent } from '../conference/contract.js';
 import type { ConferenceSettings, ControlInput, ControlOutput } from '../control/contract.js';
 import { Control } from '../control/control.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
@@ -129,6 +130,8 @@ export class Switch {
       policy,
       suite,
       requiredLevel: policy === 'secure' ? conferences.requiredLevel : 'none',
+      switching: conferences.switching,
+      ...(conferences.rekeySeconds === 0 ? {} : { rekeyAfterMs: conferences.rekeySeconds * 1000 }),
     });
     const fingerprint = fingerprintOf(dtls.certificatePem, 'sha-256');
     this.#control = new Control({
@@ -184,6 +187,11 @@ export class Switch {
   /** As shown; undefined: there is no such conference. */
   conferenceLevel(name: string): Level | undefined {
     return this.#control.conferenceLevel(name);
+  }
+
+  /** An in-meeting control (S5), a rekey, the end; nothing happens where there is no such conference. */
+  operate(conference: string, event: OperatorEvent): void {
+    this.#receive({ type: 'operate', conference, event });
   }
 
   /** Rises with every rekey (WIRE.md 10). */

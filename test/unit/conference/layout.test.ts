@@ -4,6 +4,7 @@ import {
   type ForwardedAudio,
   indexSources,
   layoutAudio,
+  layoutSegment,
   layoutSite,
   placesOf,
   sameEdges,
@@ -13,7 +14,7 @@ import { channelOf, positionOf, type SourceKey, sourceKey } from '../../../src/c
 import { seeded } from './helpers.js';
 
 const PLACE = ['', 'center', 'left', 'right', 'presentation'];
-const NAMES = ['', 'Ann', 'Ben', 'Cleo', 'Dan', 'Eve'];
+const NAMES = ['', 'Ann', 'Ben', 'Cleo', 'Dan', 'Eve', 'Fay'];
 const source = (member: number, cameras: number[], loudestPlace = 1): VideoSource => ({
   member,
   channel: member * 10,
@@ -127,6 +128,113 @@ describe('site switching', () => {
       const others = ranking.filter((s) => s.member !== 5);
       if (others.length > 0 && displays.length > 0) expect(keys.map(channelOf)).toContain(others[0]!.channel);
       expect(edges.length).toBeGreaterThanOrEqual(Math.min(displays.length, others.length));
+    }
+  });
+});
+
+/** Who is loudest at each place; cameras as in the names. */
+interface SegmentStory {
+  readonly title: string;
+  readonly displays: readonly number[];
+  readonly steps: readonly {
+    readonly ranking: readonly VideoSource[];
+    readonly floors: Readonly<Record<number, readonly number[]>>;
+  }[];
+}
+const SEGMENTS: readonly SegmentStory[] = [
+  {
+    title: 'three rooms: each display the loudest of its own place',
+    displays: [1, 2, 3],
+    steps: [
+      { ranking: [ann(), source(6, [1, 2, 3])], floors: { 1: [1, 6], 2: [6, 1], 3: [1, 6] } },
+      { ranking: [source(6, [1, 2, 3]), ann()], floors: { 1: [6, 1], 2: [6, 1], 3: [1, 6] } },
+    ],
+  },
+  {
+    title: 'one camera among rooms: at center when it is the loudest there, never on a side',
+    displays: [1, 2, 3],
+    steps: [
+      { ranking: [ann(), ben], floors: { 1: [1, 2], 2: [1], 3: [1] } },
+      { ranking: [ben, ann()], floors: { 1: [2, 1], 2: [1], 3: [1] } },
+    ],
+  },
+  {
+    title: 'single cameras only: center by loudness, the sides keep earlier speakers',
+    displays: [1, 2, 3],
+    steps: [
+      { ranking: [ben, cleo], floors: { 1: [2, 3] } },
+      { ranking: [cleo, ben], floors: { 1: [3, 2] } },
+      { ranking: [source(6, [1]), cleo, ben], floors: { 1: [6, 3, 2] } },
+    ],
+  },
+  {
+    title: 'a room on one display: the loudest camera of the loudest endpoint',
+    displays: [1],
+    steps: [
+      { ranking: [ann(2), ben], floors: { 1: [2, 1], 2: [1], 3: [1] } },
+      { ranking: [ben, ann(2)], floors: { 1: [2, 1], 2: [1], 3: [1] } },
+    ],
+  },
+  {
+    title: 'the receiver itself is the loudest at a place: it sees the one before',
+    displays: [1, 2, 3],
+    steps: [{ ranking: [eve, ann(), ben], floors: { 1: [5, 2, 1], 2: [5, 1], 3: [1, 5] } }],
+  },
+  {
+    title: 'two cameras, two displays',
+    displays: [1, 3],
+    steps: [{ ranking: [dan, ann()], floors: { 1: [4, 1], 2: [4, 1], 3: [1] } }],
+  },
+  { title: 'nobody else', displays: [1, 2, 3], steps: [{ ranking: [eve], floors: { 1: [5], 2: [5], 3: [5] } }] },
+];
+
+describe('segment switching', () => {
+  it('the golden layout', async () => {
+    const lines: string[] = [];
+    for (const { title, displays, steps } of SEGMENTS) {
+      lines.push(`== ${title}`, `   ${'loudest left, center, right'.padEnd(36)}   left        | center      | right`);
+      let shown = new Map<number, SourceKey>();
+      for (const { ranking, floors } of steps) {
+        const at = new Map(Object.entries(floors).map(([place, members]) => [Number(place), members]));
+        const edges = layoutSegment({ member: 5, channel: 50, displays, shown }, indexSources(ranking), at);
+        shown = shownBy(edges);
+        const who = [2, 1, 3].map((place) => (floors[place] ?? []).map((m) => NAMES[m]).join(' ') || '-').join(', ');
+        lines.push(`   ${who.padEnd(36)} : ${show(edges)}`);
+      }
+    }
+    await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('golden/layout-segment.txt');
+  });
+
+  it('is total as well: no display twice, no camera twice, never itself', () => {
+    const random = seeded(12);
+    for (let round = 0; round < 3_000; round++) {
+      const ranking = [1, 2, 3, 4, 5]
+        .filter(() => random.next() < 0.6)
+        .map((m) => source(m, placesOf(1 + random.int(15) * 2 || 2), 1 + random.int(3)))
+        .filter((s) => s.cameras.length > 0);
+      const floors = new Map(
+        [1, 2, 3].map((place) => [
+          place,
+          ranking
+            .filter((s) => s.cameras.includes(place))
+            .map((s) => s.member)
+            .sort(() => random.next() - 0.5),
+        ]),
+      );
+      const displays = placesOf(random.int(8) * 2);
+      const shown = new Map(displays.map((d) => [d, sourceKey(10 * (1 + random.int(6)), 1 + random.int(3))]));
+      const edges = layoutSegment({ member: 5, channel: 50, displays, shown }, indexSources(ranking), floors);
+      const keys = edges.map((edge) => sourceKey(edge.source, edge.position));
+      expect(new Set(keys).size).toBe(keys.length);
+      expect(new Set(edges.map((edge) => edge.sink)).size).toBe(edges.length);
+      for (const edge of edges) {
+        const from = ranking.find((s) => s.channel === edge.source);
+        expect(from?.member).not.toBe(5);
+        expect(from?.cameras).toContain(edge.position);
+        if (displays.length < 2) continue;
+        const loudest = floors.get(edge.sink)?.find((member) => member !== 5);
+        if (loudest !== undefined) expect([edge.source, edge.position]).toEqual([loudest * 10, edge.sink]);
+      }
     }
   });
 });

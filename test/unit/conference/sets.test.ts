@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MAX_LIVE_SETS, MAX_REMEMBERED_FINGERPRINTS, MIN_SET_INTERVAL_MS } from '../../../src/base/limits.js';
+import type { Effect } from '../../../src/conference/contract.js';
 import {
   ackSet,
   addTaker,
@@ -13,6 +14,7 @@ import {
   setsDeadline,
   settle,
 } from '../../../src/conference/sets.js';
+import { Driver, ofType } from './helpers.js';
 
 /** Effects in short: `make 1`, `send 1>7`, `drop 1`. */
 const short = (effects: readonly SetEffect[]) =>
@@ -224,5 +226,40 @@ describe('group parameter sets (WIRE.md 10)', () => {
       sets = removeTakers(step.sets, [1], false, round).sets;
     }
     expect(last).toBe(LAST_SPI_WORD);
+  });
+});
+
+describe('rekeying without a leave (WIRE.md 10)', () => {
+  const made = (effects: readonly Effect[]) => ofType(effects, 'make-set').map((effect) => effect.spiWord);
+
+  it('on request: a new set for everybody, 15 s after the last one at the earliest', () => {
+    const d = new Driver();
+    expect(made(d.send({ type: 'rekey' }))).toEqual([]);
+    d.enter(1);
+    d.enter(2);
+    d.advance(MIN_SET_INTERVAL_MS);
+    const effects = d.send({ type: 'rekey' });
+    expect(made(effects)).toEqual([3]);
+    expect(ofType(effects, 'send-set').map((effect) => effect.channel)).toEqual([11, 12, 21, 22]);
+    d.ackEverything();
+    expect(made(d.send({ type: 'rekey' }))).toEqual([]);
+    expect(made(d.advance(MIN_SET_INTERVAL_MS - 1))).toEqual([]);
+    expect(made(d.advance(1))).toEqual([5]);
+  });
+
+  it('by age, again and again; not at all where no age is given', () => {
+    const d = new Driver({ rekeyAfterMs: 60_000 });
+    const forever = new Driver();
+    for (const each of [d, forever]) {
+      each.enter(1);
+      each.enter(2);
+    }
+    const seen: number[] = [];
+    for (let minute = 0; minute < 3; minute++) {
+      seen.push(...made(d.advance(60_000)));
+      d.ackEverything();
+    }
+    expect(seen).toEqual([3, 5, 7]);
+    expect(made(forever.advance(24 * 3_600_000))).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
 import type { Address } from '../../../src/base/ids.js';
 import { ok } from '../../../src/base/result.js';
 import { Secret } from '../../../src/base/secret.js';
-import type { AssociationReport, ControlOptions, ControlOutput } from '../../../src/control/contract.js';
+import type { AssociationReport, ControlInput, ControlOptions, ControlOutput } from '../../../src/control/contract.js';
 import { Control } from '../../../src/control/control.js';
 import { DROP_NAMES, type DropName, type OpenChannel, type Relay } from '../../../src/relay/contract.js';
 import type { UserAgentInput, UserAgentOutput } from '../../../src/sip/contract.js';
@@ -116,9 +116,13 @@ export class Bench {
     this.#pump();
   }
 
-  stop(): void {
-    this.control.receive({ type: 'stop', retryAfterSeconds: 60 }, this.now);
+  receive(input: ControlInput): void {
+    this.control.receive(input, this.now);
     this.#pump();
+  }
+
+  stop(): void {
+    this.receive({ type: 'stop', retryAfterSeconds: 60 });
   }
 
   advance(ms: number): void {
