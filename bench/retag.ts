@@ -167,7 +167,7 @@ export const RETAG_COUNTED = `CPU nanoseconds a packet (the thread's own clock, 
            a route tag (suite 17) is ${RTP_HEADER_BYTES + AEAD_TAG_BYTES + TRAILING_BYTES + ROC_BYTES + SHORT_FIELD_BYTES} bytes for any packet.
   verify   all that the switching core of a relay thread does with a packet of a known stream that nobody receives:
            address and header checks, replay window, key choice, HMAC, commit, trailing byte, counters. No sockets.
-  rewrite  what one variant costs besides: route, copy, sink and payload type, HMAC, queue, hand-over to a transport that
+  rewrite  what one variant costs besides: route, sink and payload type where the packet lies, HMAC, store, queue, hand-over to a transport that
            only counts. Passes with one receiver less passes without, round by round.
   HMAC     bare HMAC-SHA1 over the same bytes with states computed beforehand: OpenSSL's SHA1_Update and SHA1_Final only.
   hash     bare SHA1_Init, SHA1_Update, SHA1_Final over the same bytes: one compression less.

@@ -31,7 +31,8 @@
         "core/state_hash.cc",
         "core/stream.cc",
         "core/switch.cc",
-        "core/tag_mode.cc"
+        "core/tag_mode.cc",
+        "core/variant.cc"
       ],
       "include_dirs": ["core"],
       "defines": ["NAPI_VERSION=8"],

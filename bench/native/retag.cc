@@ -111,14 +111,20 @@ Pass Retag::runCore(bool routed) {
   Bytes first = input_.first;
   if (core.receive(*channel, first.data(), first.size(), from, NOW) != Drop::none) return pass;
   core.flush();
+  // As the kernel leaves them: in cells of the relay's own, which it rewrites.
+  std::vector<Variant*> received(pass.packets);
+  for (size_t i = 0; i < pass.packets; i++) {
+    received[i] = core.variants().take();
+    received[i]->length = static_cast<uint16_t>(input_.bytes);
+    std::memcpy(received[i]->bytes, packet(i), input_.bytes);
+  }
   const uint32_t sentBefore = transport.sent();
   uint32_t accepted = 0;
   const uint64_t begin = threadCpuNs();
-  for (size_t i = 0; i < pass.packets; i++) {
-    // Media packets are not written to by the core: the prepared ones serve every pass.
-    uint8_t* bytes = input_.packets.data() + i * input_.bytes;
-    accepted += core.receive(*channel, bytes, input_.bytes, from, NOW) == Drop::none;
+  for (Variant* datagram : received) {
+    accepted += core.receive(*channel, *datagram, from, NOW) == Drop::none;
     core.flush();
+    core.variants().release(*datagram);
   }
   pass.ns = threadCpuNs() - begin;
   const uint32_t sent = transport.sent() - sentBefore;

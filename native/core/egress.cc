@@ -15,8 +15,8 @@ constexpr int MAX_CUTS = 2;
 
 }  // namespace
 
-Egress::Egress(Transport& transport, Counters& counters)
-    : transport_(transport), counters_(counters), backlog_(counters), arena_(new Variant[RELAY_VARIANT_ARENA_PACKETS]) {
+Egress::Egress(Transport& transport, Counters& counters, VariantPool& pool)
+    : transport_(transport), counters_(counters), backlog_(counters), pool_(pool) {
   waiting_.reserve(MAX_CHANNELS);
 }
 
@@ -32,6 +32,7 @@ void Egress::queue(Outlet& receiver, const Variant* variant) {
 void Egress::flush() {
   for (Outlet* receiver : waiting_) send(*receiver);
   waiting_.clear();
+  for (size_t i = 0; i < used_; i++) pool_.release(*drain_[i]);
   used_ = 0;
 }
 

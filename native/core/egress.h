@@ -11,13 +11,19 @@ namespace claviger {
 
 class Egress {
  public:
-  Egress(Transport& transport, Counters& counters);
+  Egress(Transport& transport, Counters& counters, VariantPool& pool);
 
-  // True: a flush must come before the next `make`; it frees every variant that was made.
+  // True: a flush must come before the next `make` or `share`; it lets go of every variant of the drain.
   bool full() const { return used_ == RELAY_VARIANT_ARENA_PACKETS; }
-  Variant* make() { return &arena_[used_++]; }
+  // A new variant of this drain.
+  Variant* make() { return drain_[used_++] = pool_.take(); }
+  // One that exists already becomes a variant of this drain too.
+  void share(Variant& v) {
+    pool_.hold(v);
+    drain_[used_++] = &v;
+  }
   void queue(Outlet& receiver, const Variant* variant);
-  // The end of a drain: everything is sent or copied, every variant is free again.
+  // The end of a drain: everything is sent or copied, no variant is needed here any longer.
   void flush();
   // There is room in the kernel: what waited leaves. `reason` other than none: it no longer may, and is dropped.
   void resume(Outlet& receiver, Drop reason);
@@ -35,7 +41,8 @@ class Egress {
   Transport& transport_;
   Counters& counters_;
   Backlog backlog_;
-  std::unique_ptr<Variant[]> arena_;
+  VariantPool& pool_;
+  Variant* drain_[RELAY_VARIANT_ARENA_PACKETS];
   size_t used_ = 0;
   std::vector<Outlet*> waiting_;
   // One receiver's packets and how they leave; made anew for each.

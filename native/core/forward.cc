@@ -13,15 +13,22 @@ struct Made {
   const Variant* variant;
 };
 
+// To where it stands once the trailing byte is off; the tag is written before it.
+void moveRest(TagView& tag, uint8_t* to) {
+  std::memmove(to, tag.rest, tag.restLength);
+  if (tag.wrapped != nullptr) tag.wrapped = to + (tag.wrapped - tag.rest);
+  tag.rest = to;
+}
+
 }  // namespace
 
-void Switch::forward(Channel& c, const MediaPacket& packet) {
+void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
   const EdgeRange range = c.edges[packet.position];
   RoutePlan& plan = c.conference->plans[static_cast<size_t>(c.media)];
   const int16_t codec = c.codecOf[packet.rtp.payloadType];
   Made made[MAX_REMEMBERED_VARIANTS];
   size_t count = 0;
-  KeptStream* kept = c.kept[c.placeOf(*c.find(packet.rtp.ssrc))].get();
+  KeptStream* kept = c.kept[c.placeOf(s)].get();
   if (kept != nullptr) packetNumber_++;
   for (uint32_t i = range.begin; i < range.end; i++) {
     Edge& edge = plan.edges[i];
@@ -43,10 +50,9 @@ void Switch::forward(Channel& c, const MediaPacket& packet) {
         count = 0;
       }
       if (count == MAX_REMEMBERED_VARIANTS) count = 0;
-      Variant* variant = egress_.make();
-      writeVariant(packet, edge.sink, static_cast<uint8_t>(payloadType), *variant);
-      if (kept != nullptr) keepVariant(*kept, packet, c, edge.sink, static_cast<uint8_t>(payloadType), *variant);
-      made[count++] = {edge.sink, static_cast<uint8_t>(payloadType), variant};
+      Variant& variant = makeVariant(packet, edge.sink, static_cast<uint8_t>(payloadType));
+      if (kept != nullptr) keepVariant(*kept, packet, c, edge.sink, static_cast<uint8_t>(payloadType), variant);
+      made[count++] = {edge.sink, static_cast<uint8_t>(payloadType), &variant};
       at = count;
     }
     egress_.queue(to, made[at - 1].variant);
@@ -64,17 +70,29 @@ Drop Switch::admit(const Channel& source, const Channel& to, uint8_t set) const 
   return Drop::none;
 }
 
-void Switch::writeVariant(const MediaPacket& packet, uint8_t sink, uint8_t payloadType, Variant& out) {
+// The first one is the datagram itself, rewritten where it lies; the next ones are copies of it, so nothing that is done here
+// depends on the packet's length but the tag of suite 1.
+Variant& Switch::makeVariant(MediaPacket& packet, uint8_t sink, uint8_t payloadType) {
+  Variant& out = packet.rewritten ? *egress_.make() : packet.datagram;
   uint8_t* p = out.bytes;
-  std::memcpy(p, packet.bytes, packet.end);
+  if (packet.rewritten) {
+    std::memcpy(p, packet.datagram.bytes, packet.end);
+  } else {
+    egress_.share(out);
+    packet.rewritten = true;
+    if (packet.tag != nullptr) moveRest(*packet.tag, p + packet.end + TAG_BYTES);
+  }
   p[1] = static_cast<uint8_t>((p[1] & 0x80) | payloadType);
   if (packet.rtp.csrcCount > 0) p[MULTIPLEX_POSITIONS_AT] = static_cast<uint8_t>((p[MULTIPLEX_POSITIONS_AT] & 0xf0) | sink);
   out.length = static_cast<uint16_t>(packet.end);
-  if (packet.tag == nullptr) return;
-  packet.mode->writeTag(packet.key, p, packet.rtp.headerLength, packet.end, *packet.tag, packet.roc, p + packet.end);
-  std::memcpy(p + packet.end + TAG_BYTES, packet.tag->rest, packet.tag->restLength);
-  out.length = static_cast<uint16_t>(packet.end + packet.tag->length);
+  if (packet.tag == nullptr) return out;
+  const TagView& tag = *packet.tag;
+  packet.mode->writeTag(packet.key, p, packet.rtp.headerLength, packet.end, tag, packet.roc, p + packet.end);
+  uint8_t* rest = p + packet.end + TAG_BYTES;
+  if (rest != tag.rest) std::memcpy(rest, tag.rest, tag.restLength);
+  out.length = static_cast<uint16_t>(packet.end + tag.length);
   counters_.count(THREAD_COUNTER_variants);
+  return out;
 }
 
 }  // namespace claviger

@@ -17,11 +17,9 @@ class Harness final : public Transport {
     return done;
   }
 
-  // `from` null: from the channel's peer. The bytes are copied, as a receive buffer would be.
+  // `from` null: from the channel's peer.
   Drop feed(Channel& channel, const uint8_t* bytes, size_t length, uint64_t now, const Address* from = nullptr) {
-    std::vector<uint8_t> copy(bytes, bytes + length);
-    copy.reserve(1);
-    const Drop drop = switch_.receive(channel, copy.data(), length, from == nullptr ? channel.peer : *from, now);
+    const Drop drop = switch_.receive(channel, bytes, length, from == nullptr ? channel.peer : *from, now);
     switch_.flush();
     return drop;
   }

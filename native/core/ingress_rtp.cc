@@ -10,18 +10,19 @@ constexpr int MAX_ENERGY = 100;
 
 }  // namespace
 
-Drop Switch::ingressRtp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now) {
+Drop Switch::ingressRtp(Channel& c, Variant& datagram, uint64_t now) {
   RtpView rtp;
-  if (!parseRtp(bytes, length, rtp)) return Drop::malformed;
-  return c.plain ? ingressPlainRtp(c, bytes, length, rtp) : ingressSrtp(c, bytes, length, rtp, now);
+  if (!parseRtp(datagram.bytes, datagram.length, rtp)) return Drop::malformed;
+  return c.plain ? ingressPlainRtp(c, datagram, rtp) : ingressSrtp(c, datagram, rtp, now);
 }
 
-Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp, uint64_t now) {
+Drop Switch::ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint64_t now) {
+  const uint8_t* bytes = datagram.bytes;
   // 2
   if (isControlSsrc(rtp.ssrc)) return Drop::malformed;
   TagView tag;
   const EktMode& mode = modeOf(c.conference->sets);
-  if (!mode.parseSrtp(bytes, length, rtp.headerLength, c.trailingByte, tag)) return Drop::malformed;
+  if (!mode.parseSrtp(bytes, datagram.length, rtp.headerLength, c.trailingByte, tag)) return Drop::malformed;
   if (c.tip && rtp.csrcCount == 0) return Drop::no_multiplex_word;
   // 3
   if (!mediaReady(c)) return Drop::not_ready;
@@ -41,7 +42,7 @@ Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const 
   // 8
   const auto roc = static_cast<uint32_t>(judged.index >> 16);
   // The key is copied: committing may move it to another slot.
-  MediaPacket packet{bytes, rtp, tag.authenticated, &mode, &tag, roc, *judged.keys, judged.set, position};
+  MediaPacket packet{datagram, rtp, tag.authenticated, &mode, &tag, roc, *judged.keys, judged.set, position};
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   mode.commitSrtp(s, judged, tag, now);
   c.reception[c.placeOf(s)].packet(judged.index, judged.restart, rtp.timestamp, now, c.clockHz(rtp.payloadType));
@@ -56,8 +57,8 @@ Drop Switch::ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const 
 }
 
 // Nothing is authenticated here: the datagram came from the address that the signalling named, and that is all.
-Drop Switch::ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp) {
-  if (c.trailingByte && length == rtp.headerLength) return Drop::malformed;
+Drop Switch::ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp) {
+  if (c.trailingByte && datagram.length == rtp.headerLength) return Drop::malformed;
   if (c.tip && rtp.csrcCount == 0) return Drop::no_multiplex_word;
   if (!mediaReady(c)) return Drop::not_ready;
   Stream* stream = c.find(rtp.ssrc);
@@ -69,9 +70,9 @@ Drop Switch::ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, co
   c.reception[c.placeOf(s)].packet(rtp.sequence, rtp.timestamp, now_, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
-  MediaPacket packet{bytes, rtp, length, nullptr, nullptr, 0, {}, 0, position};
+  MediaPacket packet{datagram, rtp, datagram.length, nullptr, nullptr, 0, {}, 0, position};
   int trailing = -1;
-  if (c.trailingByte) trailing = bytes[--packet.end];
+  if (c.trailingByte) trailing = datagram.bytes[--packet.end];
   deliver(c, s, packet, trailing);
   return Drop::none;
 }
@@ -104,7 +105,7 @@ void Switch::fixPosition(Channel& c, Stream& s, uint8_t position) {
   if (!events_.bound(c.id, s.ssrc, position)) countDrop(c, Drop::queue_full);
 }
 
-void Switch::deliver(Channel& c, Stream& s, const MediaPacket& packet, int trailing) {
+void Switch::deliver(Channel& c, Stream& s, MediaPacket& packet, int trailing) {
   // Verified, so the stream has moved on; but nobody agreed on what this payload is.
   if (c.codecOf[packet.rtp.payloadType] == NO_MAPPING) return countDrop(c, Drop::no_payload_type);
   Activity& activity = c.activity[packet.position];
@@ -121,7 +122,7 @@ void Switch::deliver(Channel& c, Stream& s, const MediaPacket& packet, int trail
     }
     refreshPoint(c, packet.position);
   }
-  forward(c, packet);
+  forward(c, s, packet);
 }
 
 }  // namespace claviger

@@ -12,8 +12,6 @@ namespace {
 
 // Sockets of one turn. What they bring leaves together, so there is something in having all of them.
 constexpr int EPOLL_BATCH = 256;
-// One byte more than is allowed: a longer datagram shows by its length.
-constexpr size_t RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1;
 
 uint64_t readClock(clockid_t clock) {
   timespec t{};
@@ -27,24 +25,28 @@ struct RelayThread::Receiving {
   mmsghdr headers[RELAY_RECEIVE_BATCH_DATAGRAMS];
   iovec vectors[RELAY_RECEIVE_BATCH_DATAGRAMS];
   sockaddr_storage names[RELAY_RECEIVE_BATCH_DATAGRAMS];
-  uint8_t bytes[RELAY_RECEIVE_BATCH_DATAGRAMS][RECEIVE_BYTES];
+  Variant* datagrams[RELAY_RECEIVE_BATCH_DATAGRAMS];
 
-  Receiving() {
+  explicit Receiving(VariantPool& pool) {
     for (size_t i = 0; i < RELAY_RECEIVE_BATCH_DATAGRAMS; i++) {
-      vectors[i] = {bytes[i], RECEIVE_BYTES};
+      renew(i, pool);
       headers[i] = {};
       headers[i].msg_hdr.msg_iov = &vectors[i];
       headers[i].msg_hdr.msg_iovlen = 1;
       headers[i].msg_hdr.msg_name = &names[i];
     }
   }
+  void renew(size_t i, VariantPool& pool) {
+    datagrams[i] = pool.take();
+    vectors[i] = {datagrams[i]->bytes, sizeof datagrams[i]->bytes};
+  }
 };
 
 RelayThread::RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify)
     : family_(family),
       notify_(std::move(notify)),
-      receiving_(new Receiving),
-      switch_(new Switch(*this, region, limits)) {}
+      switch_(new Switch(*this, region, limits)),
+      receiving_(new Receiving(switch_->variants())) {}
 
 RelayThread::~RelayThread() {
   stop();
@@ -130,7 +132,13 @@ void RelayThread::drain(Channel& channel, uint64_t now) {
   for (mmsghdr& h : r.headers) h.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
   const int n = recvmmsg(channel.socket, r.headers, RELAY_RECEIVE_BATCH_DATAGRAMS, MSG_DONTWAIT, nullptr);
   for (int i = 0; i < n; i++) {
-    switch_->receive(channel, r.bytes[i], r.headers[i].msg_len, fromSockaddr(r.names[i]), now);
+    Variant& datagram = *r.datagrams[i];
+    datagram.length = static_cast<uint16_t>(r.headers[i].msg_len);
+    switch_->receive(channel, datagram, fromSockaddr(r.names[i]), now);
+    if (datagram.references == 1) continue;
+    // It is on its way out, or kept.
+    switch_->variants().release(datagram);
+    r.renew(static_cast<size_t>(i), switch_->variants());
   }
 }
 

@@ -54,9 +54,9 @@ class RelayThread final : public Transport {
   EventBuffer out_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> finalCpuNs_{0};
-  std::unique_ptr<Receiving> receiving_;
   RunSender runSender_;
   std::unique_ptr<Switch> switch_;
+  std::unique_ptr<Receiving> receiving_;
   std::thread thread_;
 };
 

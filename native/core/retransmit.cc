@@ -16,33 +16,18 @@ uint32_t requestsOf(const uint8_t* entry) {
 
 }  // namespace
 
-uint32_t KeptCells::take() {
-  if (!free_.empty()) {
-    const uint32_t cell = free_.back();
-    free_.pop_back();
-    return cell;
-  }
-  return used_ < RELAY_RETRANSMIT_PACKETS_PER_THREAD ? used_++ : NONE;
-}
-
-void KeptStream::keep(KeptCells& cells, const KeptPacket& packet, const uint8_t* bytes, size_t length) {
-  expire(cells, packet.at);
-  if (count() == SIZE) drop(cells);
-  uint32_t cell = cells.take();
-  if (cell == KeptCells::NONE) {
+void KeptStream::keep(KeptVariants& all, const KeptPacket& packet) {
+  expire(all, packet.at);
+  if (count() == SIZE) drop(all);
+  if (all.full()) {
     if (count() == 0) return;
-    drop(cells);
-    cell = cells.take();
+    drop(all);
   }
-  KeptCells::Cell& kept = cells.at(cell);
-  kept.length = static_cast<uint16_t>(length);
-  std::memcpy(kept.bytes, bytes, length);
+  all.hold(*packet.variant);
   uint32_t& first = firstOf_[packet.sequence & (SIZE - 1)];
   const bool another = count() > 0 && place(head_ - 1).number == packet.number;
   if (!another) first = head_;
-  KeptPacket& at = place(head_++);
-  at = packet;
-  at.cell = cell;
+  place(head_++) = packet;
 }
 
 const KeptPacket* KeptStream::find(uint16_t sequence, uint64_t now) const {
@@ -60,12 +45,12 @@ const KeptPacket* KeptStream::next(const KeptPacket* variant) const {
   return last || following.number != variant->number ? nullptr : &following;
 }
 
-void KeptStream::expire(KeptCells& cells, uint64_t now) {
-  while (count() > 0 && isGone(place(tail_), now)) drop(cells);
+void KeptStream::expire(KeptVariants& all, uint64_t now) {
+  while (count() > 0 && isGone(place(tail_), now)) drop(all);
 }
 
-void KeptStream::clear(KeptCells& cells) {
-  while (count() > 0) drop(cells);
+void KeptStream::clear(KeptVariants& all) {
+  while (count() > 0) drop(all);
 }
 
 bool RequestLimit::take(uint64_t now) {
@@ -84,22 +69,20 @@ bool RequestLimit::mayRepeat(uint32_t ssrc, uint16_t sequence, uint64_t now) {
 
 // Keeps the variant for those of its receivers that will not get it.
 void Switch::keepVariant(KeptStream& kept, const MediaPacket& packet, const Channel& from, uint8_t sink,
-                         uint8_t payloadType, const Variant& variant) {
+                         uint8_t payloadType, Variant& variant) {
   const uint32_t generation = from.conference->sets.at(packet.set).generation;
-  kept.keep(keptCells_,
-            {packetNumber_, now_, KeptCells::NONE, generation, packet.rtp.sequence, packet.set, sink, payloadType},
-            variant.bytes, variant.length);
+  kept.keep(kept_, {packetNumber_, now_, &variant, generation, packet.rtp.sequence, packet.set, sink, payloadType});
 }
 
 void Switch::expireKept(Channel& c, uint64_t now) {
   for (uint32_t i = 0; i < c.streamCount; i++) {
-    if (c.kept[i]) c.kept[i]->expire(keptCells_, now);
+    if (c.kept[i]) c.kept[i]->expire(kept_, now);
   }
 }
 
 void Switch::forgetKept(Channel& c) {
   for (auto& kept : c.kept) {
-    if (kept) kept->clear(keptCells_);
+    if (kept) kept->clear(kept_);
   }
 }
 
@@ -166,12 +149,8 @@ void Switch::retransmit(Channel& c, const Edge* edge, const KeptStream* kept, ui
   if (const Drop drop = admit(*edge->source, c, p->set); drop != Drop::none) return countDrop(c, drop);
   if (!c.requests->mayRepeat(ssrc, sequence, now)) return counters_.count(THREAD_COUNTER_retransmitLimited);
   if (egress_.full()) egress_.flush();
-  // A copy: the cell may be used for another packet before the drain ends.
-  Variant* variant = egress_.make();
-  const KeptCells::Cell& cell = keptCells_.at(p->cell);
-  variant->length = cell.length;
-  std::memcpy(variant->bytes, cell.bytes, cell.length);
-  egress_.queue(c, variant);
+  egress_.share(*p->variant);
+  egress_.queue(c, p->variant);
   counters_.count(THREAD_COUNTER_retransmitted);
   bump(c.words + CHANNEL_COUNTER_retransmitted);
 }

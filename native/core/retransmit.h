@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "rate.h"
+#include "variant.h"
 
 namespace claviger {
 
@@ -26,7 +27,7 @@ struct SentRun {
 struct KeptPacket {
   uint64_t number;  // of the packet on this thread; equal for its variants
   uint64_t at;      // ns
-  uint32_t cell;
+  Variant* variant;
   uint32_t generation;  // of the set that the packet is under
   uint16_t sequence;
   uint8_t set;  // that set's place
@@ -34,40 +35,37 @@ struct KeptPacket {
   uint8_t payloadType;
 };
 
-// The bytes, for all streams of a thread. What is free is used again last in, first out: few pages are touched.
-class KeptCells {
+// What all streams of a thread keep together.
+class KeptVariants {
  public:
-  struct Cell {
-    uint16_t length;
-    uint8_t bytes[MAX_DATAGRAM_BYTES];
-  };
-  static constexpr uint32_t NONE = 0xffffffff;
-
-  KeptCells() : cells_(new Cell[RELAY_RETRANSMIT_PACKETS_PER_THREAD]) {
-    free_.reserve(RELAY_RETRANSMIT_PACKETS_PER_THREAD);
+  explicit KeptVariants(VariantPool& pool) : pool_(pool) {}
+  bool full() const { return count_ == RELAY_RETRANSMIT_PACKETS_PER_THREAD; }
+  void hold(Variant& v) {
+    pool_.hold(v);
+    count_++;
   }
-  uint32_t take();  // NONE: all are in use
-  void give(uint32_t cell) { free_.push_back(cell); }
-  Cell& at(uint32_t cell) { return cells_[cell]; }
-  size_t inUse() const { return used_ - free_.size(); }
+  void release(Variant& v) {
+    pool_.release(v);
+    count_--;
+  }
+  uint32_t count() const { return count_; }
 
  private:
-  std::unique_ptr<Cell[]> cells_;  // not initialised: pages come with their first use
-  std::vector<uint32_t> free_;
-  uint32_t used_ = 0;  // cells before this one were in use once
+  VariantPool& pool_;
+  uint32_t count_ = 0;
 };
 
 // What is kept of one stream, the oldest first.
 class KeptStream {
  public:
-  // Makes room by forgetting the stream's own oldest packet. Not kept when the thread has no cell left.
-  void keep(KeptCells& cells, const KeptPacket& packet, const uint8_t* bytes, size_t length);
+  // Makes room by forgetting the stream's own oldest packet. Not kept when the thread keeps all that it may.
+  void keep(KeptVariants& all, const KeptPacket& packet);
   // The first variant kept of the packet of this sequence number; null: none.
   const KeptPacket* find(uint16_t sequence, uint64_t now) const;
   // The next variant of the same packet.
   const KeptPacket* next(const KeptPacket* variant) const;
-  void expire(KeptCells& cells, uint64_t now);
-  void clear(KeptCells& cells);
+  void expire(KeptVariants& all, uint64_t now);
+  void clear(KeptVariants& all);
   uint32_t count() const { return head_ - tail_; }
   uint32_t head() const { return head_; }
 
@@ -76,7 +74,7 @@ class KeptStream {
   static_assert((SIZE & (SIZE - 1)) == 0, "places are found by masking");
   KeptPacket& place(uint32_t i) { return ring_[i & (SIZE - 1)]; }
   const KeptPacket& place(uint32_t i) const { return ring_[i & (SIZE - 1)]; }
-  void drop(KeptCells& cells) { cells.give(place(tail_++).cell); }
+  void drop(KeptVariants& all) { all.release(*place(tail_++).variant); }
 
   uint32_t head_ = 0;  // the next one to be written; the ring runs round, the counts run on
   uint32_t tail_ = 0;

@@ -1,5 +1,7 @@
 #include "switch.h"
 
+#include "poison.h"
+
 namespace claviger {
 namespace {
 
@@ -18,7 +20,7 @@ uint64_t intervalOf(uint32_t perSecond) { return perSecond == 0 ? 0 : NS_PER_S /
 Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limits)
     : transport_(transport),
       counters_(region),
-      egress_(transport, counters_),
+      egress_(transport, counters_, variants_),
       slots_(MAX_CHANNELS),
       ingressInterval_{intervalOf(limits.audioPacketsPerSecond), intervalOf(limits.videoPacketsPerSecond)} {}
 
@@ -31,13 +33,24 @@ Channel* Switch::channel(uint32_t id) {
   return found == channels_.end() ? nullptr : found->second.get();
 }
 
-Drop Switch::receive(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+Drop Switch::receive(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+  Variant& copy = *variants_.take();
+  copy.length = static_cast<uint16_t>(length < sizeof copy.bytes ? length : sizeof copy.bytes);
+  std::memcpy(copy.bytes, bytes, copy.length);
+  poison(copy.bytes + copy.length, sizeof copy.bytes - copy.length);
+  const Drop drop = receive(c, copy, from, now);
+  variants_.release(copy);
+  return drop;
+}
+
+Drop Switch::receive(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
+  const size_t length = datagram.length;
   now_ = now;
   counters_.count(THREAD_COUNTER_ingress);
   bump(c.words + CHANNEL_COUNTER_packetsIn);
   bump(c.words + CHANNEL_COUNTER_bytesIn, length);
-  const uint32_t ssrc = claimedSsrc(bytes, length);
-  const Drop drop = judge(c, bytes, length, from, now);
+  const uint32_t ssrc = claimedSsrc(datagram.bytes, length);
+  const Drop drop = judge(c, datagram, from, now);
   if (drop == Drop::none) return drop;
   countDrop(c, drop);
   for (size_t i = 0; i < SUMMARISED_COUNT; i++) {
@@ -48,22 +61,24 @@ Drop Switch::receive(Channel& c, uint8_t* bytes, size_t length, const Address& f
   return drop;
 }
 
-Drop Switch::judge(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
+Drop Switch::judge(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
+  const uint8_t* bytes = datagram.bytes;
+  const size_t length = datagram.length;
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
   // address of every datagram is compared, then and later.
   if (c.proven && from != c.peer) return Drop::unknown_source;
   const Protocol protocol = protocolOf(bytes, length);
   if (protocol == Protocol::unknown) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
-  return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, bytes, length, protocol, now);
+  return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, datagram, protocol, now);
 }
 
 // What costs the others is the fan-out, so what is refused uses nothing up: a forger cannot silence a channel.
-Drop Switch::media(Channel& c, uint8_t* bytes, size_t length, Protocol protocol, uint64_t now) {
+Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, uint64_t now) {
   const uint64_t interval = ingressInterval_[static_cast<size_t>(c.media)];
   if (!c.ingress.allows(now, interval, INGRESS_BURST_NS)) return Drop::rate_limited;
-  const Drop drop =
-      protocol == Protocol::rtp ? ingressRtp(c, bytes, length, now) : ingressRtcp(c, bytes, length, now);
+  const Drop drop = protocol == Protocol::rtp ? ingressRtp(c, datagram, now)
+                                              : ingressRtcp(c, datagram.bytes, datagram.length, now);
   if (drop == Drop::none) c.ingress.take(now, interval);
   return drop;
 }

@@ -23,9 +23,13 @@ class Switch {
   // has changed nothing.
   bool apply(const uint8_t* command, size_t length, uint64_t now);
 
-  // One datagram; `bytes` may be decrypted in place. A datagram that gives anything but Drop::none changed nothing but
-  // counters and rate limits. What it makes leave waits for `flush`.
-  Drop receive(Channel& channel, uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  // One datagram, in a cell of `variants` whose holder waits for nothing more from it: it may be decrypted or rewritten where
+  // it lies, and sent or kept from there (more than one reference, then). A datagram that gives anything but Drop::none
+  // changed nothing but counters and rate limits. What it makes leave waits for `flush`.
+  Drop receive(Channel& channel, Variant& datagram, const Address& from, uint64_t now);
+  // The same for bytes that lie elsewhere and stay as they are.
+  Drop receive(Channel& channel, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  VariantPool& variants() { return variants_; }
   void flush() { egress_.flush(); }
   // The channel's socket has room (Transport::awaitRoom): what waited leaves, if it still may.
   void writable(Channel& channel);
@@ -39,34 +43,35 @@ class Switch {
 
  private:
   struct MediaPacket {
-    const uint8_t* bytes;
+    Variant& datagram;
     RtpView rtp;
     size_t end;          // header and payload (with its AEAD tag), without trailing byte and tag
     const EktMode* mode;  // these two null on a plain channel
-    const TagView* tag;
+    TagView* tag;
     uint32_t roc;
     MediaKeys key;
     uint8_t set;  // place of the set of the key that verified it
     uint8_t position;
+    bool rewritten = false;  // the datagram is its first variant
   };
 
   // switch.cc
-  Drop judge(Channel& c, uint8_t* bytes, size_t length, const Address& from, uint64_t now);
-  Drop media(Channel& c, uint8_t* bytes, size_t length, Protocol protocol, uint64_t now);
+  Drop judge(Channel& c, Variant& datagram, const Address& from, uint64_t now);
+  Drop media(Channel& c, Variant& datagram, Protocol protocol, uint64_t now);
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void countDrop(Channel& c, Drop drop);
   void report(Channel& c, uint64_t now);
   bool mediaReady(const Channel& c) const;
 
   // ingress_rtp.cc
-  Drop ingressRtp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now);
-  Drop ingressSrtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp, uint64_t now);
-  Drop ingressPlainRtp(Channel& c, const uint8_t* bytes, size_t length, const RtpView& rtp);
+  Drop ingressRtp(Channel& c, Variant& datagram, uint64_t now);
+  Drop ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint64_t now);
+  Drop ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp);
   Drop judgeBinding(const Channel& c, const Stream* stream, uint32_t ssrc) const;
   Drop judgePosition(const Channel& c, const Stream* stream, const RtpView& rtp, uint8_t& position) const;
   Stream& bind(Channel& c, uint32_t ssrc);
   void fixPosition(Channel& c, Stream& stream, uint8_t position);
-  void deliver(Channel& c, Stream& stream, const MediaPacket& packet, int trailing);
+  void deliver(Channel& c, Stream& stream, MediaPacket& packet, int trailing);
 
   // ingress_rtcp.cc
   Drop ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now);
@@ -77,13 +82,13 @@ class Switch {
   void forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const TagView* tag, uint8_t set);
 
   // forward.cc
-  void forward(Channel& c, const MediaPacket& packet);
+  void forward(Channel& c, const Stream& stream, MediaPacket& packet);
   Drop admit(const Channel& source, const Channel& receiver, uint8_t set) const;
-  void writeVariant(const MediaPacket& packet, uint8_t sink, uint8_t payloadType, Variant& out);
+  Variant& makeVariant(MediaPacket& packet, uint8_t sink, uint8_t payloadType);
 
   // retransmit.cc
   void keepVariant(KeptStream& kept, const MediaPacket& packet, const Channel& from, uint8_t sink, uint8_t payloadType,
-                   const Variant& variant);
+                   Variant& variant);
   void expireKept(Channel& c, uint64_t now);
   void forgetKept(Channel& c);
   void answerNacks(Channel& c, const uint8_t* compound, size_t length, uint64_t now);
@@ -117,9 +122,10 @@ class Switch {
 
   Transport& transport_;
   Counters counters_;
+  VariantPool variants_;
   Egress egress_;
   EventBuffer events_;
-  KeptCells keptCells_;
+  KeptVariants kept_{variants_};
   uint64_t packetNumber_ = 0;  // of video packets that were switched
   uint64_t now_ = 0;           // of the datagram at hand
   std::unordered_map<uint32_t, std::unique_ptr<Channel>> channels_;

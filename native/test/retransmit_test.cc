@@ -55,6 +55,13 @@ struct Room {
 
 bool nothing(const Datagrams& sent) { return sent.empty(); }
 
+// As a drain does: the variant is made, kept and let go.
+void keepOne(VariantPool& pool, KeptVariants& all, KeptStream& stream, KeptPacket packet) {
+  packet.variant = pool.take();
+  stream.keep(all, packet);
+  pool.release(*packet.variant);
+}
+
 }  // namespace
 
 TEST("retransmit", "a receiver gets the very bytes that it got, at its place and under its payload type, and nobody else") {
@@ -269,19 +276,19 @@ TEST("retransmit", "attack: a forged, replayed or foreign NACK gives nothing") {
 }
 
 TEST("retransmit", "a stream keeps so many packets and no more, the newest; what is closed gives its cells back") {
-  KeptCells cells;
+  VariantPool pool;
+  KeptVariants all(pool);
   auto one = std::make_unique<KeptStream>(), two = std::make_unique<KeptStream>();
-  const Bytes bytes(40, 7);
   const auto keep = [&](KeptStream& s, uint32_t n, uint64_t at, uint8_t sink = 1) {
-    s.keep(cells, {n, at, 0, 1, static_cast<uint16_t>(n), 0, sink, 96}, bytes.data(), bytes.size());
+    keepOne(pool, all, s, {n, at, nullptr, 1, static_cast<uint16_t>(n), 0, sink, 96});
   };
   const uint32_t size = RELAY_RETRANSMIT_PACKETS_PER_STREAM;
   for (uint32_t n = 1; n <= size + 10; n++) keep(*one, n, 0);
-  CHECK(one->count() == size && cells.inUse() == size);
+  CHECK(one->count() == size && all.count() == size && pool.inUse() == size);
   CHECK(one->find(10, 0) == nullptr && one->find(11, 0) != nullptr && one->find(static_cast<uint16_t>(size + 10), 0) != nullptr);
   CHECK(one->find(static_cast<uint16_t>(size + 11), 0) == nullptr);
-  one->expire(cells, RELAY_RETRANSMIT_AGE_MS * MS);
-  CHECK(one->count() == 0 && cells.inUse() == 0 && one->find(11, 0) == nullptr);
+  one->expire(all, RELAY_RETRANSMIT_AGE_MS * MS);
+  CHECK(one->count() == 0 && pool.inUse() == 0 && one->find(11, 0) == nullptr);
   // Two variants of one packet.
   keep(*two, 5, 0, 1);
   keep(*two, 5, 0, 2);
@@ -289,28 +296,28 @@ TEST("retransmit", "a stream keeps so many packets and no more, the newest; what
   const KeptPacket* p = two->find(5, 0);
   CHECK(p != nullptr && p->sink == 1 && two->next(p) != nullptr && two->next(p)->sink == 2);
   CHECK(two->next(two->next(p)) == nullptr && two->next(two->find(6, 0)) == nullptr);
-  two->clear(cells);
-  CHECK(cells.inUse() == 0 && two->find(5, 0) == nullptr);
+  two->clear(all);
+  CHECK(pool.inUse() == 0 && two->find(5, 0) == nullptr);
 }
 
 TEST("retransmit", "a thread keeps so many packets: a stream then gives up its own oldest, never another's") {
-  KeptCells cells;
+  VariantPool pool;
+  KeptVariants all(pool);
   std::vector<std::unique_ptr<KeptStream>> streams;
-  const Bytes bytes(1, 7);
   const uint32_t each = RELAY_RETRANSMIT_PACKETS_PER_STREAM;
   const uint32_t full = RELAY_RETRANSMIT_PACKETS_PER_THREAD / each;
   for (uint32_t s = 0; s < full + 1; s++) streams.push_back(std::make_unique<KeptStream>());
   const auto keep = [&](uint32_t s, uint32_t n) {
-    streams[s]->keep(cells, {n, 0, 0, 1, static_cast<uint16_t>(n), 0, 1, 96}, bytes.data(), bytes.size());
+    keepOne(pool, all, *streams[s], {n, 0, nullptr, 1, static_cast<uint16_t>(n), 0, 1, 96});
   };
   for (uint32_t s = 0; s < full; s++) {
     for (uint32_t n = 1; n <= each - (s == 0 ? 1u : 0u); n++) keep(s, n);
   }
   keep(full, 1);
-  CHECK(cells.inUse() == RELAY_RETRANSMIT_PACKETS_PER_THREAD && streams[full]->count() == 1);
+  CHECK(pool.inUse() == RELAY_RETRANSMIT_PACKETS_PER_THREAD && streams[full]->count() == 1);
   keep(full, 2);
   CHECK(streams[full]->count() == 1 && streams[full]->find(2, 0) != nullptr && streams[full]->find(1, 0) == nullptr);
-  streams[full]->clear(cells);
+  streams[full]->clear(all);
   keep(0, each);
   keep(full, 3);  // no cell, and nothing of its own
   CHECK(streams[full]->count() == 0 && streams[full]->find(3, 0) == nullptr);

@@ -62,7 +62,8 @@ struct Sending {
   Scripted transport;
   std::vector<uint64_t> words = std::vector<uint64_t>(THREAD_REGION_WORDS);
   Counters counters{words.data()};
-  Egress egress{transport, counters};
+  VariantPool pool;
+  Egress egress{transport, counters, pool};
   std::vector<std::unique_ptr<Channel>> receivers;
   std::map<const Outlet*, std::vector<Bytes>> queued;
 
