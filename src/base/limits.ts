@@ -156,7 +156,10 @@ export const SIP_MAX_TRANSACTIONS_PER_CONNECTION = 256;
 /** Branch, Call-ID and tags: what stays of a request when it is answered. */
 export const SIP_MAX_IDENTIFIER_CHARS = 512;
 export const SIP_MAX_CONNECTIONS = 2_048;
+/** Of one address, or of one /64 of IPv6. */
 export const SIP_MAX_CONNECTIONS_PER_ADDRESS = 1_024;
+/** Addresses and ports that one UDP socket remembers. */
+export const SIP_MAX_DATAGRAM_PEERS = 512;
 export const SIP_MAX_UNSENT_BYTES = 1_048_576;
 export const SIP_TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 export const SIP_IDLE_CONNECTION_MS = 60_000;

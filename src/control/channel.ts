@@ -9,6 +9,7 @@ import type { ChannelParameters, Relay } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
+import { addressKey } from '../wire/ip-address.js';
 import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
@@ -72,7 +73,7 @@ interface Candidate {
   failed: boolean;
 }
 
-const keyOf = (address: Address): string => `${address.address} ${address.port}`;
+const keyOf = ({ address, port }: Address): string => `${addressKey(address)} ${port}`;
 
 export class SwitchChannel {
   readonly setup: ChannelSetup;

@@ -25,8 +25,8 @@ import { serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
 import { type Logger, LogThrottle } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
-import { SipListener } from './sip-listener.js';
-import { type CertificateAndKey, readCertificates, readPair } from './tls-files.js';
+import { SipTransports } from './sip-transports.js';
+import { readCertificates, readPair } from './tls-files.js';
 
 export interface SwitchOptions {
   readonly log: Logger;
@@ -63,7 +63,7 @@ export class Switch {
   readonly #control: Control;
   readonly #relay: Relay;
   readonly #pool: AssociationPool;
-  readonly #listener: SipListener;
+  readonly #transports: SipTransports;
   readonly #admin: AdminServer;
   readonly #metrics: Metrics;
   readonly #associations = new Map<number, PoolAssociation>();
@@ -85,7 +85,7 @@ export class Switch {
   static async start(config: Config, options: SwitchOptions): Promise<Switch> {
     const tls = config.tls;
     // Whatever can be wrong is found before there are threads that would keep the process alive.
-    const certificate =
+    const certificate: { certificatePem: string; keyPem: string; caFile?: string } =
       tls.certificate !== undefined && tls.key !== undefined
         ? readPair(tls.certificate, tls.key, 'check --tls-certificate and --tls-key')
         : await serverCertificate(config.data.dir, config.sip.name, now());
@@ -93,9 +93,12 @@ export class Switch {
       tls.clientCa === undefined ? undefined : readCertificates(tls.clientCa, 'check --tls-client-ca');
     await demandAddress(config.media.address);
     const dtls = await createSelfSigned(config.sip.name, now());
-    const running = new Switch(config, options, { ...certificate, clientCaPem }, dtls);
+    const running = new Switch(config, options, certificate.caFile, dtls);
     try {
-      running.#sip = await running.#listener.listen();
+      const { address, port } = config.sip;
+      const mutual = clientCaPem === undefined ? {} : { ca: clientCaPem, requestCert: true, rejectUnauthorized: true };
+      const tls = { cert: certificate.certificatePem, key: certificate.keyPem, ...mutual };
+      running.#sip = await running.#transports.listen({ transport: 'tls', address, port, tls });
       running.#adminAddress = await running.#admin.listen();
     } catch (error) {
       await running.#release();
@@ -108,11 +111,11 @@ export class Switch {
   private constructor(
     config: Config,
     options: SwitchOptions,
-    certificate: CertificateAndKey & { readonly caFile?: string; readonly clientCaPem: string | undefined },
+    caFile: string | undefined,
     dtls: Awaited<ReturnType<typeof createSelfSigned>>,
   ) {
     this.#options = options;
-    this.caFile = certificate.caFile;
+    this.caFile = caFile;
     this.#dtls = dtls;
     const { media, conferences, sip, admin } = config;
     const threads = (n: number): number => (n === 0 ? availableParallelism() : n);
@@ -153,12 +156,7 @@ export class Switch {
       associations: () => this.#associations.size,
       droppedDtls: () => this.#pool.stats().droppedDatagrams,
     });
-    this.#listener = new SipListener({
-      address: sip.address,
-      port: sip.port,
-      certificatePem: certificate.certificatePem,
-      keyPem: certificate.keyPem,
-      ...(certificate.clientCaPem === undefined ? {} : { clientCaPem: certificate.clientCaPem }),
+    this.#transports = new SipTransports({
       inUse: this.#control.connectionsInUse,
       onInput: (input) => this.#receive({ type: 'sip', input }),
       onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
@@ -230,7 +228,7 @@ export class Switch {
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#ready = false;
-    await Promise.all([this.#listener.close(), this.#admin.close()]);
+    await Promise.all([this.#transports.close(), this.#admin.close()]);
     await this.#pool.close();
     this.#relay.close();
     this.#dtls.privateKeyPem.wipe();
@@ -248,8 +246,8 @@ export class Switch {
   #perform(out: ControlOutput): void {
     switch (out.type) {
       case 'sip':
-        if (out.output.type === 'send') this.#listener.send(out.output.connection, out.output.bytes);
-        else this.#listener.closeConnection(out.output.connection);
+        if (out.output.type === 'send') this.#transports.send(out.output);
+        else this.#transports.closeConnection(out.output.connection);
         break;
       case 'association-open':
         this.#open(out);

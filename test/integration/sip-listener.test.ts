@@ -1,11 +1,16 @@
-/** SIP over TLS at its edge: limits, framing, keep-alive, certificates. */
+/** SIP over TLS, TCP and UDP at its edge: limits, framing, keep-alive, certificates. */
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SIP_MAX_DATAGRAM_PEERS } from '../../src/base/limits.js';
 import { serverCertificate } from '../../src/server/certificates.js';
-import { literalAddress, SipListener, type SipListenerOptions } from '../../src/server/sip-listener.js';
+import { literalAddress, SipConnections, type SipConnectionsOptions } from '../../src/server/sip-connections.js';
+import { DatagramListener, localAddressFor } from '../../src/server/sip-datagrams.js';
+import { listenConflict, SipTransports } from '../../src/server/sip-transports.js';
 import type { UserAgentInput } from '../../src/sip/contract.js';
 import { until } from '../support/running-switch.js';
 
@@ -21,29 +26,37 @@ Content-Length: 0\r
 `;
 
 let folder = '';
-let listener: SipListener;
+let listener: SipTransports;
 let port = 0;
 let ca = '';
 let inputs: UserAgentInput[];
 let problems: string[];
 let refused: string[];
-const sockets: TLSSocket[] = [];
+const sockets: (TLSSocket | Socket)[] = [];
+const datagramSockets: DatagramSocket[] = [];
 
-async function listen(options: Partial<SipListenerOptions> = {}): Promise<void> {
+interface Listening extends Partial<SipConnectionsOptions> {
+  readonly address?: string;
+  readonly clientCaPem?: string;
+  readonly transport?: 'tls' | 'tcp' | 'udp';
+}
+
+async function listen({ address = '127.0.0.1', clientCaPem, transport = 'tls', ...more }: Listening = {}) {
   const certificate = await serverCertificate(folder, 'switch', Date.now());
   ca = readFileSync(certificate.caFile!, 'utf8');
-  listener = new SipListener({
-    address: '127.0.0.1',
-    port: 0,
-    certificatePem: certificate.certificatePem,
-    keyPem: certificate.keyPem,
+  // What comes late from the listener of an earlier test is not for this one.
+  const [toInputs, toRefused, toProblems] = [inputs, refused, problems];
+  listener = new SipTransports({
     inUse: () => new Set(),
-    onInput: (input) => void inputs.push(input),
-    onRefused: (reason) => void refused.push(reason),
-    onProblem: (kind) => void problems.push(kind),
-    ...options,
+    onInput: (input) => void toInputs.push(input),
+    onRefused: (reason) => void toRefused.push(reason),
+    onProblem: (kind) => void toProblems.push(kind),
+    ...more,
   });
-  port = (await listener.listen()).port;
+  const mutual = clientCaPem === undefined ? {} : { ca: clientCaPem, requestCert: true, rejectUnauthorized: true };
+  const tls = { cert: certificate.certificatePem, key: certificate.keyPem, ...mutual };
+  const wanted = { address, port: 0 };
+  port = (await listener.listen(transport === 'tls' ? { ...wanted, transport, tls } : { ...wanted, transport })).port;
 }
 
 function dial(): Promise<TLSSocket> {
@@ -65,7 +78,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  await listener.close();
+  for (const socket of datagramSockets.splice(0)) socket.close();
+  await listener?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -83,7 +97,7 @@ describe('the SIP listener', () => {
     await until('three messages', () => messages() === 3);
     socket.write('\r\n\r\n');
     await until('a pong', () => answered === '\r\n');
-    listener.send(1, new TextEncoder().encode('SIP/2.0 200 OK\r\n\r\n'));
+    listener.send({ type: 'send', connection: 1, bytes: new TextEncoder().encode('SIP/2.0 200 OK\r\n\r\n') });
     await until('an answer', () => answered.endsWith('200 OK\r\n\r\n'));
     socket.destroy();
     await until('the end', () => inputs.at(-1)?.type === 'disconnected');
@@ -119,7 +133,8 @@ describe('the SIP listener', () => {
     socket.pause();
     await until('connected', () => inputs.some((i) => i.type === 'connected'));
     const chunk = new Uint8Array(256 * 1024);
-    for (let i = 0; i < 64 && !problems.includes('socket'); i++) listener.send(1, chunk);
+    for (let i = 0; i < 64 && !problems.includes('socket'); i++)
+      listener.send({ type: 'send', connection: 1, bytes: chunk });
     expect(problems).toContain('socket');
     await until('disconnected', () => inputs.some((i) => i.type === 'disconnected'));
   });
@@ -143,6 +158,158 @@ describe('the SIP listener', () => {
     const socket = await dial();
     socket.write(OPTIONS);
     await until('served', () => messages() === 1);
+  });
+});
+
+describe('over TCP', () => {
+  const tcp = (): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = connectTcp({ host: '127.0.0.1', port }, () => resolve(socket));
+      socket.on('error', () => undefined);
+      sockets.push(socket);
+    });
+
+  it('messages come and go as over TLS, on a connection that says that it is TCP', async () => {
+    await listen({ transport: 'tcp' });
+    const socket = await tcp();
+    let answered = '';
+    socket.on('data', (chunk) => {
+      answered += chunk.toString('latin1');
+    });
+    for (const byte of OPTIONS) socket.write(byte);
+    await until('one message', () => messages() === 1);
+    expect(inputs[0]).toMatchObject({ type: 'connected', transport: 'tcp', remote: { address: '127.0.0.1' } });
+    listener.send({ type: 'send', connection: 1, bytes: new TextEncoder().encode('hello') });
+    await until('an answer', () => answered === 'hello');
+  });
+
+  it('we connect to a peer, and hear of a refusal', async () => {
+    await listen({ transport: 'tcp' });
+    const connection = await listener.connect({ transport: 'tcp', address: '127.0.0.1', port, timeoutMs: 5_000 });
+    listener.send({ type: 'send', connection, bytes: new TextEncoder().encode(OPTIONS) });
+    await until('our own listener has it', () => messages() === 1);
+    const nobody = { transport: 'tcp', address: '127.0.0.1', port: 1, timeoutMs: 5_000 } as const;
+    await expect(listener.connect(nobody)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
+  it('attack: half-open connections in numbers - the oldest silent one gives way, who has spoken stays', async () => {
+    await listen({ transport: 'tcp', maxConnections: 20, maxConnectionsPerAddress: 100 });
+    const speaker = await tcp();
+    speaker.write(OPTIONS);
+    await until('it has spoken', () => messages() === 1);
+    for (let i = 0; i < 100; i++) await tcp();
+    await until('all but 20 are gone', () => inputs.filter((i) => i.type === 'disconnected').length === 81);
+    expect(listener.open).toBe(20);
+    speaker.write(OPTIONS);
+    await until('it still speaks', () => messages() === 2);
+    const late = await tcp();
+    late.write(OPTIONS);
+    await until('a caller who comes after the flood is heard', () => messages() === 3);
+  });
+});
+
+describe('over UDP', () => {
+  const udp = (): DatagramSocket => {
+    const socket = createSocket('udp4');
+    datagramSockets.push(socket);
+    return socket;
+  };
+  const options = OPTIONS.replace('TLS', 'UDP');
+
+  it('a datagram is a message; what is sent goes to where it came from, or to another port of the peer', async () => {
+    await listen({ transport: 'udp' });
+    const [a, b] = [udp(), udp()];
+    const heard: string[] = [];
+    b.on('message', (bytes) => heard.push(`b ${bytes}`));
+    a.on('message', (bytes) => heard.push(`a ${bytes}`));
+    await new Promise<void>((resolve) => b.bind(0, '127.0.0.1', resolve));
+    for (const text of ['\r\n\r\n', '\0stun', options, `${options}trailing`, options]) a.send(text, port, '127.0.0.1');
+    await until('three messages', () => messages() === 3);
+    expect(inputs.filter((i) => i.type === 'connected')).toMatchObject([{ connection: 1, transport: 'udp' }]);
+    expect(refused).toEqual([]);
+    const bytes = new TextEncoder().encode('x');
+    listener.send({ type: 'send', connection: 1, bytes });
+    listener.send({ type: 'send', connection: 1, bytes, port: b.address().port });
+    await until('both', () => heard.length === 2);
+    expect(heard.sort()).toEqual(['a x', 'b x']);
+  });
+
+  it('we speak first to a peer', async () => {
+    await listen({ transport: 'udp' });
+    const peer = udp();
+    let heard = '';
+    peer.on('message', (bytes) => {
+      heard += bytes.toString();
+    });
+    await new Promise<void>((resolve) => peer.bind(0, '127.0.0.1', resolve));
+    const to = { transport: 'udp', address: '127.0.0.1', port: peer.address().port } as const;
+    const connection = await listener.connect({ ...to, localPort: port });
+    listener.send({ type: 'send', connection, bytes: new TextEncoder().encode('INVITE') });
+    await until('it hears us', () => heard === 'INVITE');
+    await expect(listener.connect({ ...to, localPort: 1 })).rejects.toThrow(/no UDP listener on port 1/);
+  });
+
+  it('attack: forged senders without end - who was silent the longest gives way, a call keeps its place', () => {
+    const gone: number[] = [];
+    const connections = new SipConnections({
+      inUse: () => new Set([1]),
+      onInput: (input) => input.type === 'disconnected' && gone.push(input.connection),
+      onRefused: () => undefined,
+      onProblem: () => undefined,
+    });
+    return DatagramListener.open(connections, '127.0.0.1', 0).then(async (udpListener) => {
+      for (let i = 0; i < 2 * SIP_MAX_DATAGRAM_PEERS; i++) {
+        udpListener.connect({ address: `192.0.2.${i % 250}`, port: 1_024 + i });
+      }
+      expect(connections.open).toBe(SIP_MAX_DATAGRAM_PEERS);
+      expect(gone).toHaveLength(SIP_MAX_DATAGRAM_PEERS);
+      expect(gone.slice(0, 3)).toEqual([2, 3, 4]);
+      await udpListener.close();
+      connections.close();
+    });
+  });
+
+  it('names an address of ours that the peer can reach, also where it listens on all', () => {
+    expect(localAddressFor('192.0.2.1', '192.0.2.9')).toBe('192.0.2.1');
+    expect(localAddressFor('0.0.0.0', '127.0.0.9')).toBe('127.0.0.1');
+    expect(localAddressFor('0.0.0.0', '203.0.113.9')).not.toBe('0.0.0.0');
+  });
+});
+
+describe('ports', () => {
+  it('are TLS or not, never both; TCP and UDP may share one', () => {
+    const tls = { transport: 'tls', port: 5_061 } as const;
+    expect(listenConflict([tls, { transport: 'tcp', port: 5_060 }, { transport: 'udp', port: 5_060 }])).toBeUndefined();
+    expect(listenConflict([tls, { transport: 'tcp', port: 5_061 }])).toBe('SIP port 5061 cannot be TLS and tcp');
+    expect(listenConflict([{ transport: 'udp', port: 5_061 }, tls])).toBe('SIP port 5061 cannot be TLS and udp');
+    expect(listenConflict([tls, tls])).toBe('two SIP listeners on tls port 5061');
+  });
+
+  it('a listener that would share one is refused', async () => {
+    await listen();
+    await expect(listener.listen({ transport: 'udp', address: '127.0.0.1', port })).rejects.toThrow(/cannot be TLS/);
+  });
+});
+
+describe('attack: as many addresses as one likes', () => {
+  it('all of a /64 have the places of one address, and others have theirs', () => {
+    const connections = new SipConnections({
+      maxConnections: 10,
+      maxConnectionsPerAddress: 2,
+      inUse: () => new Set(),
+      onInput: () => undefined,
+      onRefused: () => undefined,
+      onProblem: (_, detail) => void problems.push(detail),
+    });
+    const admitted = (address: string): boolean => connections.admit(address, () => undefined) !== undefined;
+    expect(['2001:db8::1', '2001:db8::2', '2001:db8::3:3', '2001:db8:0:1::1'].map(admitted)).toEqual([
+      true,
+      true,
+      false,
+      true,
+    ]);
+    expect(problems).toEqual(['2 open from 20010db800000000/64, 2 in all']);
+    connections.close();
   });
 });
 

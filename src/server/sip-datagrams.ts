@@ -1,0 +1,103 @@
+/** SIP over UDP (RFC 3261 §18, RFC 3581): one socket, and a connection for each address and port that speaks to it. */
+import { createSocket, type Socket } from 'node:dgram';
+import { BlockList, isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { Address } from '../base/ids.js';
+import { SIP_MAX_DATAGRAM_PEERS } from '../base/limits.js';
+import { literalAddress, type SipConnections } from './sip-connections.js';
+import type { OpenListener } from './sip-streams.js';
+
+/**
+ * UDP does not say at which of our addresses a datagram arrived, and signalling must name one: of a socket that is bound to all
+ * of them, the one on the peer's network, else the first that is not loopback.
+ */
+export function localAddressFor(bound: string, peer: string): string {
+  if (bound !== '0.0.0.0' && bound !== '::') return bound;
+  const family = isIPv6(peer) ? 'ipv6' : 'ipv4';
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const candidates = own.filter((a) => a.family.toLowerCase() === family);
+  const near = candidates.find((a) => {
+    const network = new BlockList();
+    network.addSubnet(a.address, Number(a.cidr?.split('/')[1] ?? (family === 'ipv6' ? 128 : 32)), family);
+    return network.check(peer, family);
+  });
+  return (near ?? candidates.find((a) => !a.internal) ?? candidates[0])?.address ?? bound;
+}
+
+export class DatagramListener implements OpenListener {
+  readonly #connections: SipConnections;
+  readonly #socket: Socket;
+  readonly bound: Address;
+  /** The one that was silent the longest first. */
+  readonly #peers = new Map<string, number>();
+
+  static open(connections: SipConnections, address: string, port: number): Promise<DatagramListener> {
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    return new Promise((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(port, address, () => {
+        socket.off('error', reject);
+        resolve(new DatagramListener(connections, socket));
+      });
+    });
+  }
+
+  private constructor(connections: SipConnections, socket: Socket) {
+    this.#connections = connections;
+    this.#socket = socket;
+    const { address, port } = socket.address();
+    this.bound = { address, port };
+    socket.on('message', (bytes, from) => this.#receive(bytes, from));
+    // What became of a request, its transaction's timers say.
+    socket.on('error', (error) => connections.options.onProblem('socket', error.message, ''));
+  }
+
+  /** The number of the connection to this address and port, opened if need be; undefined when there is no place for one. */
+  connect(to: Address): number | undefined {
+    const key = `${to.address} ${to.port}`;
+    const known = this.#peers.get(key);
+    if (known !== undefined) {
+      this.#peers.delete(key);
+      this.#peers.set(key, known);
+      return known;
+    }
+    if (this.#peers.size >= SIP_MAX_DATAGRAM_PEERS) this.#makeRoom();
+    let number: number | undefined;
+    const forget = (): void => {
+      this.#peers.delete(key);
+      if (number !== undefined) this.#connections.remove(number);
+    };
+    const place = this.#peers.size < SIP_MAX_DATAGRAM_PEERS ? this.#connections.admit(to.address, forget) : undefined;
+    if (place === undefined) return undefined;
+    const remote = { address: literalAddress(to.address), port: to.port };
+    const local = {
+      address: literalAddress(localAddressFor(this.bound.address, remote.address)),
+      port: this.bound.port,
+    };
+    const send = (bytes: Uint8Array, port = to.port): void => this.#socket.send(bytes, port, to.address);
+    number = this.#connections.addDatagrams(remote, local, place, send, forget);
+    this.#peers.set(key, number);
+    return number;
+  }
+
+  /** Anybody can write any sender's address on a datagram: who was silent the longest and has no call gives way. */
+  #makeRoom(): void {
+    for (const number of this.#peers.values()) {
+      if (this.#connections.isInUse(number)) continue;
+      this.#connections.closeConnection(number);
+      return;
+    }
+  }
+
+  #receive(bytes: Uint8Array, from: { readonly address: string; readonly port: number }): void {
+    // Keep-alives (RFC 5626 §3.5.1: CRLF) and what cannot be SIP make no connection.
+    if (bytes.length === 0 || bytes[0]! <= 32 || bytes[0]! >= 127) return;
+    const connection = this.connect(from);
+    if (connection !== undefined) this.#connections.datagram(connection, bytes);
+  }
+
+  close(): Promise<void> {
+    for (const number of [...this.#peers.values()]) this.#connections.closeConnection(number);
+    return new Promise((resolve) => void this.#socket.close(() => resolve()));
+  }
+}

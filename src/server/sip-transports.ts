@@ -1,0 +1,117 @@
+/**
+ * All ways that SIP comes in and goes out: what the user agent knows as connection numbers, over TLS, TCP and UDP. Who
+ * configures trunks says where to listen and whom to connect to; TLS is on by default, the others only where a trunk wants them.
+ */
+import type { TLSSocket } from 'node:tls';
+import type { Address } from '../base/ids.js';
+import type { Send } from '../sip/contract.js';
+import { SipConnections, type SipConnectionsOptions } from './sip-connections.js';
+import { DatagramListener } from './sip-datagrams.js';
+import {
+  connectStream,
+  listenTcp,
+  listenTls,
+  type OpenListener,
+  type StreamTarget,
+  type TlsListenSettings,
+} from './sip-streams.js';
+
+export type SipListen = { readonly address: string; readonly port: number } & (
+  | { readonly transport: 'tls'; readonly tls: TlsListenSettings }
+  | { readonly transport: 'tcp' | 'udp' }
+);
+
+export type SipDial =
+  | ({ readonly transport: 'tls' } & StreamTarget & { readonly tls: NonNullable<StreamTarget['tls']> })
+  | { readonly transport: 'tcp'; readonly address: string; readonly port: number; readonly timeoutMs: number }
+  /** From the listener on this port of ours. */
+  | { readonly transport: 'udp'; readonly address: string; readonly port: number; readonly localPort: number };
+
+export interface SipTransportsOptions extends SipConnectionsOptions {
+  /** Name of a peer by its certificate, verified, for `Connected.identity`; none by default. */
+  readonly identify?: (socket: TLSSocket) => string | undefined;
+}
+
+/**
+ * REQUIREMENTS T1: a port is TLS or it is not, so that no peer and no firewall can take one for the other.
+ * @returns what is wrong, for the operator.
+ */
+export function listenConflict(wanted: readonly Pick<SipListen, 'transport' | 'port'>[]): string | undefined {
+  for (const [i, a] of wanted.entries()) {
+    for (const b of wanted.slice(i + 1)) {
+      if (a.port === 0 || a.port !== b.port) continue;
+      if (a.transport === b.transport) return `two SIP listeners on ${a.transport} port ${a.port}`;
+      if (a.transport === 'tls' || b.transport === 'tls')
+        return `SIP port ${a.port} cannot be TLS and ${a.transport === 'tls' ? b.transport : a.transport}`;
+    }
+  }
+  return undefined;
+}
+
+export class SipTransports {
+  readonly #connections: SipConnections;
+  readonly #listeners: { readonly listen: SipListen; readonly open: OpenListener }[] = [];
+  readonly #identify: (socket: TLSSocket) => string | undefined;
+
+  constructor(options: SipTransportsOptions) {
+    this.#connections = new SipConnections(options);
+    this.#identify = options.identify ?? (() => undefined);
+  }
+
+  /** Connections and half-open ones now, for metrics. */
+  get open(): number {
+    return this.#connections.open;
+  }
+
+  /** @returns the address it listens on; rejects with the system's error (EADDRINUSE, EACCES, ...) or a conflict of ports. */
+  async listen(listen: SipListen): Promise<Address> {
+    const { address, port } = listen;
+    const conflict = listenConflict([
+      ...this.#listeners.map((l) => ({ ...l.listen, port: l.open.bound.port })),
+      listen,
+    ]);
+    if (conflict !== undefined) throw new Error(conflict);
+    const open =
+      listen.transport === 'tls'
+        ? await listenTls(this.#connections, address, port, listen.tls, this.#identify)
+        : listen.transport === 'tcp'
+          ? await listenTcp(this.#connections, address, port)
+          : await DatagramListener.open(this.#connections, address, port);
+    this.#listeners.push({ listen, open });
+    return open.bound;
+  }
+
+  /** New TLS connections to this port of ours get these certificates; open ones go on. */
+  reload(port: number, settings: TlsListenSettings): void {
+    for (const { open } of this.#listeners) if (open.bound.port === port) open.reload?.(settings);
+  }
+
+  /** Opens a connection. @returns its number; rejects with the system's or TLS's error. */
+  async connect(dial: SipDial): Promise<number> {
+    if (dial.transport !== 'udp') return connectStream(this.#connections, dial, this.#identify);
+    const from = this.#listeners.find(
+      (l) => l.open instanceof DatagramListener && l.open.bound.port === dial.localPort,
+    );
+    const { address, port } = dial;
+    const number = from?.open instanceof DatagramListener ? from.open.connect({ address, port }) : undefined;
+    if (number === undefined)
+      throw new Error(`no UDP listener on port ${dial.localPort}, or no place for another peer`);
+    return number;
+  }
+
+  send(out: Send): void {
+    this.#connections.send(out);
+  }
+
+  /** Sends what is queued and closes. */
+  closeConnection(connection: number): void {
+    this.#connections.closeConnection(connection);
+  }
+
+  /** No new connections; the open ones are ended. */
+  async close(): Promise<void> {
+    const closed = this.#listeners.splice(0).map(({ open }) => open.close());
+    this.#connections.close();
+    await Promise.all(closed);
+  }
+}
