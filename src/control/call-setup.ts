@@ -5,6 +5,7 @@ import { ok, type Result } from '../base/result.js';
 import type { OfferedMedia } from '../security/policy.js';
 import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { refusalHeaders } from '../sip/refusal.js';
+import { addressOwner } from '../wire/ip-address.js';
 import type { SipHeader } from '../wire/sip-types.js';
 import { type ChannelHost, type ChannelSetup, SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
@@ -38,14 +39,16 @@ export function whoGivesWay(
   caller: string,
   among: (call: Call) => boolean,
 ): MemberId | undefined {
-  const unproven = new Map<string, MemberId[]>([[caller, []]]);
+  const owner = addressOwner(caller);
+  const unproven = new Map<string, MemberId[]>([[owner, []]]);
   for (const [member, call] of calls) {
     if (!among(call) || call.conference.state.members.get(member)?.ready !== false) continue;
-    const others = unproven.get(call.caller);
-    if (others === undefined) unproven.set(call.caller, [member]);
+    const theirs = addressOwner(call.caller);
+    const others = unproven.get(theirs);
+    if (others === undefined) unproven.set(theirs, [member]);
     else others.push(member);
   }
-  const own = unproven.get(caller)!.length;
+  const own = unproven.get(owner)!.length;
   const most = [...unproven.values()].reduce((a, b) => (b.length > a.length ? b : a));
   return most.length > own + 1 ? most.at(-1) : undefined;
 }

@@ -9,7 +9,6 @@ import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { answer, readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
-import { addressOwner } from '../wire/ip-address.js';
 import { writeReason } from '../wire/sip-headers.js';
 import {
   type Call,
@@ -220,15 +219,14 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const known = this.#conferences.get(user);
     const { maxConferences, maxMembers } = this.#options;
     const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;
-    const caller = addressOwner(remote.address);
-    if (full) this.#makeRoom(caller, ({ conference }) => known === undefined || conference === known);
+    if (full) this.#makeRoom(remote.address, ({ conference }) => known === undefined || conference === known);
     const conference = known ?? this.#createConference(user, settings);
     if (conference === undefined) return this.#reject(call, 503, 'no room for another conference', RETRY_AFTER_FULL_S);
     if (conference.state.members.size >= maxMembers) {
       return this.#reject(call, 503, `conference ${user} is full`, RETRY_AFTER_FULL_S);
     }
     const address = this.#options.advertise ?? local.address;
-    this.#join(conference, call, { name: from, caller, address }, offer.value);
+    this.#join(conference, call, { name: from, caller: remote.address, address }, offer.value);
     if (conference.state.members.size === 0 && this.#conferences.get(user) === conference) this.#host.empty(conference);
   }
 

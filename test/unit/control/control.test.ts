@@ -126,6 +126,17 @@ describe('attacks on a channel that is being set up', () => {
     expect(bench.called('setChannelKeys')).toHaveLength(1);
   });
 
+  it('an address is the signalled one however signalling wrote it: its wrong certificate ends the call', () => {
+    const bench = new Bench();
+    bench.dial('8000', 'dtls', ['audio', 'video'], '2001:DB8:0:0::0007');
+    const { channel } = bench.called('openChannel')[0]![0];
+    const sender = { address: '2001:db8::7', port: SIGNALLED.port };
+    bench.relay({ type: 'relay', events: [{ type: 'dtls', channel, from: sender, bytes: CLIENT_HELLO }] });
+    const { association } = bench.taken('association-open').at(-1)!;
+    bench.association(association, { type: 'failed', reason: 'fingerprint-mismatch', detail: 'another certificate' });
+    expect(bench.heard.some((o) => o.type === 'ended')).toBe(true);
+  });
+
   it('a stranger’s wrong certificate is an alarm and does not end the call; the member’s own does', () => {
     const bench = new Bench();
     bench.dial();

@@ -152,12 +152,13 @@ export class Bench {
     user = '8000',
     security: 'dtls' | 'plain' = 'dtls',
     media: readonly ('audio' | 'video')[] = ['audio', 'video'],
+    address = SIGNALLED.address,
   ): number {
     const call = this.caller.newCall();
     const sdp = createOffer({
       sessionId: '1',
       sessionVersion: 1,
-      address: SIGNALLED.address,
+      address,
       ...(security === 'dtls' ? { fingerprint: FINGERPRINT } : {}),
       media: media.map((m, i) => ({
         media: m,

@@ -63,6 +63,14 @@ describe('attack: all places taken by calls that never prove anything', () => {
     expect(stranger.dial()).toBe(503);
   });
 
+  it('nor does one who has many addresses: all of a /64 are one caller', () => {
+    const bench = new Bench({ maxMembers: 4 });
+    const many = [1, 2, 3, 4].map((n) => new Elsewhere(bench, n + 1, `2001:db8::${n}`));
+    expect(many.map((caller) => caller.dial())).toEqual([200, 200, 200, 200]);
+    expect(new Elsewhere(bench, 6, '2001:db8::6').dial()).toBe(503);
+    expect(new Elsewhere(bench, 7, '2001:db8:0:1::1').dial()).toBe(200);
+  });
+
   it('the same for all conferences together', () => {
     const bench = new Bench({ maxConferences: 2 });
     const stranger = new Elsewhere(bench, 2, '198.51.100.9');
