@@ -205,3 +205,29 @@ export const MAX_OPUS_TAGS = 64;
 export const MAX_RECORDED_STREAMS = 256;
 export const RECORDER_MAX_GAP_MS = 10_000;
 export const BRIDGE_MAX_SKIPPED_PACKETS = 100;
+
+// --- administration ---
+export const ADMIN_MAX_CONNECTIONS = 256;
+export const ADMIN_REQUESTS_PER_SECOND = 50;
+export const ADMIN_REQUEST_BURST = 200;
+/** A request with a wrong token, or none where one is needed, counts as so many. */
+export const ADMIN_UNAUTHORIZED_COST = 10;
+export const ADMIN_MAX_RATE_ADDRESSES = 4_096;
+export const ADMIN_MAX_BODY_BYTES = 524_288;
+export const ADMIN_REQUEST_TIMEOUT_MS = 10_000;
+/** Until the first byte of a connection says whether it is TLS. */
+export const ADMIN_FIRST_BYTE_TIMEOUT_MS = 5_000;
+export const ADMIN_MAX_EVENTS_PER_ANSWER = 1_000;
+export const ADMIN_MAX_EVENT_STREAMS = 64;
+/** A listener that leaves so much unread is cut; it can resume by Last-Event-ID. */
+export const ADMIN_MAX_UNREAD_STREAM_BYTES = 262_144;
+export const ADMIN_STREAM_KEEPALIVE_MS = 15_000;
+/** Changes of level that are remembered of one conference, and conferences of which they are. */
+export const ADMIN_MAX_LEVEL_CHANGES = 256;
+export const ADMIN_MAX_LEVEL_HISTORIES = 2_000;
+/** Bit rates are averages over this interval. */
+export const ADMIN_TRAFFIC_INTERVAL_MS = 1_000;
+
+// --- events ---
+/** Security events kept in memory for readers when there is no store. */
+export const EVENT_MEMORY_RECORDS = 10_000;

@@ -4,8 +4,9 @@ import type { Command } from './command.js';
 import { demoCommand } from './demo.js';
 import { portsCommand } from './ports.js';
 import { serveCommand } from './serve.js';
+import { tokenCommand } from './token.js';
 
-const COMMANDS: readonly Command[] = [serveCommand, callCommand, demoCommand, portsCommand];
+const COMMANDS: readonly Command[] = [serveCommand, callCommand, demoCommand, portsCommand, tokenCommand];
 
 function help(): string {
   const width = Math.max(...COMMANDS.map((c) => c.name.length)) + 2;

@@ -25,7 +25,13 @@ export const portsCommand: Command = {
         `${media.portMin}-${media.portMax}`,
         'DTLS, SRTP and SRTCP; RTP of non-secure conferences',
       ],
-      ['in', 'TCP', admin.address, String(admin.port), 'health and metrics (HTTP); keep it inside'],
+      [
+        'in',
+        'TCP',
+        admin.address,
+        String(admin.port),
+        'administration (HTTPS), health and metrics (HTTP); keep it inside',
+      ],
     ];
     const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
     for (const row of rows)

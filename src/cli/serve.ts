@@ -39,6 +39,7 @@ function announce(running: Switch, config: Config): void {
       : 'non-secure (RTP for all)';
   const host = reachable(running.sip.address);
   const ca = running.caFile === undefined ? '' : ` --ca ${running.caFile}`;
+  const token = running.adminTokenFile === undefined ? '' : `, token in ${running.adminTokenFile}`;
   console.log(
     [
       `Claviger listens on sips:${bracketed(running.sip.address)}:${running.sip.port} (SIP over TLS)`,
@@ -46,6 +47,7 @@ function announce(running: Switch, config: Config): void {
       `  policy    ${conferences.adHoc ? `conferences are made when dialled, ${policy}` : 'only the configured conferences'}`,
       ...conferences.fixed.map((c) => `  fixed     ${c.name}: ${c.policy}`),
       `  DTLS      ${dtls.engine}`,
+      `  admin     https://${bracketed(running.admin.address)}:${running.admin.port}/${token}`,
       `  health    http://${bracketed(running.admin.address)}:${running.admin.port}/health/ready, metrics at /metrics`,
       `Call it:    npm run claviger -- call sips:8000@${host}:${running.sip.port}${ca}`,
     ].join('\n'),

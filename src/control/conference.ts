@@ -260,6 +260,7 @@ export class ConferenceRuntime {
         break;
       case 'level':
         this.#log('info', `conference level is ${effect.level}`, {});
+        this.#host.output({ type: 'level', conference: this.name, level: effect.level });
         break;
       case 'security-event':
         this.securityEvent(effect.code, effect.cause, effect.member, effect.channel);

@@ -8,10 +8,11 @@ import type { Secret } from '../base/secret.js';
 import type { OperatorEvent, SwitchingMode } from '../conference/contract.js';
 import type { Relay, RelayEvent } from '../relay/contract.js';
 import type { SecurityEvent } from '../security/events.js';
-import type { ProvenLevel } from '../security/levels.js';
+import type { Level, ProvenLevel } from '../security/levels.js';
 import type { AvailablePolicy } from '../security/policy.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
+import type { AdministrationCommand } from './administration.js';
 
 /** Of those in WIRE.md 2, what the switch asks for; control may not import the room that has the type. */
 export type ChannelProfile = 0x0001 | 0x0008;
@@ -38,6 +39,7 @@ export type ControlInput =
   | { readonly type: 'association'; readonly association: AssociationNumber; readonly report: AssociationReport }
   /** What somebody in charge wants of a conference; nothing happens where there is no such conference. */
   | { readonly type: 'operate'; readonly conference: string; readonly event: OperatorEvent }
+  | { readonly type: 'administration'; readonly command: AdministrationCommand }
   /** No new calls (503 with Retry-After), BYE to everybody; `stopped` follows when the last call is over. */
   | { readonly type: 'stop'; readonly retryAfterSeconds: number }
   | Tick;
@@ -60,6 +62,8 @@ export type ControlOutput =
   | { readonly type: 'call-refused'; readonly status: number }
   /** Something that a peer sent had no effect; to be counted, not logged one by one. `reason` is one of a fixed set. */
   | { readonly type: 'refused-input'; readonly protocol: 'tip' | 'sdp'; readonly reason: string }
+  /** The level of a conference, as shown, changed; undefined: it is over. */
+  | { readonly type: 'level'; readonly conference: string; readonly level: Level | undefined }
   | { readonly type: 'speaker'; readonly conference: string; readonly member: string | undefined }
   | {
       readonly type: 'log';

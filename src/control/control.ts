@@ -10,6 +10,7 @@ import { answer, readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
 import { writeReason } from '../wire/sip-headers.js';
+import { administer, type ConferenceView, Directory } from './administration.js';
 import {
   type Call,
   headersOfRefusal,
@@ -41,6 +42,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #userAgent: UserAgent;
   readonly #outputs: ControlOutput[] = [];
   readonly #conferences = new Map<string, ConferenceRuntime>();
+  readonly #directory: Directory;
   readonly #calls = new Map<MemberId, Call>();
   readonly #channels = new Map<
     ChannelId,
@@ -57,6 +59,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
 
   constructor(options: ControlOptions) {
     this.#options = options;
+    this.#directory = new Directory(options.fixed, options.adHoc);
     this.#userAgent = new UserAgent({
       random: () => toHex(options.random(12)),
       ...(options.product === undefined ? {} : { product: options.product }),
@@ -80,23 +83,17 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       empty: (conference) => {
         conference.close(this.#now);
         this.#conferences.delete(conference.name);
+        this.#outputs.push({ type: 'level', conference: conference.name, level: undefined });
       },
     };
   }
 
-  /** For metrics: how many conferences and members are at each level now. */
-  levels(): {
-    readonly conferences: Readonly<Record<Level, number>>;
-    readonly members: Readonly<Record<Level, number>>;
-  } {
-    const zero = (): Record<Level, number> => ({ unknown: 0, none: 0, 'hop-by-hop': 0, 'end-to-end': 0 });
-    const conferences = zero();
-    const members = zero();
-    for (const { state } of this.#conferences.values()) {
-      conferences[state.level]++;
-      for (const member of state.members.values()) members[member.level]++;
-    }
-    return { conferences, members };
+  views(): readonly ConferenceView[] {
+    return this.#directory.views(this.#conferences);
+  }
+
+  view(name: string): ConferenceView | undefined {
+    return this.#directory.view(name, this.#conferences);
   }
 
   conferenceLevel(name: string): Level | undefined {
@@ -127,6 +124,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         break;
       case 'operate':
         this.#conferences.get(input.conference)?.apply(input.event, now);
+        break;
+      case 'administration':
+        administer(input.command, this.#conferences, this.#directory, now);
         break;
       case 'stop':
         this.#stop(input.retryAfterSeconds);
@@ -207,8 +207,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const { call, connection, user, from } = invite;
     if (!CONFERENCE_NAME.test(user))
       return this.#reject(call, 404, 'a conference name is 1 to 64 of A-Z a-z 0-9 . _ -');
-    const settings = this.#options.fixed.get(user) ?? this.#options.adHoc;
-    if (!this.#conferences.has(user) && settings === undefined) return this.#reject(call, 404, `no conference ${user}`);
+    const settings = this.#directory.settingsOf(user);
+    const whyNot = this.#conferences.has(user) ? undefined : this.#directory.whyNot(user);
+    if (whyNot !== undefined) return this.#reject(call, ...whyNot);
     if (invite.offer === undefined) return this.#reject(call, 488, 'an INVITE without an offer is not supported');
     const offer = readOffer(invite.offer);
     if (!offer.ok) {

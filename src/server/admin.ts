@@ -1,56 +1,80 @@
-/** Health and metrics over HTTP, on loopback unless configured otherwise. It shows no key, no address of a caller and changes nothing. */
-import { createServer, type Server } from 'node:http';
+/**
+ * The administration port: the API over TLS; health and metrics over TLS or plain HTTP, without a token: they show no key
+ * and no address of a caller, and change nothing.
+ */
+import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttps } from 'node:https';
+import { createServer as createTcp, type Server as TcpServer } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Address } from '../base/ids.js';
+import { ADMIN_FIRST_BYTE_TIMEOUT_MS, ADMIN_MAX_CONNECTIONS, ADMIN_REQUEST_TIMEOUT_MS } from '../base/limits.js';
+import { type ApiOptions, handleApi, sendJson } from './admin/api.js';
+import { PROBLEM_MEDIA_TYPE, problem } from './admin/problem.js';
+import { OPENAPI } from './admin/routes.js';
+import type { CertificateAndKey } from './tls-files.js';
 
 export interface AdminOptions {
   readonly address: string;
   readonly port: number;
+  readonly tls: CertificateAndKey;
+  /** Client certificates are asked for, and verified with these. */
+  readonly clientCaPem?: string;
+  /** The API is answered over plain HTTP too. */
+  readonly plain: boolean;
   readonly registry: Registry;
-  /** Ready: new calls are taken. Alive but not ready: starting or stopping. */
+  /** Ready: new calls are taken. Alive but not ready: starting, draining or stopping. */
   readonly isReady: () => boolean;
+  readonly api: ApiOptions;
   readonly onProblem: (detail: string) => void;
 }
 
+const TLS_HANDSHAKE_RECORD = 0x16;
+
 export class AdminServer {
   readonly #options: AdminOptions;
-  readonly #server: Server;
+  readonly #tcp: TcpServer;
+  readonly #plain: Server;
+  readonly #secure: Server;
 
   constructor(options: AdminOptions) {
     this.#options = options;
-    this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
-      const answer = (status: number, type: string, body: string): void => {
-        response
-          .writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
-          .end(request.method === 'HEAD' ? '' : body);
-      };
-      if (request.method !== 'GET' && request.method !== 'HEAD') {
-        response.setHeader('allow', 'GET, HEAD');
-        answer(405, 'text/plain', 'only GET and HEAD\n');
-      } else if (request.url === '/health/live') answer(200, 'text/plain', 'alive\n');
-      else if (request.url === '/health/ready') {
-        const ready = options.isReady();
-        answer(ready ? 200 : 503, 'text/plain', ready ? 'ready\n' : 'not ready\n');
-      } else if (request.url === '/metrics') {
-        options.registry.metrics().then(
-          (text) => answer(200, options.registry.contentType, text),
-          (error: unknown) => {
-            options.onProblem(`metrics: ${error instanceof Error ? error.message : String(error)}`);
-            answer(500, 'text/plain', 'metrics failed; see the log\n');
-          },
-        );
-      } else answer(404, 'text/plain', 'there is /health/live, /health/ready and /metrics\n');
+    const limits = { requestTimeout: ADMIN_REQUEST_TIMEOUT_MS, headersTimeout: ADMIN_REQUEST_TIMEOUT_MS / 2 };
+    this.#plain = createHttp(limits, (request, response) => this.#answer(request, response, options.plain));
+    this.#secure = createHttps(
+      {
+        ...limits,
+        cert: options.tls.certificatePem,
+        key: options.tls.keyPem,
+        minVersion: 'TLSv1.2',
+        handshakeTimeout: ADMIN_REQUEST_TIMEOUT_MS,
+        ...(options.clientCaPem === undefined
+          ? {}
+          : { requestCert: true, rejectUnauthorized: false, ca: options.clientCaPem }),
+      },
+      (request, response) => this.#answer(request, response, true),
+    );
+    this.#tcp = createTcp((socket) => {
+      // Whoever resets a connection before it has said anything is nobody's error.
+      socket.on('error', () => socket.destroy());
+      socket.setTimeout(ADMIN_FIRST_BYTE_TIMEOUT_MS, () => socket.destroy());
+      socket.once('readable', () => {
+        const first = socket.read(1) as Buffer | null;
+        if (first === null) return void socket.destroy();
+        socket.setTimeout(0);
+        socket.unshift(first);
+        (first[0] === TLS_HANDSHAKE_RECORD ? this.#secure : this.#plain).emit('connection', socket);
+      });
     });
-    this.#server.maxConnections = 64;
+    this.#tcp.maxConnections = ADMIN_MAX_CONNECTIONS;
   }
 
   listen(): Promise<Address> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.#options.port, this.#options.address, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) => this.#options.onProblem(error.message));
-        const bound = this.#server.address();
+      this.#tcp.once('error', reject);
+      this.#tcp.listen(this.#options.port, this.#options.address, () => {
+        this.#tcp.off('error', reject);
+        this.#tcp.on('error', (error) => this.#options.onProblem(error.message));
+        const bound = this.#tcp.address();
         if (bound === null || typeof bound === 'string') reject(new Error('not a TCP listener'));
         else resolve({ address: bound.address, port: bound.port });
       });
@@ -59,8 +83,44 @@ export class AdminServer {
 
   close(): Promise<void> {
     return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
+      this.#tcp.close(() => resolve());
+      this.#plain.closeAllConnections();
+      this.#secure.closeAllConnections();
     });
+  }
+
+  /** @param whole the API too, not only what everybody may see. */
+  #answer(request: IncomingMessage, response: ServerResponse, whole: boolean): void {
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const path = isRead ? request.url : undefined;
+    const text = (status: number, type: string, body: string): void => {
+      response
+        .writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+        .end(request.method === 'HEAD' ? '' : body);
+    };
+    if (path === '/health/live') text(200, 'text/plain', 'alive\n');
+    else if (path === '/health/ready') {
+      const ready = this.#options.isReady();
+      text(ready ? 200 : 503, 'text/plain', ready ? 'ready\n' : 'not ready\n');
+    } else if (path === '/metrics') this.#metrics(text);
+    else if (!whole) {
+      const only = problem(
+        'tls-required',
+        'plain HTTP has /health/live, /health/ready and /metrics; the rest is HTTPS',
+      );
+      sendJson(response, only.status, only, PROBLEM_MEDIA_TYPE);
+    } else if (path === '/openapi.json') sendJson(response, 200, OPENAPI, 'application/json');
+    else void handleApi(request, response, this.#options.api);
+  }
+
+  #metrics(text: (status: number, type: string, body: string) => void): void {
+    const { registry, onProblem } = this.#options;
+    registry.metrics().then(
+      (metrics) => text(200, registry.contentType, metrics),
+      (error: unknown) => {
+        onProblem(`metrics: ${error instanceof Error ? error.message : String(error)}`);
+        text(500, 'text/plain', 'metrics failed; see the log\n');
+      },
+    );
   }
 }

@@ -4,11 +4,13 @@
  */
 import { z } from 'zod';
 import { MIN_REKEY_AGE_MS } from '../base/limits.js';
+import { ROLES } from './admin/credentials.js';
 
 const port = z.int().min(0).max(65_535);
 const address = z.union([z.ipv4(), z.ipv6()]);
 /** SRTP suites of WIRE.md 4.3. */
 const suite = z.literal([1, 17, 18]);
+const role = z.enum(ROLES);
 
 export const configSchema = z.strictObject({
   data: z
@@ -93,8 +95,33 @@ export const configSchema = z.strictObject({
     .prefault({}),
   admin: z
     .strictObject({
-      address: address.default('127.0.0.1').describe('address of health and metrics (HTTP)'),
-      port: port.default(8061).describe('TCP port of health and metrics (0: any free one)'),
+      address: address.default('127.0.0.1').describe('address of the administration port'),
+      port: port
+        .default(8061)
+        .describe('TCP port of the administration API (HTTPS), health and metrics (HTTP too); 0: any free one'),
+      plain: z.boolean().default(false).describe('take the whole API over HTTP too; on a loopback address only'),
+      certificate: z.string().optional().describe('PEM file, certificate chain of the API; default: that of SIP'),
+      key: z.string().optional().describe('PEM file, private key of admin.certificate'),
+      clientCa: z
+        .string()
+        .optional()
+        .describe('PEM file; clients with a certificate of this CA count by admin.clients'),
+      tokens: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[\x20-\x7e]{1,64}$/, '1 to 64 printable characters'),
+            role,
+            sha256: z.string().regex(/^[0-9a-f]{64}$/, 'SHA-256 as 64 of 0-9 a-f; "claviger token" makes one'),
+          }),
+        )
+        .max(256)
+        .default([])
+        .describe('who may use the API; none: the token in data.dir/admin-token'),
+      clients: z
+        .array(z.strictObject({ subject: z.string().min(1).max(256), role }))
+        .max(256)
+        .default([])
+        .describe('client certificates by the common name of their subject'),
     })
     .prefault({}),
   log: z

@@ -8,6 +8,8 @@ import { allowedAt, type Config, configSchema, SETTINGS, type Setting } from './
 export interface ConfigSources {
   /** TOML file; must exist when it is named. */
   readonly file?: string | undefined;
+  /** Its text, when it is at hand; `file` is a name only then. */
+  readonly text?: string | undefined;
   /** Flag name without dashes (`sip-port`) to text. */
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -34,10 +36,10 @@ export function loadConfig(sources: ConfigSources): Result<Config, 'config'> {
   let merged: Plain = {};
   const origin = new Map<string, string>();
   if (sources.file !== undefined) {
-    if (!existsSync(sources.file))
+    if (sources.text === undefined && !existsSync(sources.file))
       return refuse('config', `${sources.file}: no such file; name one that exists with --config`);
     try {
-      merged = parseToml(readFileSync(sources.file, 'utf8'));
+      merged = parseToml(sources.text ?? readFileSync(sources.file, 'utf8'));
     } catch (error) {
       if (error instanceof TomlError) {
         return refuse(
@@ -102,9 +104,22 @@ function contradictions(config: Config, where: string): string[] {
       `${where}: media.address: ${config.media.address} cannot be reached by callers of sip.address ${config.sip.address}; allowed: an IPv6 address (:: takes IPv4 too), or set media.advertise`,
     );
   }
+  if ((config.admin.certificate === undefined) !== (config.admin.key === undefined)) {
+    problems.push(`${where}: admin: certificate and key go together: set both or neither`);
+  }
+  if (config.admin.plain && !isLoopback(config.admin.address)) {
+    problems.push(`${where}: admin.plain: not allowed on ${config.admin.address}; allowed: a loopback address`);
+  }
+  if (config.admin.clients.length > 0 && config.admin.clientCa === undefined) {
+    problems.push(`${where}: admin.clients: counts for nothing without admin.clientCa`);
+  }
   const names = config.conferences.fixed.map((c) => c.name);
   for (const name of names.filter((n, i) => names.indexOf(n) !== i)) {
     problems.push(`${where}: conferences.fixed: ${name} stands there twice`);
   }
   return problems;
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
 }

@@ -12,6 +12,7 @@ import {
   STOP_TIMEOUT_MS,
 } from '../base/limits.js';
 import type { OperatorEvent } from '../conference/contract.js';
+import { countLevels } from '../control/administration.js';
 import type { ConferenceSettings, ControlInput, ControlOutput } from '../control/contract.js';
 import { Control } from '../control/control.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
@@ -20,9 +21,10 @@ import type { Relay, RelayCounters } from '../relay/contract.js';
 import { openRelay } from '../relay/relay.js';
 import type { SecurityEvent } from '../security/events.js';
 import type { Level } from '../security/levels.js';
-import { AdminServer } from './admin.js';
+import { Administration, type AdministrationFiles, administrationFiles } from './administration.js';
 import { serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
+import { EventJournal, type EventRecord } from './event-journal.js';
 import { type Logger, LogThrottle } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { SipTransports } from './sip-transports.js';
@@ -30,7 +32,7 @@ import { readCertificates, readPair } from './tls-files.js';
 
 export interface SwitchOptions {
   readonly log: Logger;
-  readonly onSecurityEvent?: (event: SecurityEvent & { readonly id: string; readonly time: string }) => void;
+  readonly onSecurityEvent?: (event: EventRecord) => void;
   readonly onSpeaker?: (conference: string, member: string | undefined) => void;
 }
 
@@ -64,7 +66,8 @@ export class Switch {
   readonly #relay: Relay;
   readonly #pool: AssociationPool;
   readonly #transports: SipTransports;
-  readonly #admin: AdminServer;
+  readonly #admin: Administration;
+  readonly #journal = new EventJournal();
   readonly #metrics: Metrics;
   readonly #associations = new Map<number, PoolAssociation>();
   readonly #dtls: {
@@ -73,13 +76,14 @@ export class Switch {
   };
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
   readonly caFile: string | undefined;
+  /** File with the administrator's token, where the configuration names none. */
+  readonly adminTokenFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sip: Address | undefined;
   #adminAddress: Address | undefined;
   #ready = false;
   #stop: Promise<void> | undefined;
   #onStopped: (() => void) | undefined;
-  #events = 0;
 
   /** Starts everything that a call needs, listeners last; rejects with an error that names the setting to mend. */
   static async start(config: Config, options: SwitchOptions): Promise<Switch> {
@@ -91,15 +95,16 @@ export class Switch {
         : await serverCertificate(config.data.dir, config.sip.name, now());
     const clientCaPem =
       tls.clientCa === undefined ? undefined : readCertificates(tls.clientCa, 'check --tls-client-ca');
+    const administration = administrationFiles(config, certificate);
     await demandAddress(config.media.address);
     const dtls = await createSelfSigned(config.sip.name, now());
-    const running = new Switch(config, options, certificate.caFile, dtls);
+    const running = new Switch(config, options, { caFile: certificate.caFile, administration }, dtls);
     try {
       const { address, port } = config.sip;
       const mutual = clientCaPem === undefined ? {} : { ca: clientCaPem, requestCert: true, rejectUnauthorized: true };
       const tls = { cert: certificate.certificatePem, key: certificate.keyPem, ...mutual };
       running.#sip = await running.#transports.listen({ transport: 'tls', address, port, tls });
-      running.#adminAddress = await running.#admin.listen();
+      running.#adminAddress = await running.#admin.server.listen();
     } catch (error) {
       await running.#release();
       throw error;
@@ -111,13 +116,14 @@ export class Switch {
   private constructor(
     config: Config,
     options: SwitchOptions,
-    caFile: string | undefined,
+    files: { readonly caFile: string | undefined; readonly administration: AdministrationFiles },
     dtls: Awaited<ReturnType<typeof createSelfSigned>>,
   ) {
     this.#options = options;
-    this.caFile = caFile;
+    this.caFile = files.caFile;
+    this.adminTokenFile = files.administration.tokenFile;
     this.#dtls = dtls;
-    const { media, conferences, sip, admin } = config;
+    const { media, conferences, sip } = config;
     const threads = (n: number): number => (n === 0 ? availableParallelism() : n);
     this.#relay = openRelay(
       { threads: threads(media.threads), bindAddress: media.address, portMin: media.portMin, portMax: media.portMax },
@@ -129,12 +135,16 @@ export class Switch {
       onWorkerLost: (error) =>
         options.log.error({ error: error.message }, 'a negotiation thread died; its handshakes fail'),
     });
+    const defaults = {
+      suite: conferences.suite,
+      switching: conferences.switching,
+      ...(conferences.rekeySeconds === 0 ? {} : { rekeyAfterMs: conferences.rekeySeconds * 1000 }),
+    };
     const settings = (policy: 'secure' | 'non-secure', suite = conferences.suite): ConferenceSettings => ({
+      ...defaults,
       policy,
       suite,
       requiredLevel: policy === 'secure' ? conferences.requiredLevel : 'none',
-      switching: conferences.switching,
-      ...(conferences.rekeySeconds === 0 ? {} : { rekeyAfterMs: conferences.rekeySeconds * 1000 }),
     });
     const fingerprint = fingerprintOf(dtls.certificatePem, 'sha-256');
     this.#control = new Control({
@@ -151,8 +161,8 @@ export class Switch {
     });
     this.#metrics = createMetrics({
       relay: this.#relay,
-      conferencesByLevel: () => this.#control.levels().conferences,
-      membersByLevel: () => this.#control.levels().members,
+      conferencesByLevel: () => countLevels(this.#control.views()).conferences,
+      membersByLevel: () => countLevels(this.#control.views()).members,
       associations: () => this.#associations.size,
       droppedDtls: () => this.#pool.stats().droppedDatagrams,
     });
@@ -165,12 +175,18 @@ export class Switch {
         if (suppressed !== undefined) options.log.warn({ kind, detail, remote, suppressed }, 'SIP connection problem');
       },
     });
-    this.#admin = new AdminServer({
-      address: admin.address,
-      port: admin.port,
+    this.#admin = new Administration({
+      config,
+      control: this.#control,
+      relay: this.#relay,
       registry: this.#metrics.registry,
+      journal: this.#journal,
+      files: files.administration,
+      defaults,
+      receive: (input) => this.#receive(input),
       isReady: () => this.#ready && this.#stop === undefined,
-      onProblem: (detail) => options.log.error({ detail }, 'administration listener'),
+      now,
+      onProblem: (detail) => options.log.error({ detail }, 'administration'),
     });
   }
 
@@ -235,6 +251,7 @@ export class Switch {
   }
 
   #receive(input: ControlInput): void {
+    if (input.type === 'relay') this.#admin.onRelay(input.events);
     this.#control.receive(input, now());
     for (let out = this.#control.poll(); out !== undefined; out = this.#control.poll()) this.#perform(out);
     clearTimeout(this.#timer);
@@ -267,6 +284,9 @@ export class Switch {
         break;
       case 'refused-input':
         this.#metrics.refusedInputs.inc({ protocol: out.protocol, reason: out.reason });
+        break;
+      case 'level':
+        this.#admin.onLevel(out);
         break;
       case 'speaker':
         this.#options.onSpeaker?.(out.conference, out.member);
@@ -310,7 +330,7 @@ export class Switch {
 
   #securityEvent(event: SecurityEvent): void {
     const stamped = {
-      id: `${Math.round(performance.timeOrigin)}-${++this.#events}`,
+      id: this.#journal.nextId(now()),
       time: new Date(now()).toISOString(),
       ...event,
     };
@@ -318,6 +338,7 @@ export class Switch {
     const level = event.severity === 'info' ? 'info' : event.severity === 'warn' ? 'warn' : 'error';
     const suppressed = this.#throttle.admit(`event ${event.code}`, `${event.conference} ${event.endpoint}`, now());
     if (suppressed !== undefined) this.#options.log[level]({ security: stamped, suppressed }, event.cause);
+    this.#journal.append(stamped);
     this.#options.onSecurityEvent?.(stamped);
   }
 }

@@ -2,10 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Registry } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES } from '../../../src/base/limits.js';
-import { AdminServer } from '../../../src/server/admin.js';
 import { serverCertificate } from '../../../src/server/certificates.js';
 import { LogThrottle } from '../../../src/server/log.js';
 
@@ -59,32 +57,5 @@ describe('the log throttle', () => {
     }
     expect(lines).toBeLessThanOrEqual(LOG_THROTTLE_MAX_NAMES + 1);
     expect(throttle.admit('event fingerprint-mismatch', 'board sip:ann@a.example', 5_000)).toBe(0);
-  });
-});
-
-describe('health and metrics', () => {
-  it('alive is not ready; nothing else is there, and nothing can be changed', async () => {
-    let ready = false;
-    const admin = new AdminServer({
-      address: '127.0.0.1',
-      port: 0,
-      registry: new Registry(),
-      isReady: () => ready,
-      onProblem: () => undefined,
-    });
-    const { port } = await admin.listen();
-    const get = async (path: string, init?: RequestInit): Promise<number> =>
-      (await fetch(`http://127.0.0.1:${port}${path}`, init)).status;
-    try {
-      expect(await get('/health/live')).toBe(200);
-      expect(await get('/health/ready')).toBe(503);
-      ready = true;
-      expect(await get('/health/ready')).toBe(200);
-      expect(await get('/metrics')).toBe(200);
-      expect(await get('/etc/passwd')).toBe(404);
-      expect(await get('/health/live', { method: 'POST' })).toBe(405);
-    } finally {
-      await admin.close();
-    }
   });
 });
