@@ -98,7 +98,11 @@ export const LOUDEST_AUDIO_SOURCES = 3;
 export const REFRESH_MIN_INTERVAL_MS = 500;
 export const REFRESH_REPEAT_MS = 1_000;
 export const ACTIVITY_INTERVAL_MS = 100;
+/** A member that has not acknowledged the icon by then, or has not answered its re-INVITE, is dropped (C5). */
 export const NOTIFY_TOLD_TIMEOUT_MS = 10_000;
+export const LEVEL_CHANGE_ANSWER_TIMEOUT_MS = 10_000;
+/** After the last low endpoint has left; one that dials again at once does not have everybody change twice (C7). */
+export const RESTORE_DELAY_MS = 5_000;
 /** Requests for one refresh point; a camera that is off is not asked for ever. */
 export const REFRESH_MAX_REQUESTS = 10;
 /** Activity reports arrive in a burst, one a source: they are weighed together this long after the first. */

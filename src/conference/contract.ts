@@ -9,10 +9,12 @@ import type { ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
 import type { SecurityEventCode } from '../security/events.js';
 import type { Level, ProvenLevel } from '../security/levels.js';
 import type {
-  AvailablePolicy,
   FailureReason,
   OfferedMedia,
+  OnNegotiationFailure,
+  Policy,
   RefusalReason,
+  Restore,
   SipWarning,
   TipSecurity,
 } from '../security/policy.js';
@@ -80,6 +82,12 @@ export type ConferenceEvent =
       readonly detail: string;
     }
   | { readonly type: 'leave'; readonly member: MemberId; readonly cause: LeaveCause }
+  /** NOTIFY SECURITYICON ACKed. */
+  | { readonly type: 'notify-acked'; readonly channel: ChannelId; readonly secure: boolean }
+  /** The member's answer to the re-INVITE of a `move` is in force: these channels take the place of all it had. */
+  | { readonly type: 'moved'; readonly member: MemberId; readonly channels: readonly JoinChannel[] }
+  /** It refused the re-INVITE, or answered with nothing that can be used. */
+  | { readonly type: 'move-refused'; readonly member: MemberId; readonly detail: string }
   /** From the relay, each ACTIVITY_INTERVAL_MS: highest energy 0-100 (-1: no energy byte) and packets. */
   | ({ readonly type: 'activity' } & ActivityReport)
   /** A refresh point of a video source went through the relay. */
@@ -113,7 +121,9 @@ export type IllegalReason =
   | 'several-channels-of-one-media'
   | 'channel-phase'
   | 'plain-channel'
-  | 'set-not-sent';
+  | 'set-not-sent'
+  | 'not-notified'
+  | 'not-moving';
 
 /** In the order in which control is to carry them out. */
 export type Effect =
@@ -154,6 +164,10 @@ export type Effect =
       readonly level: Level;
       readonly ready: boolean;
     }
+  /** The relay sends nothing of the conference to a channel below this level, and takes nothing from one (`below_level`). */
+  | { readonly type: 'media-level'; readonly level: ProvenLevel }
+  /** A re-INVITE that offers all of the member's m-lines anew as plain RTP, or with DTLS (C5, C7). */
+  | { readonly type: 'move'; readonly member: MemberId; readonly to: Transport }
   /** The whole plan of one media kind, sorted by receiver, sink, source, position. */
   | { readonly type: 'routes'; readonly media: Media; readonly edges: readonly Edge[] }
   /** REFRESH (TIP) or PLI/FIR to the source, already throttled (S3). */
@@ -180,6 +194,10 @@ export type Effect =
       readonly channel?: ChannelId;
       /** The particulars, for `makeEvent`. */
       readonly cause: string;
+      /** With a change of the conference's level: the others in it. */
+      readonly members?: readonly MemberId[];
+      readonly from?: Level;
+      readonly to?: Level;
     }
   /** The last member left, or the conference was closed. (A first joiner that is refused gives none: nobody was there.) */
   | { readonly type: 'empty' }
@@ -192,19 +210,25 @@ export type Effect =
  */
 export type ChannelPhase = 'keying' | 'negotiating' | 'distributing' | 'proven';
 
+export type Transport = 'dtls' | 'plain';
+
 export interface Channel {
   readonly id: ChannelId;
   readonly media: Media;
-  readonly transport: 'dtls' | 'plain';
+  readonly transport: Transport;
   /** Added by a re-INVITE: unknown by itself, and the endpoint does not wait for it. */
   readonly late: boolean;
   readonly phase: ChannelPhase;
   /** `unknown` until proven. */
   readonly level: Level;
+  /** What the relay was told of it. */
+  readonly told: { readonly level: Level; readonly ready: boolean };
   readonly fingerprint: string | undefined;
   readonly tip: TipFacts | undefined;
   /** What the last SECURITYICON said. */
   readonly notified: boolean | undefined;
+  /** What the last SECURITYICON that was ACKed said. */
+  readonly confirmed: boolean | undefined;
 }
 
 export interface Member {
@@ -213,10 +237,22 @@ export interface Member {
   /** Rises with every join. */
   readonly joinOrder: number;
   readonly channels: readonly Channel[];
-  /** All channels of the INVITE are proven at what the conference requires: media may flow. */
+  /** All channels of the INVITE are proven, at one level that is not below the conference's media: media may flow. */
   readonly ready: boolean;
   /** `unknown` until ready, then the lowest of its proven channels (C6). */
   readonly level: Level;
+  /**
+   * Best-effort: the highest level that it can be brought to, and why not a higher one. `unknown` until DTLS and TIP have
+   * shown it; an m-line of plain RTP shows it at once (C9).
+   */
+  readonly capability: Level;
+  readonly lack: { readonly text: string; readonly channel: ChannelId | undefined } | undefined;
+  /** When it is dropped, ms, because it has not said that it knows of the new level (C5). */
+  readonly tellByMs: number | undefined;
+  /** A re-INVITE that has to be answered by then. */
+  readonly move: { readonly to: Transport; readonly byMs: number } | undefined;
+  /** Its negotiation failed where that lowers (C10): it can be reached by signalling only. */
+  readonly deaf: boolean;
   /** By the operator. */
   readonly muted: Readonly<Record<Media, boolean>>;
 }
@@ -224,8 +260,15 @@ export interface Member {
 export interface ConferenceOptions {
   readonly id: ConferenceId;
   readonly name: string;
-  readonly policy: AvailablePolicy;
-  readonly requiredLevel: ProvenLevel;
+  readonly policy: Policy;
+  /** Left out: what goes with the policy (C2). */
+  readonly requiredLevel?: ProvenLevel;
+  /** Best-effort only; default `never`. */
+  readonly restore?: Restore;
+  /** Best-effort only; default `end-call`. */
+  readonly onNegotiationFailure?: OnNegotiationFailure;
+  /** Levels at which the relay carries media; default all. A best-effort conference runs at one of them. */
+  readonly levels?: readonly ProvenLevel[];
   /** WIRE.md 4.3; default 1 and 1. */
   readonly suite?: number;
   readonly cipher?: number;
@@ -246,8 +289,19 @@ export interface PendingActivity {
 export interface State {
   readonly id: ConferenceId;
   readonly name: string;
-  readonly policy: AvailablePolicy;
+  readonly policy: Policy;
   readonly requiredLevel: ProvenLevel;
+  readonly restore: Restore;
+  readonly onNegotiationFailure: OnNegotiationFailure;
+  readonly levels: readonly ProvenLevel[];
+  /** What every member is being brought to. Changes in a best-effort conference only. */
+  readonly target: ProvenLevel;
+  /** Below it no media is relayed; follows `target` down once everybody was told, and up once everybody is there. */
+  readonly mediaLevel: ProvenLevel;
+  /** Somebody has been ready, or the conference was made to start low. */
+  readonly started: boolean;
+  /** When the conference goes back up, ms (C7). */
+  readonly restoreAtMs: number | undefined;
   readonly suite: number;
   readonly cipher: number;
   readonly speakerParameters: SpeakerParameters;
@@ -268,7 +322,7 @@ export interface State {
   readonly switching: SwitchingMode;
   readonly locked: boolean;
   readonly routes: Readonly<Record<Media, readonly Edge[]>>;
-  /** As shown (C6): the lowest of the ready members, `unknown` while there is none. */
+  /** As shown (C6): the lowest of the ready members, `unknown` while there is none; never above `target` and `mediaLevel`. */
   readonly level: Level;
   readonly shownSpeaker: MemberId | undefined;
 }

@@ -2,7 +2,7 @@
  * What follows from who is there: the level shown, the icons, the speaker, the routes, the refresh requests. Everything is
  * derived anew from the members; an effect goes out only for what changed.
  */
-import { levelOfConference } from '../security/levels.js';
+import { atMost, type Level, levelOfConference, lower } from '../security/levels.js';
 import type { Channel, State } from './contract.js';
 import { placesOf } from './layout.js';
 import { route, sendingChannel, transmitMask, updateFlow, type Work } from './routing.js';
@@ -18,13 +18,23 @@ import {
 
 /** After members, channels or their parameters changed. */
 export function replan(work: Work): void {
-  const level = levelOfConference([...work.state.members.values()].map((member) => member.level));
+  const level = shownLevel(work.state);
   if (level !== work.state.level) {
     work.state = { ...work.state, level };
     work.effects.push({ type: 'level', level });
   }
   notifyAll(work);
   speakAndRoute(work, true);
+}
+
+/** C6. A level that is being left counts no more, one that is being gone back to does not count yet. */
+function shownLevel(state: State): Level {
+  const { policy, target, mediaLevel, levels, started, members } = state;
+  const level = levelOfConference([...members.values()].map((member) => member.level));
+  const floor = lower(target, mediaLevel);
+  if (policy !== 'best-effort' || !started || members.size === 0 || floor === atMost('end-to-end', levels))
+    return level;
+  return level === 'unknown' ? floor : lower(level, floor);
 }
 
 /** Weighs the activity reports that have come in since the last time. */
@@ -60,7 +70,7 @@ function notifyAll(work: Work): void {
     const channels = member.channels.map((channel) => {
       if (!stale(channel)) return channel;
       work.effects.push({ type: 'notify', channel: channel.id, secure });
-      return { ...channel, notified: secure };
+      return { ...channel, notified: secure, confirmed: undefined };
     });
     members.set(member.id, { ...member, channels });
   }

@@ -5,27 +5,21 @@
  */
 import { ACTIVITY_WEIGH_DELAY_MS, MAX_PENDING_ACTIVITY_REPORTS } from '../base/limits.js';
 import { ok, type Result, refuse, unreachable } from '../base/result.js';
+import { atMost, type ProvenLevel } from '../security/levels.js';
 import { checkPolicy, type PolicyProblem } from '../security/policy.js';
 import type { ConferenceEvent, ConferenceOptions, Effect, IllegalReason, Reduced, State } from './contract.js';
 import { flowDeadline } from './flow.js';
-import {
-  acked,
-  addChannels,
-  applySets,
-  close,
-  drop,
-  failed,
-  join,
-  keyed,
-  leave,
-  mute,
-  negotiated,
-} from './membership.js';
+import { climb, ladderDeadline } from './ladder.js';
+import { applySets, close } from './members.js';
+import { acked, addChannels, drop, failed, join, keyed, leave, mute, negotiated } from './membership.js';
+import { moved, moveRefused, notifyAcked } from './moves.js';
 import { replan, weigh } from './plan.js';
 import { askDue, refreshDeadline, sawRefresh, sawSwitch, wantRefresh } from './refresh.js';
 import { applyRefresh, channelById, sendingChannel, transmitMask, updateFlow, type Work } from './routing.js';
 import { NO_SETS, rekey, setsDeadline, settle } from './sets.js';
 import { DEFAULT_SPEAKER_PARAMETERS, SILENT, SPEAKING_POSITIONS, sourceKey } from './speaker.js';
+
+const ALL_LEVELS: readonly ProvenLevel[] = ['none', 'hop-by-hop', 'end-to-end'];
 
 /** SRTP suite and EKT cipher that fit each other (WIRE.md 4.3). */
 const SUITES: readonly (readonly [suite: number, cipher: number])[] = [
@@ -35,18 +29,28 @@ const SUITES: readonly (readonly [suite: number, cipher: number])[] = [
   [18, 4],
 ];
 
-/** A conference without members. Refuses a policy that is not available, a level that does not fit it, an unknown suite. */
+/** A conference without members. Refuses an unknown policy, a level that does not fit it, an unknown suite. */
 export function createConference(options: ConferenceOptions): Result<State, PolicyProblem | 'unknown-suite'> {
-  const checked = checkPolicy(options.policy, options.requiredLevel);
+  const { suite = 1, cipher = 1, levels = ALL_LEVELS, onNegotiationFailure = 'end-call' } = options;
+  const checked = checkPolicy(options.policy, options.requiredLevel, onNegotiationFailure);
   if (!checked.ok) return checked;
-  const { suite = 1, cipher = 1 } = options;
+  const { policy, requiredLevel } = checked.value;
+  const level = policy === 'best-effort' ? atMost('end-to-end', levels) : requiredLevel;
   if (!SUITES.some((pair) => pair[0] === suite && pair[1] === cipher)) {
     return refuse('unknown-suite', `SRTP suite ${suite} with EKT cipher ${cipher} is not defined`);
   }
   return ok({
     id: options.id,
     name: options.name,
-    ...checked.value,
+    policy,
+    requiredLevel,
+    restore: options.restore ?? 'never',
+    onNegotiationFailure,
+    levels,
+    target: level,
+    mediaLevel: level,
+    started: false,
+    restoreAtMs: undefined,
     suite,
     cipher,
     speakerParameters: { ...DEFAULT_SPEAKER_PARAMETERS, ...options.speaker },
@@ -109,6 +113,12 @@ function step(work: Work, event: ConferenceEvent): IllegalReason | undefined {
       return failed(work, event);
     case 'leave':
       return leave(work, event);
+    case 'notify-acked':
+      return notifyAcked(work, event);
+    case 'moved':
+      return moved(work, event);
+    case 'move-refused':
+      return moveRefused(work, event);
     case 'activity':
       return activity(work, event);
     case 'refresh':
@@ -189,6 +199,7 @@ function setRefresh(work: Work, refresh: State['refresh']): void {
 function tick(work: Work): void {
   const { now } = work;
   const due = (time: number | undefined) => time !== undefined && time <= now;
+  if (due(ladderDeadline(work.state))) climb(work);
   if (due(setsDeadline(work.state.sets))) applySets(work, settle(work.state.sets, now));
   if (work.state.phase === 'closed') return;
   if (due(work.state.activity.weighAtMs)) weigh(work);

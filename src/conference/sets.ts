@@ -85,10 +85,18 @@ export function addTaker(sets: GroupSets, channel: ChannelId, fingerprint: strin
 }
 
 /**
- * All channels of a member are closed; those that take no sets are ignored.
- * @param replaced its endpoint has taken over with a new call: channels with the same certificate need a newer set at once.
+ * `left`: its member is gone. `replaced`: its endpoint has taken over with a new call, and channels with the same certificate
+ * need a newer set at once. `lowered`: the member stays, at a level that has no sets; nobody is there who must not read on.
  */
-export function removeTakers(sets: GroupSets, channels: readonly ChannelId[], replaced: boolean, now: number): SetStep {
+export type Departure = 'left' | 'replaced' | 'lowered';
+
+/** Channels that take sets no longer; others are ignored. */
+export function removeTakers(
+  sets: GroupSets,
+  channels: readonly ChannelId[],
+  departure: Departure,
+  now: number,
+): SetStep {
   const takers = new Map(sets.takers);
   const newest = sets.live.at(-1)?.spiWord;
   const departed: string[] = [];
@@ -98,12 +106,13 @@ export function removeTakers(sets: GroupSets, channels: readonly ChannelId[], re
     if (leaving === undefined) continue;
     takers.delete(channel);
     live = live.map((set) => acknowledge(set, channel));
-    if (leaving.spiWord === 0) continue;
+    if (leaving.spiWord === 0 || departure === 'lowered') continue;
     rekeyWanted ||= leaving.spiWord === newest;
     departed.push(leaving.fingerprint);
   }
   for (const [channel, taker] of takers) {
-    if (replaced && departed.includes(taker.fingerprint)) takers.set(channel, { ...taker, needsNewer: true });
+    if (departure === 'replaced' && departed.includes(taker.fingerprint))
+      takers.set(channel, { ...taker, needsNewer: true });
   }
   return settle(
     {

@@ -45,7 +45,7 @@ export class ConferenceRuntime {
     if (!created.ok)
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
     this.#state = created.value;
-    host.relay.setConference(id, { requiredLevel: settings.requiredLevel });
+    host.relay.setConference(id, { requiredLevel: created.value.mediaLevel });
   }
 
   get setsMade(): number {
@@ -233,6 +233,9 @@ export class ConferenceRuntime {
       case 'channel-parameters':
         this.#channels.get(effect.channel)?.setLevel(effect.level, effect.ready);
         break;
+      case 'media-level':
+        relay.setConference(this.id, { requiredLevel: effect.level });
+        break;
       case 'routes':
         relay.setRoutes(this.id, effect.media, effect.edges);
         break;
@@ -271,6 +274,9 @@ export class ConferenceRuntime {
       case 'illegal':
         this.#log('debug', `conference event ${effect.event} ignored: ${effect.why}`, {});
         break;
+      case 'move':
+        // The configuration does not let best-effort conferences through yet.
+        throw new Error('a move without best-effort');
       case 'admit-channels':
       case 'refuse-channels':
         // Answers to add-channels, which control does not send yet: a re-INVITE that adds m-lines is refused before.

@@ -9,7 +9,7 @@ import type { OperatorEvent, SwitchingMode } from '../conference/contract.js';
 import type { Relay, RelayEvent } from '../relay/contract.js';
 import type { SecurityEvent } from '../security/events.js';
 import type { Level, ProvenLevel } from '../security/levels.js';
-import type { AvailablePolicy } from '../security/policy.js';
+import type { OnNegotiationFailure, Policy, Restore } from '../security/policy.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { AdministrationCommand } from './administration.js';
@@ -74,8 +74,12 @@ export type ControlOutput =
   | { readonly type: 'stopped' };
 
 export interface ConferenceSettings {
-  readonly policy: AvailablePolicy;
+  readonly policy: Policy;
   readonly requiredLevel: ProvenLevel;
+  /** Best-effort only; default `never`. */
+  readonly restore?: Restore;
+  /** Best-effort only; default `end-call`. */
+  readonly onNegotiationFailure?: OnNegotiationFailure;
   /** SRTP suite of WIRE.md 4.3; default 1. */
   readonly suite?: 1 | 17 | 18;
   /** Default `site`. */

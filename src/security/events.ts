@@ -3,6 +3,7 @@
  * and what to do next. An event says what happened in words; it never holds key material.
  */
 import type { ChannelId } from '../base/ids.js';
+import type { Level } from './levels.js';
 import { safeText } from './text.js';
 
 export type Severity = 'info' | 'warn' | 'error' | 'critical';
@@ -149,6 +150,9 @@ export interface EventFacts {
   readonly cause: string;
   /** Other endpoints concerned (C5). */
   readonly members?: readonly string[];
+  /** A change of the conference's level. */
+  readonly from?: Level;
+  readonly to?: Level;
 }
 
 /** An event without id and time: the server room gives both, writes it to the audit store and answers for it. */
@@ -161,6 +165,8 @@ export interface SecurityEvent {
   readonly cause: string;
   readonly remedy: string;
   readonly members?: readonly string[];
+  readonly from?: Level;
+  readonly to?: Level;
 }
 
 /** Makes the event of a code from its facts; texts are printable ASCII of bounded length, on one line. */
@@ -183,6 +189,8 @@ export function makeEvent(code: SecurityEventCode, facts: EventFacts): SecurityE
     // One pass: a placeholder inside a peer's name stays text.
     cause: entry.cause.replace(/\{(\w+)\}/g, (whole, word: string) => words[word] ?? whole),
     remedy: entry.remedy,
+    ...(facts.from === undefined ? {} : { from: facts.from }),
+    ...(facts.to === undefined ? {} : { to: facts.to }),
     ...(facts.members === undefined ? {} : { members: facts.members.map(safeText) }),
   };
 }

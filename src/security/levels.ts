@@ -36,3 +36,8 @@ export function levelOfConference(endpoints: readonly Level[]): Level {
   }
   return result;
 }
+
+/** The highest of `available` that is not above `level`: what a switch that does not carry every level makes of it. */
+export function atMost(level: ProvenLevel, available: readonly ProvenLevel[]): ProvenLevel {
+  return available.filter((one) => meets(level, one)).reduce((a, b) => (meets(a, b) ? a : b), 'none');
+}

@@ -11,27 +11,34 @@ import { safeText } from './text.js';
 
 /** The policies of C1. */
 export type Policy = 'secure' | 'best-effort' | 'non-secure';
-/** Best-effort has its own issue; until then no conference can be made with it. */
-export type AvailablePolicy = Exclude<Policy, 'best-effort'>;
+
+/** What a best-effort conference does when its last low endpoint has left (C7). */
+export type Restore = 'never' | 'automatic';
+/** C10: a failed negotiation ends the call, or, in a best-effort conference where the operator chose so, lowers it. */
+export type OnNegotiationFailure = 'end-call' | 'lower';
 
 export interface PolicySettings {
-  readonly policy: AvailablePolicy;
-  /** What every endpoint must reach; the conference's media runs at exactly this level. */
+  readonly policy: Policy;
+  /** What every endpoint must reach; `none` for best-effort, whose endpoints decide. */
   readonly requiredLevel: ProvenLevel;
 }
 
-export type PolicyProblem = 'not-available-yet' | 'unknown-policy' | 'unknown-level' | 'level-does-not-fit';
+export type PolicyProblem = 'unknown-policy' | 'unknown-level' | 'level-does-not-fit' | 'lower-does-not-fit';
 
 /**
  * Checks what a configuration asks for.
- * @param requiredLevel left out: `end-to-end` for `secure` (C2), `none` for `non-secure`.
+ * @param requiredLevel left out: `end-to-end` for `secure` (C2), `none` for the others.
  */
-export function checkPolicy(policy: string, requiredLevel?: string): Result<PolicySettings, PolicyProblem> {
-  if (policy === 'best-effort') {
-    return refuse('not-available-yet', 'policy "best-effort" is not available yet: use "secure" or "non-secure"');
+export function checkPolicy(
+  policy: string,
+  requiredLevel?: string,
+  onNegotiationFailure: OnNegotiationFailure = 'end-call',
+): Result<PolicySettings, PolicyProblem> {
+  if (policy !== 'secure' && policy !== 'best-effort' && policy !== 'non-secure') {
+    return refuse('unknown-policy', 'policy must be "secure", "best-effort" or "non-secure"');
   }
-  if (policy !== 'secure' && policy !== 'non-secure') {
-    return refuse('unknown-policy', 'policy must be "secure" or "non-secure"');
+  if (onNegotiationFailure === 'lower' && policy !== 'best-effort') {
+    return refuse('lower-does-not-fit', 'only a best-effort conference can be lowered by a failed negotiation');
   }
   const level = requiredLevel ?? (policy === 'secure' ? 'end-to-end' : 'none');
   if (level !== 'none' && level !== 'hop-by-hop' && level !== 'end-to-end') {
@@ -95,24 +102,25 @@ export function judgeOffer(settings: PolicySettings, lines: readonly OfferedMedi
   if (lines.length === 0)
     return refusal('no-media', undefined, 304, 'the offer has no audio or video that can be used');
   const { policy, requiredLevel } = settings;
+  const wish = demand(settings);
   for (const [line, offered] of lines.entries()) {
     const problem = safeText(offered.problem ?? 'it cannot be used');
     if (offered.security === 'unsupported') {
-      const text = `${demand(settings)}, but the security offered for ${offered.media} is not supported: ${problem}`;
+      const text = `${wish}, but the security offered for ${offered.media} is not supported: ${problem}`;
       return refusal('unsupported-security', 'security-mismatch', 399, text, line);
     }
     if (policy === 'secure' && offered.security === 'plain') {
-      const text = `${demand(settings)}, but ${offered.media} is offered as plain RTP`;
+      const text = `${wish}, but ${offered.media} is offered as plain RTP`;
       return refusal('plain-offer', 'security-mismatch', 302, text, line);
     }
     if (policy === 'non-secure' && offered.security === 'dtls') {
       // A DTLS m-line cannot be answered with RTP/AVP: an answer repeats the transport of its offer (RFC 8829 §5.3.1).
-      const text = `${demand(settings)}, but ${offered.media} is offered with DTLS only`;
+      const text = `${wish}, but ${offered.media} is offered with DTLS only`;
       return refusal('secure-offer', 'security-mismatch', 302, text, line);
     }
   }
   if (requiredLevel === 'end-to-end' && lines.every((offered) => offered.media === 'audio')) {
-    const text = `${demand(settings)}, and an audio-only call counts as below it`;
+    const text = `${wish}, and an audio-only call counts as below it`;
     return refusal('audio-only', 'endpoint-not-capable', 399, text);
   }
   return { verdict: 'admit' };
@@ -152,14 +160,33 @@ export type ProvenVerdict =
 /** Judges a channel on what DTLS and TIP have shown (C3, C6, C8, C9). Never gives more than the conference runs at. */
 export function judgeProven(settings: PolicySettings, facts: ProvenFacts): ProvenVerdict {
   const { requiredLevel } = settings;
-  const lack = facts.transport === 'dtls' ? lackOf(facts.tip) : undefined;
-  const possible: ProvenLevel = facts.transport === 'plain' ? 'none' : lack === undefined ? 'end-to-end' : 'hop-by-hop';
+  const { level: possible, lack } = capabilityOf(facts);
   if (meets(possible, requiredLevel)) return { verdict: 'meets', level: lower(possible, requiredLevel) };
-  const [reason, words, event] =
-    lack === undefined
-      ? (['dtls-required', 'the channel is plain RTP', 'security-mismatch'] as const)
-      : ([lack[0], lack[1], 'endpoint-not-capable'] as const);
-  return { verdict: 'end', status: 488, reason, event, reasonText: `${demand(settings)}, but ${words}` };
+  const event = facts.transport === 'plain' ? 'security-mismatch' : 'endpoint-not-capable';
+  const { reason, text } = lack ?? DTLS_REQUIRED;
+  return { verdict: 'end', status: 488, reason, event, reasonText: `${demand(settings)}, but ${text}` };
+}
+
+/** What a channel can reach at most, and what keeps it from `end-to-end`. */
+export interface Capability {
+  readonly level: ProvenLevel;
+  readonly lack?: Lack;
+}
+
+export interface Lack {
+  readonly reason: RefusalReason;
+  /** In words. */
+  readonly text: string;
+}
+
+const DTLS_REQUIRED: Lack = { reason: 'dtls-required', text: 'the channel is plain RTP' };
+export const AUDIO_ONLY: Lack = { reason: 'audio-only', text: 'an audio-only call counts as below end-to-end' };
+
+/** The capability of one channel (C8, C9); for a call see {@link lower}, and {@link AUDIO_ONLY}. */
+export function capabilityOf(facts: ProvenFacts): Capability {
+  if (facts.transport === 'plain') return { level: 'none', lack: DTLS_REQUIRED };
+  const lack = lackOf(facts.tip);
+  return lack === undefined ? { level: 'end-to-end' } : { level: 'hop-by-hop', lack };
 }
 
 export type FailureReason =
@@ -195,20 +222,22 @@ export function judgeFailure(reason: FailureReason): FailureVerdict {
 }
 
 function demand({ policy, requiredLevel }: PolicySettings): string {
+  if (policy === 'best-effort') return 'this conference takes DTLS-SRTP and plain RTP';
   return policy === 'secure'
     ? `this conference requires ${requiredLevel} security`
     : 'this conference is non-secure (RTP for all)';
 }
 
 /** Why a channel is below end-to-end (C8, WIRE.md 4.1), or undefined. */
-function lackOf(tip: TipSecurity | undefined): readonly [RefusalReason, string] | undefined {
-  if (tip === undefined) return ['tip-not-secure', 'the endpoint has not negotiated TIP'];
-  if (tip.version < 7) return ['tip-version', `the endpoint speaks TIP version ${tip.version}`];
-  if (!tip.secure) return ['tip-not-secure', 'the endpoint did not set the secure bit in TIP'];
-  if (!tip.ektTx && !tip.ektRx) return ['ekt-missing', 'the endpoint does not offer EKT'];
-  if (!tip.ektTx || !tip.ektRx) return ['ekt-one-direction', 'the endpoint offers EKT in one direction only'];
-  if (!tip.capable) return ['suite-not-listed', safeText(tip.reason ?? 'the endpoint does not list the SRTP suite')];
-  return undefined;
+function lackOf(tip: TipSecurity | undefined): Lack | undefined {
+  const lack = (reason: RefusalReason, text: string): Lack => ({ reason, text });
+  if (tip === undefined) return lack('tip-not-secure', 'the endpoint has not negotiated TIP');
+  if (tip.version < 7) return lack('tip-version', `the endpoint speaks TIP version ${tip.version}`);
+  if (!tip.secure) return lack('tip-not-secure', 'the endpoint did not set the secure bit in TIP');
+  if (!tip.ektTx && !tip.ektRx) return lack('ekt-missing', 'the endpoint does not offer EKT');
+  if (!tip.ektTx || !tip.ektRx) return lack('ekt-one-direction', 'the endpoint offers EKT in one direction only');
+  if (tip.capable) return undefined;
+  return lack('suite-not-listed', safeText(tip.reason ?? 'the endpoint does not list the SRTP suite'));
 }
 
 function refusal(

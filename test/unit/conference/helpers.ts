@@ -34,7 +34,6 @@ export class Driver {
       id: 1,
       name: '8000',
       policy: 'secure',
-      requiredLevel: 'end-to-end',
       ...options,
     });
     if (!created.ok) throw new Error(created.detail);

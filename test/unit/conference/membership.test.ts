@@ -73,7 +73,6 @@ describe('coming in (C9)', () => {
       'admit',
       'channel-parameters',
       'channel-parameters',
-      'channel-parameters',
       'level',
       'speaker',
     ]);

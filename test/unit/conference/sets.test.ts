@@ -35,7 +35,7 @@ class Keys {
     return this.#take(addTaker(this.sets, channel, fingerprint, this.now));
   }
   remove(channels: number[], replaced = false) {
-    return this.#take(removeTakers(this.sets, channels, replaced, this.now));
+    return this.#take(removeTakers(this.sets, channels, replaced ? 'replaced' : 'left', this.now));
   }
   ack(channel: number, spiWord: number) {
     const step = ackSet(this.sets, channel, spiWord, this.now);
@@ -223,7 +223,7 @@ describe('group parameter sets (WIRE.md 10)', () => {
       const spiWord = step.sets.lastSpiWord;
       if (spiWord % 2 !== 1 || spiWord <= last) expect.fail(`SPI word ${spiWord} after ${last}`);
       last = spiWord;
-      sets = removeTakers(step.sets, [1], false, round).sets;
+      sets = removeTakers(step.sets, [1], 'left', round).sets;
     }
     expect(last).toBe(LAST_SPI_WORD);
   });

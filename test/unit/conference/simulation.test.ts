@@ -14,7 +14,11 @@ interface Outcome {
 }
 
 /** One seeded run of `steps` random events; every effect is checked by the world. */
-function simulate(seed: number, steps: number, options: Pick<ConferenceOptions, 'policy' | 'requiredLevel'>): Outcome {
+function simulate(
+  seed: number,
+  steps: number,
+  options: Required<Pick<ConferenceOptions, 'policy' | 'requiredLevel'>>,
+): Outcome {
   const random = seeded(seed);
   const created = createConference({ id: 1, name: 'sim', ...options });
   if (!created.ok) throw new Error(created.reason);

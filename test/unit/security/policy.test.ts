@@ -112,15 +112,8 @@ describe('checkPolicy', () => {
   it('fills in the default level of each policy (C2)', () => {
     expect(checkPolicy('secure')).toEqual({ ok: true, value: { policy: 'secure', requiredLevel: 'end-to-end' } });
     expect(checkPolicy('non-secure')).toEqual({ ok: true, value: { policy: 'non-secure', requiredLevel: 'none' } });
+    expect(checkPolicy('best-effort')).toEqual({ ok: true, value: { policy: 'best-effort', requiredLevel: 'none' } });
     expect(checkPolicy('secure', 'hop-by-hop')).toMatchObject({ ok: true, value: { requiredLevel: 'hop-by-hop' } });
-  });
-
-  it('refuses best-effort clearly: it is not available yet', () => {
-    expect(checkPolicy('best-effort')).toEqual({
-      ok: false,
-      reason: 'not-available-yet',
-      detail: 'policy "best-effort" is not available yet: use "secure" or "non-secure"',
-    });
   });
 
   it('refuses what it does not know and what does not fit together', () => {
@@ -128,5 +121,7 @@ describe('checkPolicy', () => {
     expect(checkPolicy('secure', 'high')).toMatchObject({ ok: false, reason: 'unknown-level' });
     expect(checkPolicy('secure', 'none')).toMatchObject({ ok: false, reason: 'level-does-not-fit' });
     expect(checkPolicy('non-secure', 'end-to-end')).toMatchObject({ ok: false, reason: 'level-does-not-fit' });
+    expect(checkPolicy('best-effort', 'end-to-end')).toMatchObject({ ok: false, reason: 'level-does-not-fit' });
+    expect(checkPolicy('secure', undefined, 'lower')).toMatchObject({ ok: false, reason: 'lower-does-not-fit' });
   });
 });
