@@ -110,6 +110,20 @@ export function countLevels(views: readonly ConferenceView[]): {
   return { conferences, members };
 }
 
-function settingsIn({ policy, requiredLevel, suite, switching }: State): ConferenceSettings {
-  return { policy, requiredLevel, switching, suite: suite as NonNullable<ConferenceSettings['suite']> };
+function settingsIn({
+  policy,
+  requiredLevel,
+  restore,
+  onNegotiationFailure,
+  suite,
+  switching,
+}: State): ConferenceSettings {
+  return {
+    policy,
+    requiredLevel,
+    restore,
+    onNegotiationFailure,
+    switching,
+    suite: suite as NonNullable<ConferenceSettings['suite']>,
+  };
 }

@@ -100,8 +100,10 @@ export function openLine(
   const { conference, member, id, used, cname } = plan;
   const { media, security } = used.offered;
   const { address: peer, codecs, fingerprints, protocol, rtcpMux } = used.line;
-  const plain = conference.state.requiredLevel === 'none';
-  if (security === 'unsupported' || (security === 'plain') !== plain) return undefined;
+  const { policy, requiredLevel } = conference.state;
+  const plain = security === 'plain';
+  const refused = policy !== 'best-effort' && plain !== (requiredLevel === 'none');
+  if (security === 'unsupported' || refused) return undefined;
   const opened = host.relay.openChannel({
     channel: id,
     conference: conference.id,

@@ -275,8 +275,8 @@ export class ConferenceRuntime {
         this.#log('debug', `conference event ${effect.event} ignored: ${effect.why}`, {});
         break;
       case 'move':
-        // The configuration does not let best-effort conferences through yet.
-        throw new Error('a move without best-effort');
+        this.apply({ type: 'move-refused', member: effect.member, detail: 'not supported yet' }, now);
+        break;
       case 'admit-channels':
       case 'refuse-channels':
         // Answers to add-channels, which control does not send yet: a re-INVITE that adds m-lines is refused before.
