@@ -39,6 +39,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  406: 'Not Acceptable',
   408: 'Request Timeout',
   415: 'Unsupported Media Type',
   416: 'Unsupported URI Scheme',
@@ -87,7 +88,8 @@ export function writeResponse(
     headers.push({ name, value: i === 0 ? markSource(value, request.via?.[0], source) : value });
   }
   for (const name of ['from', 'to', 'call-id', 'cseq']) {
-    const value = headerValue(request, name) ?? '';
+    const value = headerValue(request, name);
+    if (value === undefined) continue; // a request without them is refused, and cannot be answered any better
     const tag = name === 'to' && draft.toTag !== undefined ? `;tag=${draft.toTag}` : '';
     headers.push({ name, value: value + tag });
   }

@@ -1,7 +1,7 @@
 /** Dialogs (RFC 3261 §12): what both sides remember, and the requests inside. */
 import { ownText } from '../base/bytes.js';
 import { parseNameAddr } from '../wire/sip-headers.js';
-import { headerValue, headerValues } from '../wire/sip-message.js';
+import { headerValue, headerValues, isRfc3261 } from '../wire/sip-message.js';
 import type { SipHeader, SipMessage, SipRequest, SipResponse } from '../wire/sip-types.js';
 import { MAX_FORWARDS, type RequestDraft } from './build.js';
 
@@ -26,8 +26,14 @@ export function dialogKey(callId: string, localTag: string, remoteTag: string): 
   return `${callId}\n${localTag}\n${remoteTag}`;
 }
 
-/** The one sip: or sips: Contact that INVITE and its 2xx must have (RFC 3261 §8.1.1.8); undefined otherwise. */
+/**
+ * The one sip: or sips: Contact that INVITE and its 2xx must have (RFC 3261 §8.1.1.8); undefined otherwise. In RFC 2543 it could
+ * be left out, and From stood for it.
+ */
 export function contactUri(message: SipMessage): string | undefined {
+  if (message.kind === 'request' && message.contact.length === 0 && !isRfc3261(message.via[0]!)) {
+    return message.from.uri === undefined ? undefined : message.from.uriText;
+  }
   if (message.contact === '*' || message.contact.length !== 1) return undefined;
   const contact = message.contact[0]!;
   // §19.1.1, table 1: a dialog's Contact has no headers component; it becomes a Request-URI.
@@ -39,7 +45,7 @@ export function dialogOfServer(invite: SipRequest, localTag: string): Dialog {
   return {
     callId: ownText(invite.callId),
     localTag,
-    remoteTag: ownText(invite.from.params.get('tag')!),
+    remoteTag: ownText(invite.from.params.get('tag') ?? ''),
     local: ownText(`${headerValue(invite, 'to')!};tag=${localTag}`),
     remote: ownText(headerValue(invite, 'from')!),
     routeSet: headerValues(invite, 'record-route').map(ownText),

@@ -1,7 +1,8 @@
 /** Requests from the peer and how our user answers them (RFC 3261 §8.2, §9.2, §12.2.2, §13.3, §14.2, §15.1.2). */
 import { ownText } from '../base/bytes.js';
 import { SIP_MAX_CALLS, SIP_T1_MS, SIP_T2_MS } from '../base/limits.js';
-import { headerValue } from '../wire/sip-message.js';
+import { parseMediaType } from '../wire/sip-headers.js';
+import { headerValue, headerValues } from '../wire/sip-message.js';
 import type { SipHeader, SipRequest } from '../wire/sip-types.js';
 import { userText } from '../wire/sip-uri.js';
 import { ALLOW, type ResponseDraft, sdpBody } from './build.js';
@@ -80,7 +81,6 @@ export class ServerHalf {
     if (request.uri === undefined) return { status: 416 };
     const secure = this.#table.layer.connection(connection)?.transport === 'tls';
     if (request.uri.scheme === 'sips' && !secure) return this.#badRequest(connection, 'sips: over an insecure hop');
-    if (request.maxForwards === 0 && !request.to.params.has('tag')) return { status: 483 };
     if (request.require.length > 0) {
       return { status: 420, headers: [{ name: 'unsupported', value: request.require.join(', ') }] };
     }
@@ -90,6 +90,7 @@ export class ServerHalf {
     if (request.body.length > 0 && request.contentType !== 'application/sdp') {
       return { status: 415, headers: [{ name: 'accept', value: 'application/sdp' }] };
     }
+    if (!takesSdp(request)) return { status: 406 };
     if (request.body.length > 0 && bodyText(request) === undefined)
       return this.#badRequest(connection, 'SDP is not UTF-8');
     const contact = contactUri(request);
@@ -243,7 +244,7 @@ export class ServerHalf {
 
   /** The call whose dialog the request is in; only its peer may speak in it, on whichever of the peer's connections. */
   #callOf(connection: ConnectionNumber, request: SipRequest): Call | undefined {
-    const key = dialogKey(request.callId, request.to.params.get('tag') ?? '', request.from.params.get('tag')!);
+    const key = dialogKey(request.callId, request.to.params.get('tag') ?? '', request.from.params.get('tag') ?? '');
     const call = this.#table.byDialog.get(key);
     if (call === undefined || call.connection === connection) return call;
     const mine = this.#table.layer.connection(call.connection);
@@ -310,4 +311,11 @@ export class ServerHalf {
 function samePeer(a: Connected, b: Connected): boolean {
   if ((a.transport === 'tls') !== (b.transport === 'tls') || a.identity !== b.identity) return false;
   return a.identity !== undefined || a.remote.address === b.remote.address;
+}
+
+/** RFC 3261 §20.1: without Accept a caller takes SDP; with it, what it lists. */
+function takesSdp(request: SipRequest): boolean {
+  if (headerValue(request, 'accept') === undefined) return true;
+  const ranges = headerValues(request, 'accept').map(parseMediaType);
+  return ['application/sdp', 'application/*', '*/*'].some((range) => ranges.includes(range));
 }

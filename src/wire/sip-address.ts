@@ -2,12 +2,23 @@
 import { isAlphanumeric, parseDigits } from './sip-scan.js';
 
 export function isIpv4(text: string): boolean {
-  const parts = text.split('.', 5);
-  if (parts.length !== 4) return false;
-  return parts.every((p) => {
-    const n = parseDigits(p, 3);
-    return n !== undefined && n <= 255 && (p.length === 1 || p.charAt(0) !== '0');
-  });
+  let parts = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const c = i === text.length ? 46 : text.charCodeAt(i);
+    if (c === 46 /* . */) {
+      if (digits === 0 || value > 255 || (digits > 1 && text.charCodeAt(i - digits) === 48)) return false;
+      parts++;
+      digits = 0;
+      value = 0;
+    } else {
+      if (c < 48 || c > 57 || digits === 3) return false;
+      digits++;
+      value = value * 10 + (c - 48);
+    }
+  }
+  return parts === 4;
 }
 
 /** Without brackets and zone. */
@@ -50,12 +61,18 @@ export function addressFamily(text: string): 4 | 6 | undefined {
 
 export function isHostName(text: string): boolean {
   if (text.length === 0 || text.length > 253) return false;
-  const labels = (text.endsWith('.') ? text.slice(0, -1) : text).split('.');
-  for (const label of labels) {
-    if (label.length === 0 || label.length > 63 || label.startsWith('-') || label.endsWith('-')) return false;
-    if (!isAlphanumeric(label.replaceAll('-', 'a'))) return false;
+  const length = text.endsWith('.') ? text.length - 1 : text.length;
+  let start = 0;
+  for (let i = 0; i <= length; i++) {
+    const c = i === length ? 46 : text.charCodeAt(i);
+    if (c === 46 /* . */) {
+      const label = i - start;
+      if (label === 0 || label > 63 || text.charCodeAt(start) === 45 || text.charCodeAt(i - 1) === 45) return false;
+      if (i === length) break;
+      start = i + 1;
+    } else if (c !== 45 && !isAlphanumeric(c)) return false;
   }
-  const top = labels[labels.length - 1]!.charCodeAt(0);
+  const top = text.charCodeAt(start);
   return top < 48 || top > 57; // toplabel begins with a letter; only digits and dots is a (bad) IPv4 address
 }
 

@@ -57,8 +57,19 @@ const SPELLING: Readonly<Record<string, string>> = {
   'www-authenticate': 'WWW-Authenticate',
 };
 
+/** As most peers write them: the usual names are found without making a text of their own. */
+const USUAL: ReadonlyMap<string, string> = new Map(
+  [
+    ...SINGLE_VALUED,
+    ...['accept', 'allow', 'authorization', 'contact', 'proxy-authorization', 'record-route', 'require', 'route'],
+    ...['supported', 'via', 'warning', 'reason', 'www-authenticate', 'proxy-authenticate', 'call-info'],
+  ].map((name) => [wireName(name), name]),
+);
+
 /** Lower case, compact forms expanded. */
 export function canonicalName(name: string): string {
+  const usual = USUAL.get(name);
+  if (usual !== undefined) return usual;
   const lower = name.toLowerCase();
   return lower.length === 1 ? (Object.hasOwn(COMPACT, lower) ? COMPACT[lower]! : lower) : lower;
 }

@@ -10,7 +10,7 @@ import {
   skipSpace,
   trimSpace,
 } from './sip-scan.js';
-import type { SipNameAddr, SipParams, SipVia } from './sip-types.js';
+import type { SipNameAddr, SipParams, SipUri, SipVia } from './sip-types.js';
 import { isAbsoluteUri, parseSipUri } from './sip-uri.js';
 
 /** RFC 3261 §25.1 name-addr / addr-spec with header parameters. A comma, `?` or `;` in the URI needs angle brackets (§20). */
@@ -32,7 +32,7 @@ export function parseNameAddr(text: string): SipNameAddr | undefined {
   if (open >= 0) {
     const words = trimSpace(text.slice(at, open));
     if (words !== '') {
-      if (!words.split(/[ \t]+/).every(isToken)) return undefined;
+      if (!isToken(words) && !words.split(/[ \t]+/).every(isToken)) return undefined;
       display = words;
     }
     const close = text.indexOf('>', open);
@@ -46,15 +46,15 @@ export function parseNameAddr(text: string): SipNameAddr | undefined {
     if (uriText.includes(',') || uriText.includes('?')) return undefined;
   }
   const params = parseHeaderParams(text, paramsAt);
-  if (params === undefined || params.get('tag') === '' || !isToken(params.get('tag') ?? 'none')) return undefined;
+  if (params === undefined) return undefined;
+  const tag = params.get('tag');
+  if (tag !== undefined && !isToken(tag)) return undefined;
   const uri = parseSipUri(uriText);
   if (uri === undefined && (!isAbsoluteUri(uriText) || /^sips?:/i.test(uriText))) return undefined;
-  return {
-    ...(display === undefined ? {} : { display }),
-    uriText,
-    ...(uri === undefined ? {} : { uri }),
-    params,
-  };
+  const value: { display?: string; uriText: string; uri?: SipUri; params: SipParams } = { uriText, params };
+  if (display !== undefined) value.display = display;
+  if (uri !== undefined) value.uri = uri;
+  return value;
 }
 
 /** RFC 3261 §20.42; white space around the slashes and the port's colon is legal. */
@@ -62,8 +62,10 @@ export function parseVia(text: string): SipVia | undefined {
   const first = text.indexOf('/');
   const second = text.indexOf('/', first + 1);
   if (first < 0 || second < 0) return undefined;
-  if (trimSpace(text.slice(0, first)).toUpperCase() !== 'SIP') return undefined;
-  if (trimSpace(text.slice(first + 1, second)) !== '2.0') return undefined;
+  if (!text.startsWith('SIP/2.0/')) {
+    if (trimSpace(text.slice(0, first)).toUpperCase() !== 'SIP') return undefined;
+    if (trimSpace(text.slice(first + 1, second)) !== '2.0') return undefined;
+  }
   let at = skipSpace(text, second + 1);
   let end = at;
   while (end < text.length && text.charCodeAt(end) !== 32 && text.charCodeAt(end) !== 9) end++;
@@ -80,7 +82,13 @@ export function parseVia(text: string): SipVia | undefined {
   const hostPort = parseHostPort(sentBy);
   const params = parseHeaderParams(text, end);
   if (hostPort === undefined || params === undefined) return undefined;
-  return { transport: transport.toUpperCase(), ...hostPort, params };
+  const via: { transport: string; host: string; port?: number; params: SipParams } = {
+    transport: transport.toUpperCase(),
+    host: hostPort.host,
+    params,
+  };
+  if (hostPort.port !== undefined) via.port = hostPort.port;
+  return via;
 }
 
 /** RFC 3261 §20.16: sequence number below 2^31 and method. */
@@ -97,6 +105,14 @@ export function parseCseq(text: string): { readonly number: number; readonly met
 export function isCallId(text: string): boolean {
   const at = text.indexOf('@');
   return at < 0 ? isWord(text) : isWord(text.slice(0, at)) && isWord(text.slice(at + 1));
+}
+
+const SIP_DATE =
+  /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} [0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT$/;
+
+/** RFC 3261 §20.17: RFC 1123's date in GMT and in no other zone. */
+export function isSipDate(text: string): boolean {
+  return SIP_DATE.test(text);
 }
 
 /** `type/subtype *( ; parameter )` in lower case without parameters. */

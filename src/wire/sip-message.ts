@@ -2,22 +2,23 @@
  * SIP messages (RFC 3261 §7): a strict parser and a writer. In two steps, head and body, because a stream must know the
  * head's Content-Length before it has the body (§18.3).
  *
- * Stricter than the RFC where only RFC 2543 peers would notice: From must have a tag and the topmost Via a branch with the
- * magic cookie. Milder in one place: Max-Forwards may be missing (§16.3 lets it pass).
+ * Peers of RFC 2543 are understood: From without a tag, a topmost Via without a branch or without the magic cookie. A cookie with
+ * nothing behind it is refused, as RFC 4475 §3.2.1 lets us, and Max-Forwards may be missing (§16.3).
  */
 import { SIP_MAX_HEADER_BYTES, SIP_MAX_HEADERS, SIP_MAX_MESSAGE_BYTES } from '../base/limits.js';
 import { canonicalName, SINGLE_VALUED, wireName } from './sip-header-names.js';
-import { isCallId, parseCseq, parseMediaType, parseNameAddr, parseVia } from './sip-headers.js';
+import { isCallId, isSipDate, parseCseq, parseMediaType, parseNameAddr, parseVia } from './sip-headers.js';
 import { isSpace, isToken, parseDigits, skipSpace, splitList, trimSpace } from './sip-scan.js';
 import { parseStartLine, type StartLine } from './sip-start-line.js';
 import type {
   SipAnswerable,
   SipDraft,
   SipHeader,
-  SipMessage,
   SipNameAddr,
   SipParseResult,
   SipRefusalReason,
+  SipRequest,
+  SipResponse,
   SipVia,
 } from './sip-types.js';
 
@@ -42,11 +43,13 @@ export function findHeadEnd(bytes: Uint8Array, from = 0): number {
   return -1;
 }
 
+/** A control character after a backslash may be a quoted-pair; whether it stands in quotes, the header's own parser finds out. */
 function badByte(bytes: Uint8Array): SipRefusalReason | undefined {
   for (let i = 0; i < bytes.length; i++) {
     const b = bytes[i]!;
+    if (b >= 32 && b !== 127) continue;
     if (b === 13 ? bytes[i + 1] !== 10 : b === 10 && bytes[i - 1] !== 13) return 'bare-cr-or-lf';
-    if ((b < 32 && b !== 9 && b !== 10 && b !== 13) || b === 127) return 'control-character';
+    if (b !== 9 && b !== 10 && b !== 13 && bytes[i - 1] !== 92) return 'control-character';
   }
   return undefined;
 }
@@ -66,40 +69,49 @@ export function parseHead(bytes: Uint8Array): SipHead {
   } catch {
     return { start: undefined, headers: [], contentLength: undefined, failure: { reason: 'not-utf8' } };
   }
-
-  const lines = text.split('\r\n');
-  const start = parseStartLine(lines[0]!);
+  const startEnd = text.indexOf('\r\n');
+  const start = parseStartLine(text.slice(0, startEnd));
   if (start.failure !== undefined) fail(start.failure, start.detail);
   const headers: { name: string; value: string }[] = [];
   const seen = new Set<string>();
-  const lengths: string[] = [];
-  for (let i = 1; i < lines.length && lines[i] !== ''; ) {
+  let contentLength: number | undefined;
+  for (let at = startEnd + 2; at < text.length && text.charCodeAt(at) !== 13; ) {
+    let end = text.indexOf('\r\n', at);
+    if (end < 0) end = text.length;
+    let line = text.slice(at, end);
+    at = end + 2;
     // RFC 3261 §7.3.1: a line that begins with white space continues the one before.
-    const parts = [lines[i]!];
-    for (i++; i < lines.length && lines[i] !== '' && isSpace(lines[i]!.charCodeAt(0)); i++)
-      parts.push(trimSpace(lines[i]!));
-    const line = parts.join(' ');
+    while (isSpace(text.charCodeAt(at))) {
+      end = text.indexOf('\r\n', at);
+      if (end < 0) end = text.length;
+      line += ` ${trimSpace(text.slice(at, end))}`;
+      at = end + 2;
+    }
     if (headers.length >= SIP_MAX_HEADERS) {
       fail('too-many-headers');
       break;
     }
     const colon = line.indexOf(':');
-    const rawName = colon < 0 ? '' : line.slice(0, colon);
-    let nameEnd = rawName.length;
-    while (nameEnd > 0 && isSpace(rawName.charCodeAt(nameEnd - 1))) nameEnd--;
-    if (!isToken(rawName.slice(0, nameEnd))) {
+    let nameEnd = Math.max(colon, 0);
+    while (nameEnd > 0 && isSpace(line.charCodeAt(nameEnd - 1))) nameEnd--;
+    const rawName = line.slice(0, nameEnd);
+    if (!isToken(rawName)) {
       fail('header-syntax');
       continue;
     }
-    const name = canonicalName(rawName.slice(0, nameEnd));
+    const name = canonicalName(rawName);
     const value = trimSpace(line.slice(colon + 1));
-    if (name === 'content-length') lengths.push(value);
-    if (SINGLE_VALUED.has(name) && seen.has(name)) fail('duplicate-header', wireName(name));
-    seen.add(name);
+    if (SINGLE_VALUED.has(name)) {
+      const twice = seen.has(name);
+      if (twice) fail('duplicate-header', wireName(name));
+      seen.add(name);
+      if (name === 'content-length') {
+        contentLength = twice ? undefined : parseDigits(value, 9);
+        if (contentLength === undefined) fail('content-length');
+      }
+    }
     headers.push({ name, value });
   }
-  const contentLength = lengths.length === 1 ? parseDigits(lengths[0]!, 9) : undefined;
-  if (lengths.length > 0 && contentLength === undefined) fail('content-length');
   return { start, headers, contentLength, failure };
 }
 
@@ -107,64 +119,90 @@ export function parseHead(bytes: Uint8Array): SipHead {
 export function finishMessage(head: SipHead, body: Uint8Array): SipParseResult {
   if (head.failure !== undefined) return refusal(head, head.failure.reason, head.failure.detail);
   const start = head.start!;
-  const one = (name: string): string | undefined => head.headers.find((h) => h.name === name)?.value;
-  for (const name of ['via', 'from', 'to', 'call-id', 'cseq']) {
-    if (one(name) === undefined) return refusal(head, 'missing-header', wireName(name));
+  const one = firstValues(head.headers);
+  for (const name of REQUIRED) {
+    if (one[name] === undefined) return refusal(head, 'missing-header', wireName(name));
   }
   const via = list(head, 'via', parseVia);
-  if (via === undefined || !hasBranch(via[0])) return refusal(head, 'via');
-  const from = parseNameAddr(one('from')!);
-  if (from === undefined || !from.params.has('tag')) return refusal(head, 'from');
-  const to = parseNameAddr(one('to')!);
+  if (via === undefined || !isBranch(via[0]?.params.get('branch'))) return refusal(head, 'via');
+  const from = parseNameAddr(one.from!);
+  if (from === undefined || !mayHaveTag(from, via[0]!)) return refusal(head, 'from');
+  const to = parseNameAddr(one.to!);
   if (to === undefined) return refusal(head, 'to');
-  const callId = one('call-id')!;
+  const callId = one['call-id']!;
   if (!isCallId(callId)) return refusal(head, 'call-id');
-  const cseq = parseCseq(one('cseq')!);
+  const cseq = parseCseq(one.cseq!);
   if (cseq === undefined) return refusal(head, 'cseq');
   if (start.kind === 'request' && cseq.method !== start.method) return refusal(head, 'cseq-method');
-  const contact = one('contact') === '*' ? '*' : list(head, 'contact', parseNameAddr);
+  const contact =
+    one.contact === '*' ? ('*' as const) : one.contact === undefined ? [] : list(head, 'contact', parseNameAddr);
   if (contact === undefined) return refusal(head, 'contact');
-  const route = list(head, 'route', parseNameAddr);
-  const recordRoute = list(head, 'record-route', parseNameAddr);
+  const route = one.route === undefined ? [] : list(head, 'route', parseNameAddr);
+  const recordRoute = one['record-route'] === undefined ? [] : list(head, 'record-route', parseNameAddr);
   if (route === undefined || recordRoute === undefined) return refusal(head, 'route');
-  const maxForwardsText = one('max-forwards');
+  const maxForwardsText = one['max-forwards'];
   const maxForwards = parseDigits(maxForwardsText ?? '', 10);
   if (maxForwardsText !== undefined && (maxForwards === undefined || maxForwards > 255)) {
     return refusal(head, 'max-forwards');
   }
-  const typeText = one('content-type');
+  const typeText = one['content-type'];
   const contentType = typeText === undefined ? undefined : parseMediaType(typeText);
   if (typeText !== undefined && contentType === undefined) return refusal(head, 'content-type');
   if (body.length > 0 && contentType === undefined) return refusal(head, 'missing-header', 'Content-Type');
-  const require = list(head, 'require', (tag) => (isToken(tag) ? tag.toLowerCase() : undefined));
+  const require = one.require === undefined ? [] : list(head, 'require', optionTag);
   if (require === undefined) return refusal(head, 'require');
+  if (one.date !== undefined && !isSipDate(one.date)) return refusal(head, 'date');
 
-  const fields = {
-    headers: head.headers,
-    via,
-    from,
-    to,
-    callId,
-    cseq,
-    contact: contact as readonly SipNameAddr[] | '*',
-    route,
-    recordRoute,
-    ...(maxForwards === undefined ? {} : { maxForwards }),
-    ...(contentType === undefined ? {} : { contentType }),
-    require,
-    body,
-  };
-  const value: SipMessage =
+  const { headers } = head;
+  const fields = { headers, via, from, to, callId, cseq, contact, route, recordRoute, require, body };
+  const value:
+    | { -readonly [K in keyof SipRequest]: SipRequest[K] }
+    | { -readonly [K in keyof SipResponse]: SipResponse[K] } =
     start.kind === 'request'
-      ? {
-          kind: 'request',
-          method: start.method,
-          uriText: start.uriText,
-          ...(start.uri === undefined ? {} : { uri: start.uri }),
-          ...fields,
-        }
+      ? { kind: 'request', method: start.method, uriText: start.uriText, ...fields }
       : { kind: 'response', status: start.status, phrase: start.phrase, ...fields };
+  if (value.kind === 'request' && start.kind === 'request' && start.uri !== undefined) value.uri = start.uri;
+  if (maxForwards !== undefined) value.maxForwards = maxForwards;
+  if (contentType !== undefined) value.contentType = contentType;
   return { ok: true, value };
+}
+
+const REQUIRED = ['via', 'from', 'to', 'call-id', 'cseq'] as const;
+type Read =
+  | (typeof REQUIRED)[number]
+  | 'contact'
+  | 'route'
+  | 'record-route'
+  | 'max-forwards'
+  | 'content-type'
+  | 'require'
+  | 'date';
+
+/** The first value of each header that the parser reads, found in one pass. */
+function firstValues(headers: readonly SipHeader[]): Partial<Record<Read, string>> {
+  const found: Partial<Record<Read, string>> = {};
+  for (const { name, value } of headers) {
+    switch (name) {
+      case 'via':
+      case 'from':
+      case 'to':
+      case 'call-id':
+      case 'cseq':
+      case 'contact':
+      case 'route':
+      case 'record-route':
+      case 'max-forwards':
+      case 'content-type':
+      case 'require':
+      case 'date':
+        found[name] ??= value;
+    }
+  }
+  return found;
+}
+
+function optionTag(tag: string): string | undefined {
+  return isToken(tag) ? tag.toLowerCase() : undefined;
 }
 
 /**
@@ -195,15 +233,24 @@ export function refusal(head: SipHead, reason: SipRefusalReason, detail?: string
 
 function answerableOf(head: SipHead): SipAnswerable | undefined {
   if (head.start?.kind !== 'request' || head.start.method === 'ACK') return undefined;
-  const has = (name: string): boolean => head.headers.some((h) => h.name === name);
-  if (!['from', 'to', 'call-id', 'cseq'].every(has)) return undefined;
-  if (!hasBranch(list(head, 'via', parseVia)?.[0])) return undefined;
+  if (!head.headers.some((h) => h.name === 'via')) return undefined;
   return { method: head.start.method, headers: head.headers };
 }
 
-function hasBranch(via: SipVia | undefined): boolean {
-  const branch = via?.params.get('branch') ?? '';
-  return branch.startsWith(BRANCH_COOKIE) && branch.length > BRANCH_COOKIE.length && isToken(branch);
+/** Undefined and those of RFC 2543 may be anything that is a parameter's value. */
+function isBranch(branch: string | undefined): boolean {
+  if (branch === undefined || !branch.startsWith(BRANCH_COOKIE)) return true;
+  return branch.length > BRANCH_COOKIE.length && isToken(branch);
+}
+
+/** RFC 3261 §8.1.1.3: From has a tag; before it, in RFC 2543, it needed none. */
+function mayHaveTag(from: SipNameAddr, via: SipVia): boolean {
+  return from.params.has('tag') || !isRfc3261(via);
+}
+
+/** Whether who wrote this Via says that it knows RFC 3261 (§8.1.1.7). */
+export function isRfc3261(via: SipVia): boolean {
+  return via.params.get('branch')?.startsWith(BRANCH_COOKIE) === true;
 }
 
 /** All values of a list header over all its lines; undefined when one is malformed. */
@@ -211,7 +258,8 @@ function list<T>(head: SipHead, name: string, parse: (text: string) => T | undef
   const out: T[] = [];
   for (const h of head.headers) {
     if (h.name !== name) continue;
-    const values = splitList(h.value);
+    // Most lines have one value: no need to look for the commas that are not there.
+    const values = h.value.includes(',') ? splitList(h.value) : [h.value];
     if (values === undefined) return undefined;
     for (const text of values) {
       const value = parse(text);

@@ -55,7 +55,7 @@ function allOrEscaped(text: string, bit: number): boolean {
 
 export const isToken = (text: string): boolean => allOf(text, TOKEN);
 export const isWord = (text: string): boolean => allOf(text, WORD);
-export const isAlphanumeric = (text: string): boolean => allOf(text, ALNUM);
+export const isAlphanumeric = (c: number): boolean => c < 128 && (CLASS[c]! & ALNUM) !== 0;
 export const isUriUser = (text: string): boolean => allOrEscaped(text, USER);
 export const isUriParam = (text: string): boolean => allOrEscaped(text, URI_PARAM);
 export const isUriHeaders = (text: string): boolean => allOrEscaped(text, URI_HEADER);
@@ -107,11 +107,13 @@ export function readQuoted(text: string, at: number): { readonly value: string; 
   return { value, end: close + 1 };
 }
 
+/** A control character may stand in a quoted-string after a backslash only (RFC 3261 §25.1, quoted-pair). */
 function closingQuote(text: string, at: number): number {
   for (let i = at + 1; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === 92 /* \ */) i++;
     else if (c === 34) return i;
+    else if ((c < 32 && c !== 9) || c === 127) return -1;
   }
   return -1;
 }

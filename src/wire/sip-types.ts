@@ -3,7 +3,10 @@
 /** Parameters of a URI or header, in order of appearance; a name without `=` has an empty string. Names are lower case. */
 export type SipParams = ReadonlyMap<string, string>;
 
-/** RFC 3261 §19.1. `user`, `host` and parameters are kept as written (escapes included); `host` is lower case, an IPv6 literal has no brackets. */
+/**
+ * RFC 3261 §19.1. `user` is kept as written (escapes included); parameters have lost the escapes that they do not need; `host`
+ * is lower case, an IPv6 literal has no brackets.
+ */
 export interface SipUri {
   readonly scheme: 'sip' | 'sips';
   readonly user?: string;
@@ -99,9 +102,10 @@ export type SipRefusalReason =
   | 'max-forwards'
   | 'content-type'
   | 'content-length'
+  | 'date'
   | 'require';
 
-/** What a 400 (or 505) to a refused request needs: its headers as received, enough of them valid to be copied. */
+/** What a 400 (or 505) to a refused request needs: its headers as received. */
 export interface SipAnswerable {
   readonly method: string;
   readonly headers: readonly SipHeader[];
@@ -114,7 +118,7 @@ export type SipParseResult =
       readonly ok: false;
       readonly reason: SipRefusalReason;
       readonly detail?: string;
-      /** Set when the message is a request (never ACK) with readable Via, From, To, Call-ID and CSeq. */
+      /** Set when the message is a request (never ACK) that has a Via. */
       readonly answerable?: SipAnswerable;
     };
 

@@ -3,6 +3,8 @@ import { parseHostPort, writeHostPort } from './sip-address.js';
 import { isToken, isUriHeaders, isUriParam, isUriUser } from './sip-scan.js';
 import type { SipParams, SipUri } from './sip-types.js';
 
+const NO_PARAMS: SipParams = new Map();
+
 /** @returns undefined when the text is not a well-formed sip: or sips: URI. */
 export function parseSipUri(text: string): SipUri | undefined {
   const colon = text.indexOf(':');
@@ -33,28 +35,36 @@ export function parseSipUri(text: string): SipUri | undefined {
   const semicolon = rest.indexOf(';');
   const hostPort = parseHostPort(semicolon < 0 ? rest : rest.slice(0, semicolon));
   if (hostPort === undefined) return undefined;
-  const params = semicolon < 0 ? new Map<string, string>() : parseUriParams(rest.slice(semicolon + 1));
+  const params = semicolon < 0 ? NO_PARAMS : parseUriParams(rest.slice(semicolon + 1));
   if (params === undefined) return undefined;
-  return {
-    scheme,
-    ...(user === undefined ? {} : { user }),
-    ...hostPort,
-    params,
-    ...(headers === undefined ? {} : { headers }),
-  };
+  const uri: { -readonly [K in keyof SipUri]: SipUri[K] } = { scheme, host: hostPort.host, params };
+  if (user !== undefined) uri.user = user;
+  if (hostPort.port !== undefined) uri.port = hostPort.port;
+  if (headers !== undefined) uri.headers = headers;
+  return uri;
 }
 
 function parseUriParams(text: string): SipParams | undefined {
   const params = new Map<string, string>();
   for (const piece of text.split(';')) {
     const equals = piece.indexOf('=');
-    const name = (equals < 0 ? piece : piece.slice(0, equals)).toLowerCase();
-    const value = equals < 0 ? '' : piece.slice(equals + 1);
-    if (!isUriParam(name) || (equals >= 0 && !isUriParam(value))) return undefined;
+    const rawName = equals < 0 ? piece : piece.slice(0, equals);
+    const rawValue = equals < 0 ? '' : piece.slice(equals + 1);
+    if (!isUriParam(rawName) || (equals >= 0 && !isUriParam(rawValue))) return undefined;
+    const name = plainEscapes(rawName).toLowerCase();
     if (params.has(name)) return undefined; // RFC 3261 §19.1.1: no parameter name twice
-    params.set(name, value);
+    params.set(name, plainEscapes(rawValue));
   }
   return params;
+}
+
+/** Escapes of characters that need none are taken away, once; the others stay (RFC 3986 §6.2.2.2, RFC 3261 §19.1.4). */
+function plainEscapes(text: string): string {
+  if (!text.includes('%')) return text;
+  return text.replace(/%[0-9A-Fa-f]{2}/g, (triplet) => {
+    const character = String.fromCharCode(Number.parseInt(triplet.slice(1), 16));
+    return /[A-Za-z0-9\-_.!~*'()]/.test(character) ? character : triplet.toUpperCase();
+  });
 }
 
 export function writeSipUri(uri: SipUri): string {

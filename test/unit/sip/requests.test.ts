@@ -13,7 +13,7 @@ const refused: readonly (readonly [what: string, fields: Fields, line: string, h
   ],
   ['another URI scheme', { uri: 'tel:+12125551212' }, '416 Unsupported URI Scheme'],
   ['an extension we lack', { extra: 'Require: 100rel, timer' }, '420 Bad Extension', 'Unsupported', '100rel, timer'],
-  ['no hops left', { extra: 'Max-Forwards: 0' }, '483 Too Many Hops'],
+  ['a body that only we would know', { extra: 'Accept: text/plain, application/x-sdp' }, '406 Not Acceptable'],
   [
     'a body of another type',
     { extra: 'Content-Encoding: gzip', body: 'x' },

@@ -55,7 +55,7 @@ const streams: readonly (readonly [what: string, stream: Uint8Array, events: rea
   [
     'request smuggling: a bare LF',
     new TextEncoder().encode(message('BYE').replaceAll('\n', '\r\n').replace('1\r\nCSeq', '1\nCSeq')),
-    ['refused:bare-cr-or-lf', 'fatal:bare-cr-or-lf'],
+    ['refused:bare-cr-or-lf+', 'fatal:bare-cr-or-lf'],
   ],
   ['a lone LF between messages', Uint8Array.of(10, 65), ['fatal:bare-cr-or-lf']],
   ['a lone CR between messages', Uint8Array.of(13, 65), ['fatal:bare-cr-or-lf']],
