@@ -174,6 +174,12 @@ export const SIP_MAX_FORKS = 8;
 export const SIP_MAX_DIGEST_NONCES = 16_384;
 /** Challenges (401, 407) to one request that we answer: two realms on the way, and a nonce that expired. */
 export const DIGEST_MAX_ATTEMPTS = 4;
+/** After the last change of a certificate's folder its files are read; where they do not fit yet, once more after the retry. */
+export const TLS_RELOAD_QUIET_MS = 300;
+export const TLS_RELOAD_RETRY_MS = 2_000;
+/** Before a certificate or a revocation list ends, the operator is told. */
+export const TLS_EXPIRY_WARNING_MS = 30 * 86_400_000;
+export const TLS_EXPIRY_CHECK_INTERVAL_MS = 86_400_000;
 /** X.509 subject names of one trunk, all together, and trunks (REQUIREMENTS T2). */
 export const TRUNK_MAX_NAME_CHARS = 4_096;
 export const MAX_TRUNKS = 256;

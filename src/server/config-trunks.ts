@@ -1,0 +1,108 @@
+/** The trunk profiles and digest accounts of the configuration (REQUIREMENTS T2, T5), and what the sip room makes of them. */
+import { z } from 'zod';
+import { TRUNK_MAX_NAME_CHARS } from '../base/limits.js';
+import { Secret } from '../base/secret.js';
+import { DIGEST_HEX_CHARS, type HashedCredentials } from '../sip/digest.js';
+import type { RealmCredentials } from '../sip/digest-client.js';
+import type { DigestUser } from '../sip/request-gate.js';
+import type { TrunkPeer, TrunkProfile } from '../sip/trunk.js';
+import { parseHostPort } from '../wire/sip-address.js';
+
+const transport = z.enum(['tls', 'tcp', 'udp']);
+const acceptable = z.array(z.enum(['presence', 'refer', 'notify', 'replaces']));
+const word = (maxChars: number) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^[^\\p{Cc}"\\\\]{1,${maxChars}}$`, 'u'),
+      `1 to ${maxChars} printable characters without " and \\`,
+    );
+const hex = (digits: number) =>
+  z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `${digits} hexadecimal digits in lower case`);
+const hashes = {
+  sha256: hex(DIGEST_HEX_CHARS['SHA-256']).optional().describe('SHA-256 of user:realm:password'),
+  md5: hex(DIGEST_HEX_CHARS.MD5).optional().describe('MD5 of user:realm:password, for old peers'),
+};
+const hasHash = (value: { readonly sha256?: string | undefined; readonly md5?: string | undefined }): boolean =>
+  value.sha256 !== undefined || value.md5 !== undefined;
+
+export const trunkSchema = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 . _ -'),
+  description: z.string().max(256).default(''),
+  security: z.enum(['non-secure', 'authenticated', 'encrypted']).default('encrypted'),
+  incoming: z.array(transport).min(1).max(3).default(['tls']),
+  outgoing: transport.default('tls'),
+  port: z.int().min(1_024).max(65_535).optional().describe('incoming port; default: sip.port'),
+  x509Names: z
+    .array(word(TRUNK_MAX_NAME_CHARS))
+    .max(128)
+    .refine((names) => names.join(' ').length <= TRUNK_MAX_NAME_CHARS)
+    .default([])
+    .describe(`names of the peer's certificate, ${TRUNK_MAX_NAME_CHARS} characters in all`),
+  peers: z
+    .array(z.string().refine((text) => parseHostPort(text) !== undefined))
+    .max(16)
+    .default([])
+    .describe('where calls go, host or host:port, in this order'),
+  targetNameCheck: z.enum(['host', 'no']).default('host').describe('must the certificate name the host that we call?'),
+  digest: z.boolean().default(false),
+  nonceSeconds: z.int().min(10).max(86_400).default(600),
+  applicationAuthorization: z.boolean().default(false),
+  accept: acceptable.default([]),
+  transmitSecurityStatus: z.boolean().default(false),
+  srtp: z.boolean().default(true),
+  keying: z.enum(['dtls', 'sdp-keys']).default('dtls'),
+});
+
+export const digestSchema = z.strictObject({
+  realm: word(128)
+    .default('claviger')
+    .describe('realm in which peers of trunks and registering endpoints prove themselves'),
+  md5: z.boolean().default(false).describe('offer MD5 too, for peers that do not know SHA-256'),
+  users: z
+    .array(z.strictObject({ name: word(128), ...hashes, accept: acceptable.default([]) }).refine(hasHash))
+    .max(10_000)
+    .default([])
+    .describe('accounts in our realm, each {name, sha256, md5, accept}; in the file only'),
+  accounts: z
+    .array(z.strictObject({ realm: word(128), user: word(128), ...hashes }).refine(hasHash))
+    .max(256)
+    .default([])
+    .describe('our accounts in realms of others, each {realm, user, sha256, md5}; in the file only'),
+});
+
+export type TrunkSettings = z.output<typeof trunkSchema>;
+export type DigestSettings = z.output<typeof digestSchema>;
+
+const DEFAULT_PORT: Readonly<Record<TrunkSettings['outgoing'], number>> = { tls: 5061, tcp: 5060, udp: 5060 };
+
+export function trunkProfile(settings: TrunkSettings): TrunkProfile {
+  const { port, peers, nonceSeconds, targetNameCheck: _, ...rest } = settings;
+  const parsed = peers.map((text): TrunkPeer => {
+    const { host, port: own } = parseHostPort(text)!;
+    return { host, port: own ?? DEFAULT_PORT[settings.outgoing] };
+  });
+  return { ...rest, ...(port === undefined ? {} : { port }), peers: parsed, nonceValidityMs: nonceSeconds * 1_000 };
+}
+
+function hashedOf({
+  sha256,
+  md5,
+}: {
+  readonly sha256?: string | undefined;
+  readonly md5?: string | undefined;
+}): HashedCredentials {
+  const secret = (text: string): Secret => new Secret(new TextEncoder().encode(text));
+  return {
+    ...(sha256 === undefined ? {} : { 'SHA-256': secret(sha256) }),
+    ...(md5 === undefined ? {} : { MD5: secret(md5) }),
+  };
+}
+
+export function digestUsers({ users }: DigestSettings): readonly DigestUser[] {
+  return users.map((user) => ({ name: user.name, accept: user.accept, hashed: hashedOf(user) }));
+}
+
+export function digestAccounts({ accounts }: DigestSettings): ReadonlyMap<string, RealmCredentials> {
+  return new Map(accounts.map((account) => [account.realm, { user: account.user, hashed: hashedOf(account) }]));
+}
