@@ -36,11 +36,11 @@ export const trunkSchema = z.strictObject({
   x509Names: z
     .array(word(TRUNK_MAX_NAME_CHARS))
     .max(128)
-    .refine((names) => names.join(' ').length <= TRUNK_MAX_NAME_CHARS)
+    .refine((names) => names.join(' ').length <= TRUNK_MAX_NAME_CHARS, `${TRUNK_MAX_NAME_CHARS} characters in all`)
     .default([])
     .describe(`names of the peer's certificate, ${TRUNK_MAX_NAME_CHARS} characters in all`),
   peers: z
-    .array(z.string().refine((text) => parseHostPort(text) !== undefined))
+    .array(z.string().refine((text) => parseHostPort(text) !== undefined, 'host, host:port or [IPv6]:port'))
     .max(16)
     .default([])
     .describe('where calls go, host or host:port, in this order'),
@@ -60,12 +60,16 @@ export const digestSchema = z.strictObject({
     .describe('realm in which peers of trunks and registering endpoints prove themselves'),
   md5: z.boolean().default(false).describe('offer MD5 too, for peers that do not know SHA-256'),
   users: z
-    .array(z.strictObject({ name: word(128), ...hashes, accept: acceptable.default([]) }).refine(hasHash))
+    .array(
+      z
+        .strictObject({ name: word(128), ...hashes, accept: acceptable.default([]) })
+        .refine(hasHash, 'sha256, md5 or both'),
+    )
     .max(10_000)
     .default([])
     .describe('accounts in our realm, each {name, sha256, md5, accept}; in the file only'),
   accounts: z
-    .array(z.strictObject({ realm: word(128), user: word(128), ...hashes }).refine(hasHash))
+    .array(z.strictObject({ realm: word(128), user: word(128), ...hashes }).refine(hasHash, 'sha256, md5 or both'))
     .max(256)
     .default([])
     .describe('our accounts in realms of others, each {realm, user, sha256, md5}; in the file only'),

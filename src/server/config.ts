@@ -3,8 +3,10 @@
  * Order of precedence: flags over environment (`CLAVIGER_SIP_PORT`) over the file (TOML) over the defaults here.
  */
 import { z } from 'zod';
-import { MIN_REKEY_AGE_MS } from '../base/limits.js';
 import { ROLES } from './admin/credentials.js';
+import { MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
+import { tlsPortSchema, tlsSchema } from './config-tls.js';
+import { digestSchema, trunkSchema } from './config-trunks.js';
 
 const port = z.int().min(0).max(65_535);
 const address = z.union([z.ipv4(), z.ipv6()]);
@@ -27,15 +29,26 @@ export const configSchema = z.strictObject({
         .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, 'a host name: 1 to 63 of A-Z a-z 0-9 . -')
         .default('claviger')
         .describe('name of the switch in its certificate and RTCP CNAME'),
+      clientCertificates: z
+        .boolean()
+        .default(false)
+        .describe('callers must present a certificate of a trusted authority, also where no trunk is'),
+      tls: tlsSchema
+        .prefault({})
+        .describe('certificates of SIP where they differ from those of [tls]; in the file only'),
     })
     .prefault({}),
-  tls: z
-    .strictObject({
-      certificate: z.string().optional().describe('PEM file, certificate chain; default: issued by the CA in data.dir'),
-      key: z.string().optional().describe('PEM file, private key of tls.certificate'),
-      clientCa: z.string().optional().describe('PEM file; when set, callers must present a certificate of this CA'),
+  tls: tlsSchema
+    .extend({
+      ports: z
+        .array(tlsPortSchema)
+        .max(MAX_TRUNKS)
+        .default([])
+        .describe('certificates of single ports, each {port, certificate, key, ...}; in the file only'),
     })
     .prefault({}),
+  digest: digestSchema.prefault({}),
+  trunks: z.array(trunkSchema).max(MAX_TRUNKS).default([]).describe('trunk profiles; in the file only'),
   media: z
     .strictObject({
       address: address.default('0.0.0.0').describe('address that media sockets bind to'),
@@ -163,7 +176,7 @@ export const SETTINGS: readonly Setting[] = Object.entries(configSchema.shape).f
   if (!(object instanceof z.ZodObject)) return [];
   return Object.entries(object.shape as Record<string, z.ZodType>).flatMap(([name, type]): Setting[] => {
     const leaf = unwrap(type);
-    if (leaf.type instanceof z.ZodArray) return [];
+    if (leaf.type instanceof z.ZodArray || leaf.type instanceof z.ZodObject) return [];
     const isNumber = leaf.type instanceof z.ZodNumber || leaf.type instanceof z.ZodLiteral;
     const kind = isNumber ? 'number' : leaf.type instanceof z.ZodBoolean ? 'boolean' : 'string';
     const flag = `${kebab(section)}-${kebab(name)}`;
@@ -199,6 +212,9 @@ export function allowedAt(path: readonly PropertyKey[]): string {
   if (inner instanceof z.ZodNumber) return `a whole number from ${inner.minValue} to ${inner.maxValue}`;
   if (inner instanceof z.ZodBoolean) return 'true or false';
   if (inner instanceof z.ZodArray) return 'a list';
-  if (inner instanceof z.ZodUnion) return 'a literal IPv4 or IPv6 address';
+  if (inner instanceof z.ZodUnion) {
+    const takesList = inner.options.some((option) => option instanceof z.ZodArray);
+    return takesList ? 'a file name, or a list of them in the file' : 'a literal IPv4 or IPv6 address';
+  }
   return 'a non-empty text';
 }

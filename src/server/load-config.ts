@@ -2,7 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { parse as parseToml, TomlError } from 'smol-toml';
 import { ok, type Result, refuse } from '../base/result.js';
+import { trunkProblems } from '../sip/trunk.js';
 import { allowedAt, type Config, configSchema, SETTINGS, type Setting } from './config.js';
+import { tlsPorts } from './config-tls.js';
+import { trunkProfile } from './config-trunks.js';
+import { chooseLevel } from './tls-set.js';
 
 /** Values from outside, before they are checked. */
 export interface ConfigSources {
@@ -82,7 +86,9 @@ export function loadConfig(sources: ConfigSources): Result<Config, 'config'> {
       } else {
         // A pattern is no help to a reader; its schema says in words what it means.
         const allowed =
-          issue.code === 'invalid_format' && issue.format === 'regex' ? issue.message : allowedAt(issue.path);
+          (issue.code === 'invalid_format' && issue.format === 'regex') || issue.code === 'custom'
+            ? issue.message
+            : allowedAt(issue.path);
         problems.push(`${where}: ${path}: not allowed here; allowed: ${allowed}`);
       }
     }
@@ -96,8 +102,12 @@ function contradictions(config: Config, where: string): string[] {
   if (config.media.portMin > config.media.portMax) {
     problems.push(`${where}: media.portMin: ${config.media.portMin} is above media.portMax ${config.media.portMax}`);
   }
-  if ((config.tls.certificate === undefined) !== (config.tls.key === undefined)) {
-    problems.push(`${where}: tls: certificate and key go together: set both or neither`);
+  for (const problem of trunkProblems(config.trunks.map(trunkProfile), config.sip.port)) {
+    problems.push(`${where}: trunks: ${problem}`);
+  }
+  for (const { port, levels } of tlsPorts(config)) {
+    const level = chooseLevel(levels);
+    if (!level.ok) problems.push(`${where}: TLS on port ${port}: ${level.detail}`);
   }
   if (isIPv6(config.sip.address) && !isIPv6(config.media.address) && config.media.advertise === undefined) {
     problems.push(
