@@ -27,7 +27,6 @@ function explain(error: unknown, config: Config): string {
     return `TCP port ${port} is in use: stop what listens there or choose another with --${setting}-port`;
   if (code === 'EACCES') return `no right to listen on TCP port ${port}: choose one above 1023 with --${setting}-port`;
   if (code === 'EADDRNOTAVAIL') return `this machine does not have the address of --${setting}-address`;
-  if (code === 'ENOENT') return `${error.message}: check --tls-certificate, --tls-key and --tls-client-ca`;
   return error.message;
 }
 
@@ -90,6 +89,9 @@ export const serveCommand: Command = {
           process.exit(1);
         });
       };
+      process.on('SIGHUP', () => {
+        if (!running.reloadCertificates()) log.error('certificates were not read again; the old ones stay in force');
+      });
       process.on('SIGTERM', onSignal);
       process.on('SIGINT', onSignal);
     });

@@ -11,6 +11,9 @@ import type { SecurityEvent } from '../security/events.js';
 import type { Level, ProvenLevel } from '../security/levels.js';
 import type { OnNegotiationFailure, Policy, Restore } from '../security/policy.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
+import type { CredentialsOf } from '../sip/digest-client.js';
+import type { RequestGate } from '../sip/request-gate.js';
+import type { TrunkProfile } from '../sip/trunk.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { AdministrationCommand } from './administration.js';
 
@@ -101,6 +104,11 @@ export interface ControlOptions {
   readonly advertise?: string;
   readonly adHoc: ConferenceSettings | undefined;
   readonly fixed: ReadonlyMap<string, ConferenceSettings>;
+  /** Trunk profiles, and what is asked before a request counts; default: none. */
+  readonly trunks?: readonly TrunkProfile[];
+  readonly gate?: RequestGate;
+  /** Our accounts in realms of others. */
+  readonly credentials?: CredentialsOf;
   readonly maxConferences: number;
   readonly maxMembers: number;
 }

@@ -1,11 +1,11 @@
 /** The machine between signalling and conferences; see contract.ts. */
 import { toHex } from '../base/bytes.js';
 import type { Engine } from '../base/engine.js';
-import type { Address, ChannelId, MemberId } from '../base/ids.js';
+import type { ChannelId, MemberId } from '../base/ids.js';
 import type { Effect, JoinChannel } from '../conference/contract.js';
 import type { RelayEvent } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
-import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
+import type { Connected, UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { answer, readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
@@ -33,6 +33,7 @@ import type {
   ControlOutput,
   LogLevel,
 } from './contract.js';
+import { denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
 
 const RETRY_AFTER_FULL_S = 30;
 const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -50,7 +51,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   >();
   readonly #associations = new Map<AssociationNumber, SwitchChannel>();
   /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
-  readonly #connections = new Map<number, { readonly local: Address; readonly remote: Address }>();
+  readonly #connections = new Map<number, Connected>();
   readonly #host: CallHost;
   #nextId = 1;
   #now = 0;
@@ -62,7 +63,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#directory = new Directory(options.fixed, options.adHoc);
     this.#userAgent = new UserAgent({
       random: () => toHex(options.random(12)),
-      ...(options.product === undefined ? {} : { product: options.product }),
+      ...userAgentOptions(options),
     });
     this.#host = {
       relay: options.relay,
@@ -184,6 +185,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       case 'incoming':
         this.#incoming(out);
         break;
+      case 'denied':
+        this.#outputs.push(denialEvent(out, this.#connections.get(out.connection)));
+        break;
       case 'offer-again':
         this.#offerAgain(out.call, out.offer);
         break;
@@ -216,7 +220,10 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       this.#outputs.push({ type: 'refused-input', protocol: 'sdp', reason: offer.reason });
       return this.#reject(call, 488, `SDP refused: ${offer.reason}${offer.detail ? ` (${offer.detail})` : ''}`);
     }
-    const { local, remote } = this.#connections.get(connection)!;
+    const connected = this.#connections.get(connection)!;
+    const forbidden = srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
+    if (forbidden !== undefined) return this.#reject(call, 488, forbidden);
+    const { local, remote } = connected;
     const known = this.#conferences.get(user);
     const { maxConferences, maxMembers } = this.#options;
     const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;

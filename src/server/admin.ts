@@ -3,7 +3,7 @@
  * and no address of a caller, and change nothing.
  */
 import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createHttps } from 'node:https';
+import { createServer as createHttps, type Server as HttpsServer } from 'node:https';
 import { createServer as createTcp, type Server as TcpServer } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Address } from '../base/ids.js';
@@ -11,12 +11,13 @@ import { ADMIN_FIRST_BYTE_TIMEOUT_MS, ADMIN_MAX_CONNECTIONS, ADMIN_REQUEST_TIMEO
 import { type ApiOptions, handleApi, sendJson } from './admin/api.js';
 import { PROBLEM_MEDIA_TYPE, problem } from './admin/problem.js';
 import { OPENAPI } from './admin/routes.js';
-import type { CertificateAndKey } from './tls-files.js';
+import { DEFAULT_CIPHERS, withKey } from './tls-contexts.js';
+import type { TlsSet } from './tls-set.js';
 
 export interface AdminOptions {
   readonly address: string;
   readonly port: number;
-  readonly tls: CertificateAndKey;
+  readonly tls: TlsSet;
   /** Client certificates are asked for, and verified with these. */
   readonly clientCaPem?: string;
   /** The API is answered over plain HTTP too. */
@@ -34,24 +35,18 @@ export class AdminServer {
   readonly #options: AdminOptions;
   readonly #tcp: TcpServer;
   readonly #plain: Server;
-  readonly #secure: Server;
+  readonly #secure: HttpsServer;
 
   constructor(options: AdminOptions) {
     this.#options = options;
     const limits = { requestTimeout: ADMIN_REQUEST_TIMEOUT_MS, headersTimeout: ADMIN_REQUEST_TIMEOUT_MS / 2 };
     this.#plain = createHttp(limits, (request, response) => this.#answer(request, response, options.plain));
-    this.#secure = createHttps(
-      {
-        ...limits,
-        cert: options.tls.certificatePem,
-        key: options.tls.keyPem,
-        minVersion: 'TLSv1.2',
-        handshakeTimeout: ADMIN_REQUEST_TIMEOUT_MS,
-        ...(options.clientCaPem === undefined
-          ? {}
-          : { requestCert: true, rejectUnauthorized: false, ca: options.clientCaPem }),
-      },
-      (request, response) => this.#answer(request, response, true),
+    const clients = options.clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: false };
+    this.#secure = withKey(options.tls, (key) =>
+      createHttps(
+        { ...limits, ...this.#tls(options.tls, key), ...clients, handshakeTimeout: ADMIN_REQUEST_TIMEOUT_MS },
+        (request, response) => this.#answer(request, response, true),
+      ),
     );
     this.#tcp = createTcp((socket) => {
       // Whoever resets a connection before it has said anything is nobody's error.
@@ -66,6 +61,22 @@ export class AdminServer {
       });
     });
     this.#tcp.maxConnections = ADMIN_MAX_CONNECTIONS;
+  }
+
+  /** Connections that come later get these certificates. */
+  reload(set: TlsSet): void {
+    withKey(set, (key) => this.#secure.setSecureContext(this.#tls(set, key)));
+  }
+
+  #tls(set: TlsSet, key: Buffer) {
+    const { clientCaPem: ca } = this.#options;
+    return {
+      cert: set.chainPem,
+      key,
+      ciphers: set.ciphers ?? DEFAULT_CIPHERS,
+      minVersion: 'TLSv1.2' as const,
+      ...(ca === undefined ? {} : { ca }),
+    };
   }
 
   listen(): Promise<Address> {

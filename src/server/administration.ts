@@ -14,7 +14,8 @@ import { Drain } from './drain.js';
 import type { EventJournal } from './event-journal.js';
 import { LevelHistory } from './level-history.js';
 import { loadConfig } from './load-config.js';
-import { type CertificateAndKey, readCertificates, readPair } from './tls-files.js';
+import { readCertificates } from './tls-files.js';
+import type { TlsSet } from './tls-set.js';
 import { TrafficMeter } from './traffic.js';
 
 export interface AdministrationOptions {
@@ -37,25 +38,19 @@ const VERSION = (createRequire(import.meta.url)('claviger/package.json') as { re
 
 /** What the administration port needs of files. */
 export interface AdministrationFiles {
-  readonly tls: CertificateAndKey;
+  readonly tls: TlsSet;
   readonly clientCaPem?: string;
   readonly credentials: Credentials;
   /** File with the token of an installation that configures none. */
   readonly tokenFile?: string;
 }
 
-/**
- * Reads and makes them, before anything is started; throws with the setting to mend.
- * @param sipCertificate for a port that has none of its own.
- */
-export function administrationFiles({ admin, data }: Config, sipCertificate: CertificateAndKey): AdministrationFiles {
+/** Reads and makes them, before anything is started; throws with the setting to mend. */
+export function administrationFiles({ admin, data }: Config, tls: TlsSet): AdministrationFiles {
   const own = admin.tokens.length + admin.clients.length === 0 ? ownToken(data.dir) : undefined;
-  const { certificate, key, clientCa } = admin;
+  const { clientCa } = admin;
   return {
-    tls:
-      certificate !== undefined && key !== undefined
-        ? readPair(certificate, key, 'check --admin-certificate and --admin-key')
-        : sipCertificate,
+    tls,
     ...(clientCa === undefined ? {} : { clientCaPem: readCertificates(clientCa, 'check --admin-client-ca') }),
     credentials: new Credentials(own === undefined ? admin.tokens : [own.entry], admin.clients),
     ...(own === undefined ? {} : { tokenFile: own.file }),

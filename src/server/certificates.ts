@@ -20,6 +20,11 @@ export interface ServerCertificate {
   readonly created: boolean;
 }
 
+/** Where {@link serverCertificate} keeps what it makes. */
+export function ownFiles(dir: string): { readonly certificate: string; readonly key: string; readonly ca: string } {
+  return { certificate: join(dir, 'server.pem'), key: join(dir, 'server-key.pem'), ca: join(dir, 'ca.pem') };
+}
+
 /** A key file is written under another name, readable by its owner only, and then moved: no half-written key is ever used. */
 function writeFileSafely(path: string, content: string, mode: number): void {
   const temporary = `${path}.new`;

@@ -3,8 +3,8 @@
  * Order of precedence: flags over environment (`CLAVIGER_SIP_PORT`) over the file (TOML) over the defaults here.
  */
 import { z } from 'zod';
-import { ROLES } from './admin/credentials.js';
 import { MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
+import { ROLES } from './admin/credentials.js';
 import { tlsPortSchema, tlsSchema } from './config-tls.js';
 import { digestSchema, trunkSchema } from './config-trunks.js';
 

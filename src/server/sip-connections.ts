@@ -8,13 +8,16 @@ import {
   SIP_MAX_CONNECTIONS_PER_ADDRESS,
   SIP_MAX_UNSENT_BYTES,
 } from '../base/limits.js';
-import type { Send, SipTransport, UserAgentInput } from '../sip/contract.js';
+import type { Connected, Send, SipTransport, UserAgentInput } from '../sip/contract.js';
 import { addressOwner } from '../wire/ip-address.js';
 import { KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
 import { parseSipMessage } from '../wire/sip-message.js';
 import type { SipMessage, SipRefusalReason } from '../wire/sip-types.js';
 
-export type SipProblem = 'tls-handshake' | 'connection-limit' | 'framing' | 'socket';
+/** What the transport knows of a peer before it has said anything. */
+export type Known = Pick<Connected, 'identity' | 'access'>;
+
+export type SipProblem = 'tls-handshake' | 'tls-verify' | 'connection-limit' | 'framing' | 'socket';
 
 export interface SipConnectionsOptions {
   /** Defaults: SIP_MAX_CONNECTIONS and SIP_MAX_CONNECTIONS_PER_ADDRESS. */
@@ -119,7 +122,7 @@ export class SipConnections {
   }
 
   /** Takes over a connected TCP or TLS socket. @returns the number of its connection. */
-  addStream(socket: Socket, transport: 'tls' | 'tcp', place: Place, identity?: string): number {
+  addStream(socket: Socket, transport: 'tls' | 'tcp', place: Place, known: Known): number {
     const connection = this.#next++;
     const framer = new StreamFramer();
     const remote = { address: literalAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -135,7 +138,7 @@ export class SipConnections {
     this.#connections.set(connection, entry);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
-    this.#connected(connection, transport, remote, local, identity);
+    this.#connected(connection, transport, remote, local, known);
     socket.on('data', (chunk) => this.#data(connection, entry, framer, socket, chunk));
     socket.on('error', (error) => this.options.onProblem('socket', error.message, remote.address));
     socket.on('close', () => this.remove(connection));
@@ -149,16 +152,16 @@ export class SipConnections {
     place: Place,
     send: (bytes: Uint8Array, port: number | undefined) => void,
     close: () => void,
+    known: Known,
   ): number {
     const connection = this.#next++;
     const entry = { remote, send, close, place, lastMessageAt: performance.now() };
     this.#connections.set(connection, entry);
-    this.#connected(connection, 'udp', remote, local);
+    this.#connected(connection, 'udp', remote, local, known);
     return connection;
   }
 
-  #connected(connection: number, transport: SipTransport, remote: Address, local: Address, identity?: string): void {
-    const known = identity === undefined ? {} : { identity };
+  #connected(connection: number, transport: SipTransport, remote: Address, local: Address, known: Known): void {
     this.options.onInput({ type: 'connected', connection, remote, local, transport, ...known });
   }
 

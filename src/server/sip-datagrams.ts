@@ -4,7 +4,7 @@ import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Address } from '../base/ids.js';
 import { SIP_MAX_DATAGRAM_PEERS } from '../base/limits.js';
-import { literalAddress, type SipConnections } from './sip-connections.js';
+import { type Known, literalAddress, type SipConnections } from './sip-connections.js';
 import type { OpenListener } from './sip-streams.js';
 
 /**
@@ -27,22 +27,29 @@ export function localAddressFor(bound: string, peer: string): string {
 export class DatagramListener implements OpenListener {
   readonly #connections: SipConnections;
   readonly #socket: Socket;
+  readonly #identify: (remote: string) => Known;
   readonly bound: Address;
   /** The one that was silent the longest first. */
   readonly #peers = new Map<string, number>();
 
-  static open(connections: SipConnections, address: string, port: number): Promise<DatagramListener> {
+  static open(
+    connections: SipConnections,
+    address: string,
+    port: number,
+    identify: (remote: string) => Known = () => ({}),
+  ): Promise<DatagramListener> {
     const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
     return new Promise((resolve, reject) => {
       socket.once('error', reject);
       socket.bind(port, address, () => {
         socket.off('error', reject);
-        resolve(new DatagramListener(connections, socket));
+        resolve(new DatagramListener(connections, socket, identify));
       });
     });
   }
 
-  private constructor(connections: SipConnections, socket: Socket) {
+  private constructor(connections: SipConnections, socket: Socket, identify: (remote: string) => Known) {
+    this.#identify = identify;
     this.#connections = connections;
     this.#socket = socket;
     const { address, port } = socket.address();
@@ -75,7 +82,7 @@ export class DatagramListener implements OpenListener {
       port: this.bound.port,
     };
     const send = (bytes: Uint8Array, port = to.port): void => this.#socket.send(bytes, port, to.address);
-    number = this.#connections.addDatagrams(remote, local, place, send, forget);
+    number = this.#connections.addDatagrams(remote, local, place, send, forget, this.#identify(remote.address));
     this.#peers.set(key, number);
     return number;
   }

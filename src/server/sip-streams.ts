@@ -3,7 +3,7 @@ import { type Server, type Socket, connect as tcpConnect, createServer as tcpSer
 import { type ConnectionOptions, createServer, type TLSSocket, type TlsOptions, connect as tlsConnect } from 'node:tls';
 import type { Address } from '../base/ids.js';
 import { SIP_TLS_HANDSHAKE_TIMEOUT_MS } from '../base/limits.js';
-import type { Place, SipConnections } from './sip-connections.js';
+import { type Known, literalAddress, type Place, type SipConnections } from './sip-connections.js';
 
 /** Certificates as node:tls takes them. */
 export type TlsListenSettings = Pick<
@@ -34,13 +34,13 @@ function listenOn(server: Server, address: string, port: number, onError: (error
 
 const closing = (server: Server) => (): Promise<void> => new Promise((resolve) => void server.close(() => resolve()));
 
-/** @param identify verified subject of a peer's certificate, where it showed one. */
+/** @param identify what a peer's address and its verified certificate, where it showed one, make of it. */
 export async function listenTls(
   connections: SipConnections,
   address: string,
   port: number,
   settings: TlsListenSettings,
-  identify: (socket: TLSSocket) => string | undefined,
+  identify: (socket: TLSSocket) => Known,
 ): Promise<OpenListener> {
   const { onProblem } = connections.options;
   const complete = (s: TlsListenSettings): TlsOptions => ({ minVersion: 'TLSv1.2', ...s });
@@ -63,7 +63,10 @@ export async function listenTls(
     });
   });
   server.on('tlsClientError', (error, socket) => {
-    onProblem('tls-handshake', error.message, socket.remoteAddress ?? '');
+    // Node's own words for a certificate that it refused are "socket hang up"; the cause stands beside it.
+    const cause: unknown = socket.authorizationError;
+    if (cause !== undefined && cause !== null) onProblem('tls-verify', String(cause), socket.remoteAddress ?? '');
+    else onProblem('tls-handshake', error.message, socket.remoteAddress ?? '');
     socket.destroy();
   });
   server.on('secureConnection', (socket) => {
@@ -75,11 +78,16 @@ export async function listenTls(
   return { bound, reload: (s) => server.setSecureContext(complete(s)), close: closing(server) };
 }
 
-export async function listenTcp(connections: SipConnections, address: string, port: number): Promise<OpenListener> {
+export async function listenTcp(
+  connections: SipConnections,
+  address: string,
+  port: number,
+  identify: (remote: string) => Known,
+): Promise<OpenListener> {
   const server = tcpServer((socket) => {
     const place = connections.admit(socket.remoteAddress ?? '', () => void socket.destroy());
     if (place === undefined) socket.destroy();
-    else connections.addStream(socket, 'tcp', place);
+    else connections.addStream(socket, 'tcp', place, identify(literalAddress(socket.remoteAddress)));
   });
   const bound = await listenOn(server, address, port, (error) =>
     connections.options.onProblem('socket', error.message, ''),
@@ -92,18 +100,14 @@ export interface StreamTarget {
   readonly address: string;
   readonly port: number;
   readonly timeoutMs: number;
-  /** For TLS: whom the certificate must name, trusted authorities, and our own certificate. */
-  readonly tls?: Pick<ConnectionOptions, 'ca' | 'crl' | 'cert' | 'key' | 'ciphers' | 'checkServerIdentity'> & {
+  /** For TLS: whom the certificate must name; trusted authorities and our own certificate. */
+  readonly tls?: Pick<ConnectionOptions, 'secureContext' | 'checkServerIdentity'> & {
     readonly servername?: string;
   };
 }
 
 /** Opens a connection. @returns its number; rejects with the system's or TLS's error. */
-export function connectStream(
-  connections: SipConnections,
-  target: StreamTarget,
-  identify: (socket: TLSSocket) => string | undefined,
-): Promise<number> {
+export function connectStream(connections: SipConnections, target: StreamTarget, known: Known): Promise<number> {
   const { address, port, timeoutMs, tls } = target;
   return new Promise((resolve, reject) => {
     const socket: Socket =
@@ -126,8 +130,7 @@ export function connectStream(
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       socket.setTimeout(0);
       socket.off('error', failed);
-      const identity = tls === undefined ? undefined : identify(socket as TLSSocket);
-      resolve(connections.addStream(socket, tls === undefined ? 'tcp' : 'tls', place, identity));
+      resolve(connections.addStream(socket, tls === undefined ? 'tcp' : 'tls', place, known));
     });
   });
 }

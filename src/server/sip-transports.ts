@@ -2,10 +2,9 @@
  * All ways that SIP comes in and goes out: what the user agent knows as connection numbers, over TLS, TCP and UDP. Who
  * configures trunks says where to listen and whom to connect to; TLS is on by default, the others only where a trunk wants them.
  */
-import type { TLSSocket } from 'node:tls';
 import type { Address } from '../base/ids.js';
 import type { Send } from '../sip/contract.js';
-import { SipConnections, type SipConnectionsOptions } from './sip-connections.js';
+import { type Known, literalAddress, SipConnections, type SipConnectionsOptions } from './sip-connections.js';
 import { DatagramListener } from './sip-datagrams.js';
 import {
   connectStream,
@@ -15,8 +14,12 @@ import {
   type StreamTarget,
   type TlsListenSettings,
 } from './sip-streams.js';
+import { verifiedNames } from './tls-names.js';
 
-export type SipListen = { readonly address: string; readonly port: number } & (
+/** What a peer's address and the names of its verified certificate (none: it showed none) make of it. */
+export type Identify = (remote: string, names: readonly string[]) => Known;
+
+export type SipListen = { readonly address: string; readonly port: number; readonly identify?: Identify } & (
   | { readonly transport: 'tls'; readonly tls: TlsListenSettings }
   | { readonly transport: 'tcp' | 'udp' }
 );
@@ -26,11 +29,6 @@ export type SipDial =
   | { readonly transport: 'tcp'; readonly address: string; readonly port: number; readonly timeoutMs: number }
   /** From the listener on this port of ours. */
   | { readonly transport: 'udp'; readonly address: string; readonly port: number; readonly localPort: number };
-
-export interface SipTransportsOptions extends SipConnectionsOptions {
-  /** Name of a peer by its certificate, verified, for `Connected.identity`; none by default. */
-  readonly identify?: (socket: TLSSocket) => string | undefined;
-}
 
 /**
  * REQUIREMENTS T1: a port is TLS or it is not, so that no peer and no firewall can take one for the other.
@@ -51,11 +49,9 @@ export function listenConflict(wanted: readonly Pick<SipListen, 'transport' | 'p
 export class SipTransports {
   readonly #connections: SipConnections;
   readonly #listeners: { readonly listen: SipListen; readonly open: OpenListener }[] = [];
-  readonly #identify: (socket: TLSSocket) => string | undefined;
 
-  constructor(options: SipTransportsOptions) {
+  constructor(options: SipConnectionsOptions) {
     this.#connections = new SipConnections(options);
-    this.#identify = options.identify ?? (() => undefined);
   }
 
   /** Connections and half-open ones now, for metrics. */
@@ -65,7 +61,8 @@ export class SipTransports {
 
   /** @returns the address it listens on; rejects with the system's error (EADDRINUSE, EACCES, ...) or a conflict of ports. */
   async listen(listen: SipListen): Promise<Address> {
-    const { address, port } = listen;
+    const { address, port, identify = () => ({}) } = listen;
+    const plain = (remote: string): Known => identify(remote, []);
     const conflict = listenConflict([
       ...this.#listeners.map((l) => ({ ...l.listen, port: l.open.bound.port })),
       listen,
@@ -73,10 +70,12 @@ export class SipTransports {
     if (conflict !== undefined) throw new Error(conflict);
     const open =
       listen.transport === 'tls'
-        ? await listenTls(this.#connections, address, port, listen.tls, this.#identify)
+        ? await listenTls(this.#connections, address, port, listen.tls, (socket) =>
+            identify(literalAddress(socket.remoteAddress), verifiedNames(socket)),
+          )
         : listen.transport === 'tcp'
-          ? await listenTcp(this.#connections, address, port)
-          : await DatagramListener.open(this.#connections, address, port);
+          ? await listenTcp(this.#connections, address, port, plain)
+          : await DatagramListener.open(this.#connections, address, port, plain);
     this.#listeners.push({ listen, open });
     return open.bound;
   }
@@ -87,8 +86,8 @@ export class SipTransports {
   }
 
   /** Opens a connection. @returns its number; rejects with the system's or TLS's error. */
-  async connect(dial: SipDial): Promise<number> {
-    if (dial.transport !== 'udp') return connectStream(this.#connections, dial, this.#identify);
+  async connect(dial: SipDial, known: Known = {}): Promise<number> {
+    if (dial.transport !== 'udp') return connectStream(this.#connections, dial, known);
     const from = this.#listeners.find(
       (l) => l.open instanceof DatagramListener && l.open.bound.port === dial.localPort,
     );

@@ -22,13 +22,13 @@ import { openRelay } from '../relay/relay.js';
 import type { SecurityEvent } from '../security/events.js';
 import type { Level } from '../security/levels.js';
 import { Administration, type AdministrationFiles, administrationFiles } from './administration.js';
-import { serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
 import { EventJournal, type EventRecord } from './event-journal.js';
+import { gateOf } from './gate.js';
 import { type Logger, LogThrottle } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
-import { SipTransports } from './sip-transports.js';
-import { readCertificates, readPair } from './tls-files.js';
+import { ADMIN, readCertificatesOf, Signalling } from './signalling.js';
+import type { TlsStore } from './tls-store.js';
 
 export interface SwitchOptions {
   readonly log: Logger;
@@ -65,7 +65,7 @@ export class Switch {
   readonly #control: Control;
   readonly #relay: Relay;
   readonly #pool: AssociationPool;
-  readonly #transports: SipTransports;
+  readonly #signalling: Signalling;
   readonly #admin: Administration;
   readonly #journal = new EventJournal();
   readonly #metrics: Metrics;
@@ -75,7 +75,6 @@ export class Switch {
     readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'];
   };
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
-  readonly caFile: string | undefined;
   /** File with the administrator's token, where the configuration names none. */
   readonly adminTokenFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -87,23 +86,14 @@ export class Switch {
 
   /** Starts everything that a call needs, listeners last; rejects with an error that names the setting to mend. */
   static async start(config: Config, options: SwitchOptions): Promise<Switch> {
-    const tls = config.tls;
     // Whatever can be wrong is found before there are threads that would keep the process alive.
-    const certificate: { certificatePem: string; keyPem: string; caFile?: string } =
-      tls.certificate !== undefined && tls.key !== undefined
-        ? readPair(tls.certificate, tls.key, 'check --tls-certificate and --tls-key')
-        : await serverCertificate(config.data.dir, config.sip.name, now());
-    const clientCaPem =
-      tls.clientCa === undefined ? undefined : readCertificates(tls.clientCa, 'check --tls-client-ca');
-    const administration = administrationFiles(config, certificate);
+    const certificates = await readCertificatesOf(config, now());
+    const administration = administrationFiles(config, certificates.set(ADMIN));
     await demandAddress(config.media.address);
     const dtls = await createSelfSigned(config.sip.name, now());
-    const running = new Switch(config, options, { caFile: certificate.caFile, administration }, dtls);
+    const running = new Switch(config, options, { certificates, administration }, dtls);
     try {
-      const { address, port } = config.sip;
-      const mutual = clientCaPem === undefined ? {} : { ca: clientCaPem, requestCert: true, rejectUnauthorized: true };
-      const tls = { cert: certificate.certificatePem, key: certificate.keyPem, ...mutual };
-      running.#sip = await running.#transports.listen({ transport: 'tls', address, port, tls });
+      running.#sip = await running.#signalling.listen();
       running.#adminAddress = await running.#admin.server.listen();
     } catch (error) {
       await running.#release();
@@ -116,11 +106,10 @@ export class Switch {
   private constructor(
     config: Config,
     options: SwitchOptions,
-    files: { readonly caFile: string | undefined; readonly administration: AdministrationFiles },
+    files: { readonly certificates: TlsStore; readonly administration: AdministrationFiles },
     dtls: Awaited<ReturnType<typeof createSelfSigned>>,
   ) {
     this.#options = options;
-    this.caFile = files.caFile;
     this.adminTokenFile = files.administration.tokenFile;
     this.#dtls = dtls;
     const { media, conferences, sip } = config;
@@ -156,6 +145,7 @@ export class Switch {
       ...(media.advertise === undefined ? {} : { advertise: media.advertise }),
       adHoc: conferences.adHoc ? settings(conferences.policy) : undefined,
       fixed: new Map(conferences.fixed.map((c) => [c.name, settings(c.policy, c.suite)])),
+      ...gateOf(config),
       maxConferences: conferences.max,
       maxMembers: conferences.maxMembers,
     });
@@ -166,7 +156,15 @@ export class Switch {
       associations: () => this.#associations.size,
       droppedDtls: () => this.#pool.stats().droppedDatagrams,
     });
-    this.#transports = new SipTransports({
+    this.#signalling = new Signalling({
+      config,
+      certificates: files.certificates,
+      now,
+      onSecurityEvent: (event) => this.#securityEvent(event),
+      onReloaded: (user, set) => {
+        options.log.info({ where: set.where }, 'certificates were read again');
+        if (user === ADMIN) this.#admin.server.reload(set);
+      },
       inUse: this.#control.connectionsInUse,
       onInput: (input) => this.#receive({ type: 'sip', input }),
       onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
@@ -188,6 +186,16 @@ export class Switch {
       now,
       onProblem: (detail) => options.log.error({ detail }, 'administration'),
     });
+  }
+
+  /** File that callers need to trust our certificate (`--ca`); undefined: the operator brought one of his own. */
+  get caFile(): string | undefined {
+    return this.#signalling.caFile;
+  }
+
+  /** Certificates, keys, authorities and revocation lists are read again; calls go on. @returns false: some cannot be used. */
+  reloadCertificates(): boolean {
+    return this.#signalling.reload();
   }
 
   get sip(): Address {
@@ -244,7 +252,7 @@ export class Switch {
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#ready = false;
-    await Promise.all([this.#transports.close(), this.#admin.close()]);
+    await Promise.all([this.#signalling.close(), this.#admin.close()]);
     await this.#pool.close();
     this.#relay.close();
     this.#dtls.privateKeyPem.wipe();
@@ -263,8 +271,8 @@ export class Switch {
   #perform(out: ControlOutput): void {
     switch (out.type) {
       case 'sip':
-        if (out.output.type === 'send') this.#transports.send(out.output);
-        else this.#transports.closeConnection(out.output.connection);
+        if (out.output.type === 'send') this.#signalling.send(out.output);
+        else this.#signalling.closeConnection(out.output.connection);
         break;
       case 'association-open':
         this.#open(out);

@@ -1,5 +1,5 @@
 /** Whom a certificate names, and whether that is whom we meant (REQUIREMENTS X3, T3). */
-import type { PeerCertificate } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 
 const ALT_NAME = /(?:^|, )(DNS|IP Address|URI):("(?:[^"\\]|\\.)*"|[^,]*)/g;
 
@@ -27,6 +27,11 @@ function commonNames(certificate: PeerCertificate): readonly string[] {
 /** Every name of a verified certificate: subject common names and subject alternative names (T3). */
 export function certificateNames(certificate: PeerCertificate): readonly string[] {
   return [...new Set([...commonNames(certificate), ...alternatives(certificate)])];
+}
+
+/** Of the peer's certificate, empty where it showed none that was verified. */
+export function verifiedNames(socket: TLSSocket): readonly string[] {
+  return socket.authorized ? certificateNames(socket.getPeerCertificate()) : [];
 }
 
 /** X3, `host`: without case; the alternative names where there are any, else the common name; a wildcard names nobody. */

@@ -11,8 +11,7 @@ export interface TlsUser {
   readonly levels: readonly TlsLevel[];
 }
 
-export interface TlsStoreOptions {
-  readonly users: readonly TlsUser[];
+export interface TlsStoreHandlers {
   /** A set that came new into force. */
   readonly onChange: (user: string, set: TlsSet) => void;
   /** Files that changed and cannot be used: the old set goes on. */
@@ -42,15 +41,16 @@ function readUser({ name, levels }: TlsUser): TlsSet | { readonly problem: TlsPr
 }
 
 export class TlsStore {
-  readonly #options: TlsStoreOptions;
+  readonly #users: readonly TlsUser[];
+  #handlers: TlsStoreHandlers | undefined;
   readonly #sets = new Map<string, TlsSet>();
   readonly #watchers: FSWatcher[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   /** Throws with the place and the file when a set cannot be used: there is no old one to go on with. */
-  constructor(options: TlsStoreOptions) {
-    this.#options = options;
-    for (const user of options.users) {
+  constructor(users: readonly TlsUser[]) {
+    this.#users = users;
+    for (const user of users) {
       const set = readUser(user);
       if ('problem' in set) throw new Error(set.detail);
       this.#sets.set(user.name, set);
@@ -69,7 +69,8 @@ export class TlsStore {
   }
 
   /** From now on files that change come into force by themselves. Folders are watched: files are replaced by renaming. */
-  watch(): void {
+  watch(handlers: TlsStoreHandlers): void {
+    this.#handlers = handlers;
     const folders = new Set([...this.#sets.values()].flatMap((set) => set.files.map((file) => dirname(file))));
     for (const folder of folders) {
       const watcher = watch(folder, { persistent: false }, () => this.#later(TLS_RELOAD_QUIET_MS, true));
@@ -80,7 +81,7 @@ export class TlsStore {
 
   /** Reads all files now. @returns whether all of them can be used. */
   reload(): boolean {
-    return this.#reload((user, problem, detail) => this.#options.onProblem(user, problem, detail));
+    return this.#reload((...problem) => this.#handlers?.onProblem(...problem));
   }
 
   close(): void {
@@ -93,14 +94,14 @@ export class TlsStore {
   #later(delayMs: number, again: boolean): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      const failed = !this.#reload((...problem) => (again ? undefined : this.#options.onProblem(...problem)));
+      const failed = !this.#reload((...problem) => (again ? undefined : this.#handlers?.onProblem(...problem)));
       if (failed && again) this.#later(TLS_RELOAD_RETRY_MS, false);
     }, delayMs);
   }
 
-  #reload(onProblem: TlsStoreOptions['onProblem']): boolean {
+  #reload(onProblem: TlsStoreHandlers['onProblem']): boolean {
     let usable = true;
-    for (const user of this.#options.users) {
+    for (const user of this.#users) {
       const set = readUser(user);
       if ('problem' in set) {
         usable = false;
@@ -113,7 +114,7 @@ export class TlsStore {
         continue;
       }
       this.#sets.set(user.name, set);
-      this.#options.onChange(user.name, set);
+      this.#handlers?.onChange(user.name, set);
       old.key.wipe();
     }
     return usable;

@@ -145,7 +145,11 @@ describe('what cannot work is refused at the start, by name, and nothing is left
     ['the key of another certificate', () => other('server-key.pem'), 'belongs to another certificate'],
     ['a CA certificate that is none', () => spoilt('ca.pem'), 'ca.pem holds no certificate'],
     ['a lost CA key, when it is needed', () => ['--sip-name', 'renamed', ...lost('ca-key.pem')], 'ca-key.pem'],
-    ['a CA for callers that is none', () => ['--tls-client-ca', file('server-key.pem')], 'check --tls-client-ca'],
+    [
+      'a list of authorities that is none',
+      () => own('--tls-ca', file('server-key.pem')),
+      'server-key.pem holds no certificate',
+    ],
     ['a media address of another machine', () => ['--media-address', '192.0.2.9'], '--media-address'],
     ['a data folder that is a file', () => ['--data', file('ca.pem')], '--data-dir'],
   ])('%s', async (_, spoil, text) => {
@@ -157,6 +161,10 @@ describe('what cannot work is refused at the start, by name, and nothing is left
   });
 
   const file = (name: string): string => join(folder, name);
+  const own = (...more: string[]): string[] => [
+    ...['--tls-certificate', file('server.pem'), '--tls-key', file('server-key.pem')],
+    ...more,
+  ];
   function spoilt(name: string): readonly string[] {
     writeFileSync(file(name), 'garbage');
     return [];

@@ -51,12 +51,12 @@ describe('what is refused, with place and what is allowed', () => {
     [
       'an unknown key',
       '[sip]\nprot = 1',
-      'claviger.toml: sip.prot: unknown; allowed: one of the keys address, port, name',
+      'claviger.toml: sip.prot: unknown; allowed: one of the keys address, port, name, clientCertificates, tls',
     ],
     [
       'an unknown section',
       '[spi]\nport = 1',
-      /^claviger\.toml: spi: unknown; allowed: one of the keys data, sip, tls, media/,
+      /^claviger\.toml: spi: unknown; allowed: one of the keys data, sip, tls, digest, trunks, media/,
     ],
     [
       'a number out of range',
@@ -101,7 +101,7 @@ describe('what is refused, with place and what is allowed', () => {
     [
       'half a certificate',
       '[tls]\nkey = "k.pem"',
-      'claviger.toml: tls: certificate and key go together: set both or neither',
+      'claviger.toml: TLS on port 5061: tls sets key but not certificate: certificate and key go together',
     ],
     ['no TOML', '[sip\nport = 1', /^claviger\.toml:1:\d+: not TOML: /],
   ] as const)('%s', (_, toml, wanted) => {

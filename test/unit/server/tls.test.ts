@@ -183,13 +183,14 @@ describe('files that change (X4)', () => {
     put(here, 'k.pem', leaf.keyPem);
     const changes: string[] = [];
     const problems: string[] = [];
-    const store = new TlsStore({
-      users: [{ name: 'sip', levels: [level('tls', { certificate: join(here, 'c.pem'), key: join(here, 'k.pem') })] }],
-      onChange: (user) => void changes.push(user),
-      onProblem: (_, problem, detail) => void problems.push(`${problem}: ${detail}`),
-    });
+    const store = new TlsStore([
+      { name: 'sip', levels: [level('tls', { certificate: join(here, 'c.pem'), key: join(here, 'k.pem') })] },
+    ]);
     try {
-      store.watch();
+      store.watch({
+        onChange: (user) => void changes.push(user),
+        onProblem: (_, problem, detail) => void problems.push(`${problem}: ${detail}`),
+      });
       const other = await issue(root, { cn: 'other' });
       put(here, 'c.pem', other.pem);
       await until('the report of a key that does not fit', () => problems.length > 0, 10_000);

@@ -1,0 +1,39 @@
+/** What a trunk's profile means for its calls. */
+import { makeEvent } from '../security/events.js';
+import type { Connected, UserAgentOptions, UserAgentOutput } from '../sip/contract.js';
+import type { Offer } from '../sip/offer-answer-types.js';
+import type { TrunkProfile } from '../sip/trunk.js';
+import { writeHostPort } from '../wire/sip-address.js';
+import type { ControlOptions, ControlOutput } from './contract.js';
+
+/** What the user agent is given of control's options. */
+export function userAgentOptions({ product, gate, credentials }: ControlOptions): Omit<UserAgentOptions, 'random'> {
+  return {
+    ...(product === undefined ? {} : { product }),
+    ...(gate === undefined ? {} : { gate }),
+    ...(credentials === undefined ? {} : { credentials }),
+  };
+}
+
+/** The profile of a connection's trunk; undefined: it belongs to none. */
+export function trunkOf(trunks: readonly TrunkProfile[] | undefined, connected: Connected): TrunkProfile | undefined {
+  const { access } = connected;
+  return access?.type === 'trunk' ? trunks?.find((t) => t.name === access.trunk) : undefined;
+}
+
+/** T6: why an offer with keys cannot come over this trunk; undefined: it can. */
+export function srtpProblem(trunk: TrunkProfile | undefined, offer: Offer): string | undefined {
+  if (trunk === undefined || trunk.srtp || offer.media.every((m) => m.port === 0 || m.security === 'plain'))
+    return undefined;
+  return `SRTP is not allowed on trunk ${trunk.name}`;
+}
+
+export function denialEvent(
+  { code, cause }: Extract<UserAgentOutput, { type: 'denied' }>,
+  connected: Connected | undefined,
+): Extract<ControlOutput, { type: 'security-event' }> {
+  const { access, remote } = connected ?? {};
+  const peer = remote === undefined ? 'a peer that is gone' : writeHostPort(remote.address, remote.port);
+  const endpoint = access?.type === 'trunk' ? `trunk ${access.trunk} (${peer})` : peer;
+  return { type: 'security-event', event: makeEvent(code, { endpoint, cause }) };
+}

@@ -1,0 +1,209 @@
+/** SIP as configured: which ports listen, with which certificates, who is let in on each, and connections to trunk peers. */
+import { performance } from 'node:perf_hooks';
+import type { Address } from '../base/ids.js';
+import {
+  LOG_THROTTLE_INTERVAL_MS,
+  LOG_THROTTLE_MAX_NAMES,
+  TLS_EXPIRY_CHECK_INTERVAL_MS,
+  TLS_EXPIRY_WARNING_MS,
+} from '../base/limits.js';
+import { makeEvent, type SecurityEvent, type SecurityEventCode } from '../security/events.js';
+import type { Send } from '../sip/contract.js';
+import { accessOf, type TrunkProfile } from '../sip/trunk.js';
+import { ownFiles, serverCertificate } from './certificates.js';
+import type { Config } from './config.js';
+import { tlsPorts } from './config-tls.js';
+import { trunkProfile } from './config-trunks.js';
+import { LogThrottle } from './log.js';
+import type { SipConnectionsOptions, SipProblem } from './sip-connections.js';
+import { type Identify, SipTransports } from './sip-transports.js';
+import { withListenSettings } from './tls-contexts.js';
+import { chooseLevel, expiriesOf, type TlsLevel, type TlsProblem, type TlsSet } from './tls-set.js';
+import { TlsStore } from './tls-store.js';
+
+export interface SignallingOptions extends SipConnectionsOptions {
+  readonly config: Config;
+  /** From {@link readCertificatesOf}; closed with the signalling. */
+  readonly certificates: TlsStore;
+  readonly onSecurityEvent: (event: SecurityEvent) => void;
+  /** For users other than SIP's ports, such as {@link ADMIN}, and for the log. */
+  readonly onReloaded: (user: string, set: TlsSet) => void;
+  readonly now: () => number;
+}
+
+const MAIN = 'main';
+/** The user of the administration port. */
+export const ADMIN = 'admin';
+const userOf = (port: number, mainPort: number): string => (port === mainPort ? MAIN : `port ${port}`);
+
+/** A TLS alert by which a peer says that it does not take our certificate (RFC 8446 §6.2). */
+const REFUSED_BY_PEER =
+  /alert (unknown ca|bad certificate|certificate (unknown|expired|revoked)|unsupported certificate)/;
+
+const isMutual = ({ sip, trunks }: Config, port: number): boolean =>
+  (port === sip.port && sip.clientCertificates) || trunks.some((t) => (t.port ?? sip.port) === port);
+
+/** Reads every certificate that SIP and the administration port need. Rejects with the place and the file of the first that cannot be used. */
+export async function readCertificatesOf(config: Config, now: number): Promise<TlsStore> {
+  const ports = tlsPorts(config);
+  const own: TlsLevel = { where: 'data.dir', settings: ownFiles(config.data.dir) };
+  const { certificate, key } = config.admin;
+  const admin: readonly TlsLevel[] = [
+    { where: 'admin', settings: { certificate, key } },
+    { where: 'tls', settings: config.tls },
+  ];
+  const users = [
+    ...ports.map(({ port, levels }) => ({ name: userOf(port, config.sip.port), levels })),
+    { name: ADMIN, levels: admin },
+  ];
+  if (users.some(({ levels }) => isUnset(levels))) await serverCertificate(config.data.dir, config.sip.name, now);
+  const store = new TlsStore(users.map(({ name, levels }) => ({ name, levels: isUnset(levels) ? [own] : levels })));
+  for (const { port } of ports) {
+    const { where, caPem } = store.set(userOf(port, config.sip.port));
+    if (!isMutual(config, port) || caPem.length > 0) continue;
+    throw new Error(`${where}: ca is missing: callers on port ${port} must present a certificate of an authority`);
+  }
+  return store;
+}
+
+function isUnset(levels: readonly TlsLevel[]): boolean {
+  const level = chooseLevel(levels);
+  return level.ok && level.value === undefined;
+}
+
+export class Signalling {
+  readonly transports: SipTransports;
+  readonly trunks: readonly TrunkProfile[];
+  readonly #options: SignallingOptions;
+  readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
+  /** Of TLS listeners, by their user's name. */
+  readonly #bound = new Map<string, { readonly port: number; readonly mutual: boolean }>();
+  #expiryTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: SignallingOptions) {
+    this.#options = options;
+    this.trunks = options.config.trunks.map(trunkProfile);
+    this.transports = new SipTransports({
+      ...options,
+      onProblem: (kind, detail, remote) => this.#onProblem(kind, detail, remote),
+    });
+  }
+
+  /** Certificates in force at the switch's own port, and for connections that we open. */
+  tlsSet(port?: number): TlsSet {
+    const { sip } = this.#options.config;
+    return this.#options.certificates.set(userOf(port ?? sip.port, sip.port));
+  }
+
+  /** File that callers need to trust our certificate; undefined: the operator brought one of his own. */
+  get caFile(): string | undefined {
+    const { data } = this.#options.config;
+    return this.tlsSet().where === 'data.dir' ? ownFiles(data.dir).ca : undefined;
+  }
+
+  /** Opens every port. @returns the switch's own; rejects with the system's error. */
+  async listen(): Promise<Address> {
+    const { config, certificates } = this.#options;
+    const { address } = config.sip;
+    for (const { port } of tlsPorts(config)) await this.#listenTls(address, port);
+    const plain = this.trunks.flatMap((t) => t.incoming.map((transport) => ({ transport, port: t.port })));
+    const opened = new Set<string>();
+    for (const { transport, port } of plain) {
+      if (transport === 'tls' || port === undefined || opened.has(`${transport} ${port}`)) continue;
+      opened.add(`${transport} ${port}`);
+      await this.transports.listen({ transport, address, port, identify: this.#identify(transport, port) });
+    }
+    certificates.watch({
+      onChange: (user, set) => this.#reloaded(user, set),
+      onProblem: (_, problem, detail) => this.#event(eventOf(problem), 'this switch', detail),
+    });
+    this.#reportExpiries();
+    this.#expiryTimer = setInterval(() => this.#reportExpiries(), TLS_EXPIRY_CHECK_INTERVAL_MS).unref();
+    return { address, port: this.#bound.get(MAIN)!.port };
+  }
+
+  async #listenTls(address: string, port: number): Promise<void> {
+    const { config, certificates } = this.#options;
+    const user = userOf(port, config.sip.port);
+    const mutual = isMutual(config, port);
+    const identify = this.#identify('tls', user === MAIN ? undefined : port);
+    const bound = await withListenSettings(certificates.set(user), mutual, (tls) =>
+      // The context is made before the first await in there.
+      this.transports.listen({ transport: 'tls', address, port, tls, identify }),
+    );
+    this.#bound.set(user, { port: bound.port, mutual });
+  }
+
+  /** Reads the files again (SIGHUP). Calls go on; connections that come later get the new certificates. */
+  reload(): boolean {
+    return this.#options.certificates.reload();
+  }
+
+  send(out: Send): void {
+    this.transports.send(out);
+  }
+
+  closeConnection(connection: number): void {
+    this.transports.closeConnection(connection);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#expiryTimer);
+    await this.transports.close();
+    this.#options.certificates.close();
+  }
+
+  #identify(transport: 'tls' | 'tcp' | 'udp', port: number | undefined): Identify {
+    return (address, names) => {
+      const access = accessOf(this.trunks, { port, transport, remote: { address, port: 0 }, names });
+      // All connections of a trunk are one peer's: it may go on with a dialog on another of them.
+      if (access.type === 'trunk' && transport === 'tls') return { access, identity: `trunk ${access.trunk}` };
+      const [subject] = names;
+      return subject === undefined ? { access } : { access, identity: `certificate ${subject}` };
+    };
+  }
+
+  #reloaded(user: string, set: TlsSet): void {
+    const bound = this.#bound.get(user);
+    if (bound !== undefined) {
+      withListenSettings(set, bound.mutual, (tls) => this.transports.reload(bound.port, tls));
+    }
+    this.#options.onReloaded(user, set);
+    this.#reportExpiries();
+  }
+
+  #onProblem(kind: SipProblem, detail: string, remote: string): void {
+    this.#options.onProblem(kind, detail, remote);
+    const refused = kind === 'tls-handshake' && REFUSED_BY_PEER.test(detail);
+    if (kind !== 'tls-verify' && !refused) return;
+    // Whoever can reach the port can fail at it as often as he likes.
+    if (this.#throttle.admit('tls-verify', remote, performance.now()) === undefined) return;
+    this.#event('tls-verify-failed', remote, refused ? `the peer refuses our certificate: ${detail}` : detail);
+  }
+
+  #reportExpiries(): void {
+    const now = this.#options.now();
+    const sets = new Set(this.#options.certificates.sets.values());
+    const told = new Set<string>();
+    for (const set of sets) {
+      for (const { what, at } of expiriesOf(set)) {
+        if (at - now >= TLS_EXPIRY_WARNING_MS || told.has(what)) continue;
+        told.add(what);
+        const when = new Date(at).toISOString();
+        this.#event(
+          'certificate-expiring',
+          'this switch',
+          `${what} (${set.where}) ${at <= now ? 'ended' : 'ends'} at ${when}`,
+        );
+      }
+    }
+  }
+
+  #event(code: SecurityEventCode, endpoint: string, cause: string): void {
+    this.#options.onSecurityEvent(makeEvent(code, { endpoint, cause }));
+  }
+}
+
+function eventOf(problem: TlsProblem): SecurityEventCode {
+  return problem === 'key' || problem === 'certificate' ? 'tls-key-invalid' : 'tls-verify-failed';
+}
