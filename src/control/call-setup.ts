@@ -10,6 +10,12 @@ import type { SipHeader } from '../wire/sip-types.js';
 import { type ChannelHost, type ChannelSetup, SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
 
+/** A channel that is open, and whose it is. */
+export interface HeldChannel {
+  readonly channel: SwitchChannel;
+  readonly conference: ConferenceRuntime;
+}
+
 /** Where a call is from. */
 export interface Who {
   readonly name: string;

@@ -1,11 +1,10 @@
 /** The machine between signalling and conferences; see contract.ts. */
-import { toHex } from '../base/bytes.js';
 import type { Engine } from '../base/engine.js';
 import type { ChannelId, MemberId } from '../base/ids.js';
 import type { Effect, JoinChannel } from '../conference/contract.js';
 import type { RelayEvent } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
-import type { Connected, UserAgentInput, UserAgentOutput } from '../sip/contract.js';
+import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { answer, readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
@@ -13,6 +12,7 @@ import { writeReason } from '../wire/sip-headers.js';
 import { administer, type ConferenceView, Directory } from './administration.js';
 import {
   type Call,
+  type HeldChannel,
   headersOfRefusal,
   type OpenedLine,
   openLine,
@@ -33,7 +33,7 @@ import type {
   ControlOutput,
   LogLevel,
 } from './contract.js';
-import { denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
+import { Connections, denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
 
 const RETRY_AFTER_FULL_S = 30;
 const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -45,13 +45,10 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #conferences = new Map<string, ConferenceRuntime>();
   readonly #directory: Directory;
   readonly #calls = new Map<MemberId, Call>();
-  readonly #channels = new Map<
-    ChannelId,
-    { readonly channel: SwitchChannel; readonly conference: ConferenceRuntime }
-  >();
+  readonly #channels = new Map<ChannelId, HeldChannel>();
   readonly #associations = new Map<AssociationNumber, SwitchChannel>();
   /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
-  readonly #connections = new Map<number, Connected>();
+  readonly #connections = new Connections();
   readonly #host: CallHost;
   #nextId = 1;
   #now = 0;
@@ -61,10 +58,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#directory = new Directory(options.fixed, options.adHoc);
-    this.#userAgent = new UserAgent({
-      random: () => toHex(options.random(12)),
-      ...userAgentOptions(options),
-    });
+    this.#userAgent = new UserAgent(userAgentOptions(options));
     this.#host = {
       relay: options.relay,
       random: options.random,
@@ -113,8 +107,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#now = now;
     switch (input.type) {
       case 'sip':
-        if (input.input.type === 'connected') this.#connections.set(input.input.connection, input.input);
-        if (input.input.type === 'disconnected') this.#connections.delete(input.input.connection);
+        this.#connections.note(input.input);
         this.#toUserAgent(input.input);
         break;
       case 'relay':
@@ -223,18 +216,17 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const connected = this.#connections.get(connection)!;
     const forbidden = srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
     if (forbidden !== undefined) return this.#reject(call, 488, forbidden);
-    const { local, remote } = connected;
     const known = this.#conferences.get(user);
     const { maxConferences, maxMembers } = this.#options;
     const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;
-    if (full) this.#makeRoom(remote.address, ({ conference }) => known === undefined || conference === known);
+    if (full) this.#makeRoom(connected.remote.address, ({ conference }) => known === undefined || conference === known);
     const conference = known ?? this.#createConference(user, settings);
     if (conference === undefined) return this.#reject(call, 503, 'no room for another conference', RETRY_AFTER_FULL_S);
     if (conference.state.members.size >= maxMembers) {
       return this.#reject(call, 503, `conference ${user} is full`, RETRY_AFTER_FULL_S);
     }
-    const address = this.#options.advertise ?? local.address;
-    this.#join(conference, call, { name: from, caller: remote.address, address }, offer.value);
+    const address = this.#options.advertise ?? connected.local.address;
+    this.#join(conference, call, { name: from, caller: connected.remote.address, address }, offer.value);
     if (conference.state.members.size === 0 && this.#conferences.get(user) === conference) this.#host.empty(conference);
   }
 

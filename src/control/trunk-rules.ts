@@ -1,18 +1,40 @@
 /** What a trunk's profile means for its calls. */
+import { toHex } from '../base/bytes.js';
 import { makeEvent } from '../security/events.js';
-import type { Connected, UserAgentOptions, UserAgentOutput } from '../sip/contract.js';
+import type {
+  Connected,
+  ConnectionNumber,
+  UserAgentInput,
+  UserAgentOptions,
+  UserAgentOutput,
+} from '../sip/contract.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import type { TrunkProfile } from '../sip/trunk.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import type { ControlOptions, ControlOutput } from './contract.js';
 
 /** What the user agent is given of control's options. */
-export function userAgentOptions({ product, gate, credentials }: ControlOptions): Omit<UserAgentOptions, 'random'> {
+export function userAgentOptions({ random, product, gate, credentials }: ControlOptions): UserAgentOptions {
   return {
+    random: () => toHex(random(12)),
     ...(product === undefined ? {} : { product }),
     ...(gate === undefined ? {} : { gate }),
     ...(credentials === undefined ? {} : { credentials }),
   };
+}
+
+/** The SIP connections that there are now. */
+export class Connections {
+  readonly #open = new Map<ConnectionNumber, Connected>();
+
+  note(input: UserAgentInput): void {
+    if (input.type === 'connected') this.#open.set(input.connection, input);
+    if (input.type === 'disconnected') this.#open.delete(input.connection);
+  }
+
+  get(connection: ConnectionNumber): Connected | undefined {
+    return this.#open.get(connection);
+  }
 }
 
 /** The profile of a connection's trunk; undefined: it belongs to none. */

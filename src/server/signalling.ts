@@ -174,11 +174,11 @@ export class Signalling {
 
   #onProblem(kind: SipProblem, detail: string, remote: string): void {
     this.#options.onProblem(kind, detail, remote);
-    const refused = kind === 'tls-handshake' && REFUSED_BY_PEER.test(detail);
-    if (kind !== 'tls-verify' && !refused) return;
+    const cause = kind === 'tls-verify' ? detail : kind === 'tls-handshake' ? causeOf(detail) : undefined;
+    if (cause === undefined) return;
     // Whoever can reach the port can fail at it as often as he likes.
     if (this.#throttle.admit('tls-verify', remote, performance.now()) === undefined) return;
-    this.#event('tls-verify-failed', remote, refused ? `the peer refuses our certificate: ${detail}` : detail);
+    this.#event('tls-verify-failed', remote, cause);
   }
 
   #reportExpiries(): void {
@@ -202,6 +202,12 @@ export class Signalling {
   #event(code: SecurityEventCode, endpoint: string, cause: string): void {
     this.#options.onSecurityEvent(makeEvent(code, { endpoint, cause }));
   }
+}
+
+/** Whether a handshake failed for a certificate, in OpenSSL's words. */
+function causeOf(detail: string): string | undefined {
+  if (detail.includes('peer did not return a certificate')) return 'no certificate was shown';
+  return REFUSED_BY_PEER.test(detail) ? `the peer refuses our certificate: ${detail}` : undefined;
 }
 
 function eventOf(problem: TlsProblem): SecurityEventCode {

@@ -100,12 +100,13 @@ export class TlsStore {
   }
 
   #reload(onProblem: TlsStoreHandlers['onProblem']): boolean {
-    let usable = true;
+    const told = new Set<string>();
     for (const user of this.#users) {
       const set = readUser(user);
       if ('problem' in set) {
-        usable = false;
-        onProblem(user.name, set.problem, set.detail);
+        // One file may be several users'.
+        if (!told.has(set.detail)) onProblem(user.name, set.problem, set.detail);
+        told.add(set.detail);
         continue;
       }
       const old = this.set(user.name);
@@ -117,6 +118,6 @@ export class TlsStore {
       this.#handlers?.onChange(user.name, set);
       old.key.wipe();
     }
-    return usable;
+    return told.size === 0;
   }
 }

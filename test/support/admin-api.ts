@@ -133,7 +133,6 @@ export async function startApi(
     version: '0.0.0',
   };
   const certificate = await createSelfSigned('test', Date.now());
-  const keyPem = certificate.privateKeyPem.use((bytes) => Buffer.from(bytes).toString());
   const entries = (['viewer', 'operator', 'admin'] as const).map((role) => ({
     name: `a ${role}`,
     role,
@@ -143,7 +142,12 @@ export async function startApi(
     address: '127.0.0.1',
     port: 0,
     plain: options.plain ?? false,
-    tls: { certificatePem: certificate.certificatePem, keyPem },
+    tls: {
+      where: 'test',
+      chainPem: certificate.certificatePem,
+      key: certificate.privateKeyPem,
+      ...{ caPem: [], crlPem: [], ciphers: undefined, files: [] },
+    },
     ...(options.clientCaPem === undefined ? {} : { clientCaPem: options.clientCaPem }),
     registry: new Registry(),
     isReady: () => state.ready,

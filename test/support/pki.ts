@@ -35,7 +35,7 @@ function pemBlock(label: string, der: ArrayBuffer): string {
 
 export async function issue(issuer: Identity | undefined, options: IssueOptions = {}): Promise<Identity> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const { cn = 'Test CA', names = [], authority = issuer === undefined, days = 30 } = options;
+  const { cn = 'Test CA', names = [], authority = issuer === undefined, days = 365 } = options;
   const subject = new x509.Name([{ CN: [{ utf8String: cn }] }]);
   const certificate = await x509.X509CertificateGenerator.create({
     subject,
