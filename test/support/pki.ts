@@ -1,5 +1,5 @@
 /** A small authority for tests: certificates, chains and revocation lists as files. */
-import { webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -38,6 +38,8 @@ export async function issue(issuer: Identity | undefined, options: IssueOptions 
   const { cn = 'Test CA', names = [], authority = issuer === undefined, days = 365 } = options;
   const subject = new x509.Name([{ CN: [{ utf8String: cn }] }]);
   const certificate = await x509.X509CertificateGenerator.create({
+    // Positive in any encoding: a revocation list names it again.
+    serialNumber: `01${randomBytes(8).toString('hex')}`,
     subject,
     issuer: issuer?.certificate.subjectName ?? subject,
     notBefore: new Date(Date.now() - 60 * DAY_MS),
