@@ -51,7 +51,11 @@ const FLAGS: readonly Flag[] = [
     help: 'keys of the call, one JSON line each: whoever has them can decrypt the capture',
   },
   { name: 'name', value: 'TEXT', help: 'who we are', default: 'endpoint' },
-  { name: 'plain', help: 'plain RTP without keys, for non-secure conferences' },
+  { name: 'plain', help: 'plain RTP without keys, for non-secure and best-effort conferences' },
+  {
+    name: 'refuse-downgrade',
+    help: 'refuse to go over to plain RTP when a best-effort conference does; it ends the call',
+  },
 ];
 
 const HELP = `Usage: claviger call sips:CONFERENCE@HOST:PORT [flags]
@@ -168,6 +172,8 @@ function plan(
     ...(rtpIn === undefined ? {} : { externalPositions: POSITIONS['1'] }),
     screens: screens === '3' ? 3 : 1,
     security: flags.plain === true ? 'plain' : 'dtls',
+    refuseDowngrade: flags['refuse-downgrade'] === true,
+    onMoved: (to) => console.log(to === 'plain' ? 'media is plain RTP from now on' : 'media is secured again'),
     ...(text('name') === undefined ? {} : { name: text('name')! }),
     ...(ca === undefined ? {} : { caPem: new TextDecoder().decode(ca.value) }),
     onReceived: (rtp) => {

@@ -1,94 +1,22 @@
 /** A call of the reference endpoint: signalling, a line for each media kind, media in and out. */
 import { randomBytes } from 'node:crypto';
-import type { Address, Media } from '../base/ids.js';
-import { DTLS_MAX_MTU_BYTES, ENDPOINT_CONNECT_TIMEOUT_MS, SET_SEND_DELAY_MS } from '../base/limits.js';
-import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
-import { weriftAssociation } from '../dtls/werift/association.js';
+import type { Media } from '../base/ids.js';
+import { ENDPOINT_CONNECT_TIMEOUT_MS, SET_SEND_DELAY_MS } from '../base/limits.js';
 import type { UserAgentOutput } from '../sip/contract.js';
-import { createOffer, readAnswer } from '../sip/offer-answer.js';
-import type { Answer, LocalCodec } from '../sip/offer-answer-types.js';
+import { answer, createOffer, readAnswer, readOffer } from '../sip/offer-answer.js';
+import type { LocalSession } from '../sip/offer-answer-types.js';
 import type { DropName } from '../wire/drop.js';
-import type { ReportBlock } from '../wire/rtcp.js';
 import { parseSipUri } from '../wire/sip-uri.js';
-import type { TipVersion } from '../wire/tip.js';
-import type { ChannelOptions, ChannelOutput, KeyLogEntry, OutgoingStream, ReceivedMedia } from './channel-types.js';
-import { type LineOutput, MediaLine } from './media-line.js';
-import { type AudioInput, type DuePacket, Pacer, type VideoInput } from './pacer.js';
+import { type CallEnd, type CallOptions, CallRefused, type CallStatus } from './call-types.js';
+import { CODECS, type Identity, newIdentity, openLines, type RemoteLine, startLine } from './lines.js';
+import type { LineCallbacks, LineOutput, MediaLine } from './media-line.js';
+import { type DuePacket, Pacer } from './pacer.js';
 import { SipConnection } from './sip-connection.js';
 
-export interface CallOptions {
-  /** `sips:conference@host:port`. */
-  readonly target: string;
-  /** PEM of the switch's CA; undefined: the system's trust store. */
-  readonly caPem?: string;
-  /** User part of our own address. */
-  readonly name?: string;
-  /** `plain`: RTP without keys, for non-secure conferences. Default `dtls`. */
-  readonly security?: 'dtls' | 'plain';
-  readonly audio?: readonly AudioInput[];
-  readonly video?: readonly VideoInput[];
-  /** Further places that media is sent from with {@link Call.send}, on both lines. */
-  readonly externalPositions?: readonly number[];
-  /** Displays and loudspeakers: 1 is center, 3 are center, left and right. Default 1. */
-  readonly screens?: 1 | 3;
-  /** Default 8. */
-  readonly tipVersion?: TipVersion;
-  readonly onReceived?: (packet: ReceivedMedia) => void;
-  readonly onSent?: (packet: Extract<ChannelOutput, { type: 'sent' }>) => void;
-  readonly onNotified?: (secure: boolean) => void;
-  /** A receiver report of the switch on what we send. */
-  readonly onReport?: (media: Media, reports: readonly ReportBlock[]) => void;
-  /** A hook for tests: true loses this incoming media datagram as the network might. */
-  readonly dropIncoming?: (media: Media, bytes: Uint8Array) => boolean;
-  /** Every datagram of the media sockets, as on the wire. */
-  readonly onDatagram?: (from: Address, to: Address, bytes: Uint8Array) => void;
-  /** Hands out key material; leave it away unless a capture has to be decrypted. */
-  readonly onKeys?: (media: Media, entry: KeyLogEntry) => void;
-}
+export type { CallEnd, CallOptions, CallStatus } from './call-types.js';
+export { CallRefused } from './call-types.js';
 
-export interface CallEnd {
-  readonly by: 'peer' | 'local' | 'timeout' | 'connection' | 'failure';
-  readonly cause: string;
-}
-
-/** The switch refused the call. */
-export class CallRefused extends Error {
-  constructor(
-    readonly status: number,
-    readonly reason: string,
-    readonly warning: string,
-  ) {
-    super([`refused with ${status}`, reason, warning].filter((part) => part !== '').join('; '));
-    this.name = 'CallRefused';
-  }
-}
-
-export interface CallStatus {
-  /** Media may flow. */
-  readonly ready: boolean;
-  readonly sent: Readonly<Record<Media, number>>;
-  readonly received: Readonly<Record<Media, number>>;
-  readonly drops: Readonly<Partial<Record<DropName, number>>>;
-  /** What the last SECURITYICON said; undefined: none came. */
-  readonly icon: boolean | undefined;
-}
-
-const CODECS: Readonly<Record<Media, LocalCodec>> = {
-  audio: { name: 'opus', payloadType: 96 },
-  video: { name: 'H264', payloadType: 112, profileLevelId: '42e01f' },
-};
-const CLOCK_HZ: Readonly<Record<Media, number>> = { audio: 48_000, video: 90_000 };
 const MEDIA: readonly Media[] = ['audio', 'video'];
-
-const fresh = (bytes: number): Uint8Array => Uint8Array.from(randomBytes(bytes));
-
-/** A random SSRC of the media kind: its low byte is not 00 (WIRE.md 3); `control`: it is. */
-function newSsrc(kind: 'media' | 'control'): number {
-  const bytes = randomBytes(4);
-  if (kind === 'control') bytes[3] = 0;
-  else if (bytes[3] === 0) bytes[3] = 1;
-  return bytes.readUInt32BE();
-}
 
 /** Dials. Resolves once the call is answered, rejects with {@link CallRefused} or the connection's error. */
 export async function call(options: CallOptions): Promise<Call> {
@@ -111,6 +39,9 @@ export class Call {
   readonly #installed = new Map<MediaLine, number>();
   #lines: MediaLine[] = [];
   #connection: SipConnection | undefined;
+  readonly #sessionId = String(randomBytes(6).readUIntBE(0, 6));
+  #sessionVersion = 0;
+  #security: 'dtls' | 'plain' = 'dtls';
   #number = 0;
   #icon: boolean | undefined;
   #isReady = false;
@@ -179,7 +110,7 @@ export class Call {
   }
 
   async #dial(host: string, port: number): Promise<void> {
-    const { caPem, target, name = 'endpoint', security = 'dtls', screens = 1 } = this.#options;
+    const { caPem, target, name = 'endpoint', security = 'dtls' } = this.#options;
     const connection = await SipConnection.open({
       host,
       port,
@@ -189,21 +120,11 @@ export class Call {
     });
     this.#connection = connection;
     const { address } = connection.local;
-    const callbacks = {
-      onOutput: (line: MediaLine, output: LineOutput) => this.#onLine(line, output),
-      onDatagram: this.#options.onDatagram,
-      dropIncoming: this.#options.dropIncoming,
-    };
-    for (const media of MEDIA) this.#lines.push(await MediaLine.open(media, address, callbacks));
-    const certificate = security === 'dtls' ? await createSelfSigned(name, Date.now()) : undefined;
-    const fingerprint = certificate === undefined ? undefined : fingerprintOf(certificate.certificatePem, 'sha-256');
+    this.#lines = await openLines(MEDIA, address, this.#callbacks());
+    const identity = security === 'dtls' ? await newIdentity(name) : undefined;
     const offer = createOffer({
-      sessionId: String(randomBytes(6).readUIntBE(0, 6)),
-      sessionVersion: 1,
-      address,
-      ...(fingerprint === undefined
-        ? {}
-        : { fingerprint: { algorithm: 'sha-256' as const, value: fingerprint.value } }),
+      ...this.#session(),
+      ...(identity === undefined ? {} : { fingerprint: identity.fingerprint }),
       media: this.#lines.map((l) => ({ media: l.media, port: l.local.port, security, codecs: [CODECS[l.media]] })),
     });
     const { sdp } = await new Promise<{ sdp: string }>((resolve, reject) => {
@@ -222,54 +143,74 @@ export class Call {
         `the answer does not fit our offer: ${answer.reason}${answer.detail ? ` (${answer.detail})` : ''}`,
       );
     }
-    this.#start(answer.value, screens, certificate);
+    this.#start(this.#lines, answer.value.media, security, identity);
+    this.#checkReady();
   }
 
-  #start(answer: Answer, screens: 1 | 3, certificate: Awaited<ReturnType<typeof createSelfSigned>> | undefined): void {
-    const used: MediaLine[] = [];
-    for (const [i, line] of this.#lines.entries()) {
-      const remote = answer.media[i]!;
-      if (!remote.accepted || remote.address === undefined) {
-        line.close();
-        continue;
-      }
-      used.push(line);
-      line.payloadType = remote.codecs[0]?.payloadType ?? CODECS[line.media].payloadType;
-      const inputs = (this.#options[line.media] ?? []).map(({ position }) => position);
-      const positions = new Set([...inputs, ...(this.#options.externalPositions ?? [])]);
-      const streams: OutgoingStream[] = [...positions].map((position) => ({ position, ssrc: newSsrc('media') }));
-      const options: ChannelOptions = {
-        media: line.media,
-        controlSsrc: newSsrc('control'),
-        cname: this.#options.name ?? 'endpoint',
-        streams,
-        receiveMask: screens === 3 ? 0b1110 : 0b0010,
-        clockRateHz: CLOCK_HZ[line.media],
-        nack: remote.codecs[0]?.feedback.includes('nack') ?? false,
-        tipVersion: this.#options.tipVersion ?? 8,
-        conferenceId: 0n,
-        random: fresh,
-        logKeys: this.#options.onKeys !== undefined,
-        ...(certificate === undefined
-          ? {}
-          : {
-              dtls: {
-                factory: weriftAssociation,
-                options: {
-                  role: remote.role ?? 'client',
-                  ...certificate,
-                  peerFingerprints: remote.fingerprints,
-                  // The switch chooses: 0x0008 in conferences of suite 18 (WIRE.md 4.3).
-                  profiles: [0x0001, 0x0008],
-                  mtuBytes: DTLS_MAX_MTU_BYTES,
-                },
-              },
-            }),
-      };
-      line.start({ address: remote.address.address, port: remote.port }, options);
+  #callbacks(): LineCallbacks {
+    return {
+      onOutput: (line, output) => this.#onLine(line, output),
+      onDatagram: this.#options.onDatagram,
+      dropIncoming: this.#options.dropIncoming,
+    };
+  }
+
+  /** Of our next description; its version rises by one each time. */
+  #session(): LocalSession {
+    return {
+      sessionId: this.#sessionId,
+      sessionVersion: ++this.#sessionVersion,
+      address: this.#connection!.local.address,
+    };
+  }
+
+  #start(
+    lines: readonly MediaLine[],
+    remote: readonly RemoteLine[],
+    security: 'dtls' | 'plain',
+    identity: Identity | undefined,
+  ): void {
+    this.#security = security;
+    this.#activeSet = undefined;
+    this.#lines = lines.filter((line, i) => startLine(line, remote[i]!, this.#options, identity));
+  }
+
+  /**
+   * The switch offers our m-lines anew: another security is taken on sockets of its own, and what came before is closed with
+   * the answer, so that nothing of the one is ever taken for the other (REQUIREMENTS C5, C7).
+   */
+  async #offeredAgain(sdp: string | undefined): Promise<void> {
+    const connection = this.#connection!;
+    const call = this.#number;
+    const refuse = (): void => connection.receive({ type: 'reject', call, status: 488 });
+    const offer = sdp === undefined ? undefined : readOffer(sdp, { acceptPassive: true });
+    if (offer?.ok !== true || offer.value.media.length !== MEDIA.length) return refuse();
+    const { media } = offer.value;
+    const security = media.some((m) => m.port !== 0 && m.security === 'plain') ? 'plain' : 'dtls';
+    if (security === this.#security || (security === 'plain' && this.#options.refuseDowngrade === true))
+      return refuse();
+    const { name = 'endpoint' } = this.#options;
+    const [lines, identity] = await Promise.all([
+      openLines(MEDIA, connection.local.address, this.#callbacks()),
+      security === 'dtls' ? newIdentity(name) : undefined,
+    ]);
+    const answered = answer(offer.value, {
+      ...this.#session(),
+      ...(identity === undefined ? {} : { fingerprint: identity.fingerprint }),
+      media: lines.map((line, i) => (media[i]!.media === line.media ? { port: line.local.port } : undefined)),
+    });
+    if (!answered.ok || this.#over) {
+      for (const line of lines) line.close();
+      return answered.ok ? undefined : refuse();
     }
-    this.#lines = used;
-    this.#checkReady();
+    connection.receive({ type: 'accept', call, sdp: answered.value.sdp });
+    for (const line of this.#lines) line.close();
+    const remote = media.map((m, i): RemoteLine => {
+      const { accepted, role } = answered.value.media[i]!;
+      return { ...m, port: accepted ? m.port : 0, ...(role === undefined ? {} : { role }) };
+    });
+    this.#start(lines, remote, security, identity);
+    this.#options.onMoved?.(security);
   }
 
   #onSip(output: Exclude<UserAgentOutput, { type: 'send' | 'close' }>): void {
@@ -282,7 +223,10 @@ export class Call {
         this.#finish({ by: 'peer', cause: `refused with ${output.status}` });
         break;
       case 'offer-again':
-        this.#connection?.receive({ type: 'reject', call: output.call, status: 488 });
+        // Whatever goes wrong with our own sockets ends the call: it would hang between two descriptions.
+        this.#offeredAgain(output.offer).catch((error: unknown) => {
+          this.#finish({ by: 'failure', cause: error instanceof Error ? error.message : String(error) });
+        });
         break;
       case 'incoming':
         this.#connection?.receive({ type: 'reject', call: output.call, status: 486 });
@@ -347,16 +291,17 @@ export class Call {
   }
 
   #checkReady(): void {
-    if (this.#isReady || this.#lines.length === 0 || !this.#lines.every((l) => l.canSend)) return;
+    if (this.#lines.length === 0 || !this.#lines.every((l) => l.canSend)) return;
+    this.#activeSet ??= this.#installed.get(this.#lines[0]!);
+    if (this.#isReady) return;
     this.#isReady = true;
-    this.#activeSet = this.#installed.get(this.#lines[0]!);
     this.#pacer.start();
     this.#resolveReady();
   }
 
   /** A later set: send under it SET_SEND_DELAY_MS after the last channel has ACKed it (WIRE.md 10). */
   #scheduleActivation(spiWord: number): void {
-    if (!this.#isReady || spiWord === this.#activeSet) return;
+    if (this.#activeSet === undefined || spiWord === this.#activeSet) return;
     if (!this.#lines.every((l) => this.#installed.get(l) === spiWord)) return;
     clearTimeout(this.#activation);
     this.#activation = setTimeout(() => {

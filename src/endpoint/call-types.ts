@@ -1,0 +1,68 @@
+/** What a call of the reference endpoint is told and tells. */
+import type { Address, Media } from '../base/ids.js';
+import type { DropName } from '../wire/drop.js';
+import type { ReportBlock } from '../wire/rtcp.js';
+import type { TipVersion } from '../wire/tip.js';
+import type { ChannelOutput, KeyLogEntry, ReceivedMedia } from './channel-types.js';
+import type { AudioInput, VideoInput } from './pacer.js';
+
+export interface CallOptions {
+  /** `sips:conference@host:port`. */
+  readonly target: string;
+  /** PEM of the switch's CA; undefined: the system's trust store. */
+  readonly caPem?: string;
+  /** User part of our own address. */
+  readonly name?: string;
+  /** `plain`: RTP without keys, for non-secure conferences. Default `dtls`. */
+  readonly security?: 'dtls' | 'plain';
+  readonly audio?: readonly AudioInput[];
+  readonly video?: readonly VideoInput[];
+  /** Further places that media is sent from with {@link Call.send}, on both lines. */
+  readonly externalPositions?: readonly number[];
+  /** Displays and loudspeakers: 1 is center, 3 are center, left and right. Default 1. */
+  readonly screens?: 1 | 3;
+  /** Default 8. */
+  readonly tipVersion?: TipVersion;
+  readonly onReceived?: (packet: ReceivedMedia) => void;
+  readonly onSent?: (packet: Extract<ChannelOutput, { type: 'sent' }>) => void;
+  readonly onNotified?: (secure: boolean) => void;
+  /** A re-INVITE to plain RTP is refused with 488 (the switch then ends the call). Default: taken. */
+  readonly refuseDowngrade?: boolean;
+  /** Media has moved to plain RTP, or to DTLS, as the switch asked by re-INVITE. */
+  readonly onMoved?: (security: 'dtls' | 'plain') => void;
+  /** A receiver report of the switch on what we send. */
+  readonly onReport?: (media: Media, reports: readonly ReportBlock[]) => void;
+  /** A hook for tests: true loses this incoming media datagram as the network might. */
+  readonly dropIncoming?: (media: Media, bytes: Uint8Array) => boolean;
+  /** Every datagram of the media sockets, as on the wire. */
+  readonly onDatagram?: (from: Address, to: Address, bytes: Uint8Array) => void;
+  /** Hands out key material; leave it away unless a capture has to be decrypted. */
+  readonly onKeys?: (media: Media, entry: KeyLogEntry) => void;
+}
+
+export interface CallEnd {
+  readonly by: 'peer' | 'local' | 'timeout' | 'connection' | 'failure';
+  readonly cause: string;
+}
+
+/** The switch refused the call. */
+export class CallRefused extends Error {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    readonly warning: string,
+  ) {
+    super([`refused with ${status}`, reason, warning].filter((part) => part !== '').join('; '));
+    this.name = 'CallRefused';
+  }
+}
+
+export interface CallStatus {
+  /** Media may flow. */
+  readonly ready: boolean;
+  readonly sent: Readonly<Record<Media, number>>;
+  readonly received: Readonly<Record<Media, number>>;
+  readonly drops: Readonly<Partial<Record<DropName, number>>>;
+  /** What the last SECURITYICON said; undefined: none came. */
+  readonly icon: boolean | undefined;
+}
