@@ -183,6 +183,11 @@ export const TLS_EXPIRY_CHECK_INTERVAL_MS = 86_400_000;
 /** X.509 subject names of one trunk, all together, and trunks (REQUIREMENTS T2). */
 export const TRUNK_MAX_NAME_CHARS = 4_096;
 export const MAX_TRUNKS = 256;
+/** DNS for SIP: lookups under way, records of one answer, servers that one lookup gives, and how long it may take. */
+export const SIP_LOCATE_MAX_LOOKUPS = 256;
+export const SIP_LOCATE_MAX_RECORDS = 16;
+export const SIP_LOCATE_MAX_HOPS = 8;
+export const SIP_LOCATE_TIMEOUT_MS = 8_000;
 export const SDP_MAX_BYTES = 32_768;
 export const SDP_MAX_LINES = 1_024;
 export const SDP_MAX_MEDIA = 16;
