@@ -244,5 +244,24 @@ export const ADMIN_MAX_LEVEL_HISTORIES = 2_000;
 export const ADMIN_TRAFFIC_INTERVAL_MS = 1_000;
 
 // --- events ---
-/** Security events kept in memory for readers when there is no store. */
+/** Security events that wait in memory when the store fails, or there is none. */
 export const EVENT_MEMORY_RECORDS = 10_000;
+/** Events of one cause (a code, and whoever brought it about) that are kept in full; the others are counted. */
+export const EVENT_BURST_PER_CAUSE = 20;
+export const EVENTS_PER_CAUSE_SECOND = 1;
+export const EVENT_MAX_CAUSES_PER_CODE = 1_024;
+/** The count of what was suppressed is told after so long, when no next event of the cause brings it. */
+export const EVENT_SUMMARY_INTERVAL_MS = 10_000;
+/** A store that failed is tried again after so long. */
+export const AUDIT_RETRY_INTERVAL_MS = 10_000;
+/** Age and size of the audit store are looked at once in so many events. */
+export const AUDIT_CHECK_EVERY_EVENTS = 256;
+export const EVENT_TICK_MS = 1_000;
+export const WEBHOOK_MAX_QUEUED = 1_000;
+export const WEBHOOK_MAX_ATTEMPTS = 10;
+export const WEBHOOK_RETRY_INITIAL_MS = 1_000;
+export const WEBHOOK_RETRY_MAX_MS = 60_000;
+export const WEBHOOK_TIMEOUT_MS = 10_000;
+export const SYSLOG_MAX_QUEUED = 1_000;
+export const SYSLOG_RECONNECT_MS = 5_000;
+export const SYSLOG_TIMEOUT_MS = 30_000;

@@ -2,11 +2,19 @@
 import { callCommand } from './call.js';
 import type { Command } from './command.js';
 import { demoCommand } from './demo.js';
+import { eventsCommand } from './events.js';
 import { portsCommand } from './ports.js';
 import { serveCommand } from './serve.js';
 import { tokenCommand } from './token.js';
 
-const COMMANDS: readonly Command[] = [serveCommand, callCommand, demoCommand, portsCommand, tokenCommand];
+const COMMANDS: readonly Command[] = [
+  serveCommand,
+  callCommand,
+  demoCommand,
+  portsCommand,
+  tokenCommand,
+  eventsCommand,
+];
 
 function help(): string {
   const width = Math.max(...COMMANDS.map((c) => c.name.length)) + 2;

@@ -7,6 +7,7 @@ import type { GroupParameterSet, RelayEvent } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { kekBytes, SALT_BYTES } from '../wire/tip.js';
+import type { Who } from './call-setup.js';
 import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
 import type { ConferenceSettings } from './contract.js';
 import { suiteOf } from './suites.js';
@@ -27,7 +28,9 @@ export class ConferenceRuntime {
   readonly #host: CallHost;
   readonly #channels = new Map<ChannelId, SwitchChannel>();
   readonly #memberOf = new Map<ChannelId, MemberId>();
-  readonly #names = new Map<MemberId, string>();
+  readonly #whos = new Map<MemberId, Pick<Who, 'name' | 'caller'>>();
+  /** When those joined whose media does not flow yet. */
+  readonly #joining = new Map<MemberId, number>();
   readonly #sets = new Map<number, GroupParameterSet>();
   /** From the relay: which source an SSRC is, for PLI and FIR. */
   readonly #sources = new Map<number, { readonly channel: ChannelId; readonly position: number }>();
@@ -88,17 +91,18 @@ export class ConferenceRuntime {
 
   join(
     member: MemberId,
-    name: string,
+    who: Pick<Who, 'name' | 'caller'>,
     channels: readonly JoinChannel[],
     runtimes: readonly SwitchChannel[],
     now: number,
   ): void {
-    this.#names.set(member, name);
+    this.#whos.set(member, who);
+    this.#joining.set(member, now);
     for (const channel of runtimes) {
       this.#channels.set(channel.setup.id, channel);
       this.#memberOf.set(channel.setup.id, member);
     }
-    this.apply({ type: 'join', member, name, channels }, now);
+    this.apply({ type: 'join', member, name: who.name, channels }, now);
     if (!this.#state.members.has(member)) this.#forget(member, now);
   }
 
@@ -139,13 +143,13 @@ export class ConferenceRuntime {
   }
 
   securityEvent(code: SecurityEventCode, cause: string, member?: MemberId, channel?: ChannelId): void {
-    const endpoint = member === undefined ? undefined : this.#names.get(member);
+    const who = member === undefined ? undefined : this.#whos.get(member);
     this.#host.output({
       type: 'security-event',
       event: makeEvent(code, {
         conference: this.name,
         cause,
-        ...(endpoint === undefined ? {} : { endpoint }),
+        ...(who === undefined ? {} : { endpoint: who.name, source: who.caller }),
         ...(channel === undefined ? {} : { channel }),
       }),
     });
@@ -232,6 +236,7 @@ export class ConferenceRuntime {
       }
       case 'channel-parameters':
         this.#channels.get(effect.channel)?.setLevel(effect.level, effect.ready);
+        if (effect.ready) this.#isReady(this.#memberOf.get(effect.channel), now);
         break;
       case 'media-level':
         relay.setConference(this.id, { requiredLevel: effect.level });
@@ -258,7 +263,7 @@ export class ConferenceRuntime {
         this.#host.output({
           type: 'speaker',
           conference: this.name,
-          member: effect.member === undefined ? undefined : this.#names.get(effect.member),
+          member: effect.member === undefined ? undefined : this.#whos.get(effect.member)?.name,
         });
         break;
       case 'level':
@@ -312,7 +317,15 @@ export class ConferenceRuntime {
       this.#channels.delete(id);
       for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
     }
-    this.#names.delete(member);
+    this.#whos.delete(member);
+    this.#joining.delete(member);
+  }
+
+  #isReady(member: MemberId | undefined, now: number): void {
+    const since = member === undefined ? undefined : this.#joining.get(member);
+    if (member === undefined || since === undefined) return;
+    this.#joining.delete(member);
+    this.#host.output({ type: 'member-ready', afterMs: now - since });
   }
 
   #log(level: 'debug' | 'info' | 'warn', message: string, fields: Readonly<Record<string, string | number>>): void {

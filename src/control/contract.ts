@@ -62,6 +62,8 @@ export type ControlOutput =
   | { readonly type: 'association-data'; readonly association: AssociationNumber; readonly bytes: Uint8Array }
   | { readonly type: 'association-close'; readonly association: AssociationNumber }
   | { readonly type: 'security-event'; readonly event: SecurityEvent }
+  /** A member's channels are all proven for the first time, so long after its INVITE. */
+  | { readonly type: 'member-ready'; readonly afterMs: number }
   | { readonly type: 'call-refused'; readonly status: number }
   /** Something that a peer sent had no effect; to be counted, not logged one by one. `reason` is one of a fixed set. */
   | { readonly type: 'refused-input'; readonly protocol: 'tip' | 'sdp'; readonly reason: string }

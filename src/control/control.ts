@@ -267,7 +267,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       if (opened !== undefined) channels.push(opened.channel);
     }
     this.#calls.set(call, { ...who, conference, offer, answer: '', channels, ports });
-    conference.join(call, who.name, facts, channels, this.#now);
+    conference.join(call, who, facts, channels, this.#now);
   }
 
   #open(

@@ -195,6 +195,8 @@ export interface Relay {
    */
   setRoutes(conference: ConferenceId, media: Media, edges: readonly Edge[]): void;
   counters(): RelayCounters;
+  /** Bytes of the datagrams of all channels since the start, UDP and IP headers not counted. */
+  bytes(): { readonly in: number; readonly out: number };
   channelCounters(channel: ChannelId): ChannelCounters | undefined;
   /** CPU time of each relay thread since its start, nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
   threadCpuNs(): readonly bigint[];

@@ -38,6 +38,14 @@ export class CounterMemory {
     };
   }
 
+  /** Of one channel; see {@link channel}. */
+  bytes(thread: number, slot: number, channel: number): { readonly in: number; readonly out: number } {
+    const base = thread * THREAD_REGION_WORDS + THREAD_WORDS + slot * CHANNEL_WORDS;
+    if (Atomics.load(this.#words, base + CHANNEL_COUNTERS.owner) !== BigInt(channel) + 1n) return { in: 0, out: 0 };
+    const word = (at: number): number => Number(Atomics.load(this.#words, base + at));
+    return { in: word(CHANNEL_COUNTERS.bytesIn), out: word(CHANNEL_COUNTERS.bytesOut) };
+  }
+
   /** All zero while the thread has not taken the channel's slot over yet. */
   channel(thread: number, slot: number, channel: number): ChannelCounters {
     const base = thread * THREAD_REGION_WORDS + THREAD_WORDS + slot * CHANNEL_WORDS;

@@ -50,6 +50,7 @@ class NativeFace implements Relay {
   readonly #nextSlot: number[];
   readonly #load: number[];
   #nextPort: number;
+  readonly #bytesOfClosed = { in: 0, out: 0 };
   #closed = false;
 
   constructor(options: RelayOptions, onEvents: (batch: readonly RelayEvent[]) => void) {
@@ -92,6 +93,9 @@ class NativeFace implements Relay {
   closeChannel(channel: ChannelId): void {
     const place = this.#channels.get(channel);
     if (place === undefined) return;
+    const { in: received, out: sent } = this.#counters.bytes(place.thread, place.slot, channel);
+    this.#bytesOfClosed.in += received;
+    this.#bytesOfClosed.out += sent;
     this.#post(place.thread, commands.closeChannelCommand(channel));
     this.#forget(channel, place);
   }
@@ -149,6 +153,16 @@ class NativeFace implements Relay {
 
   counters(): RelayCounters {
     return this.#counters.total();
+  }
+
+  bytes(): { readonly in: number; readonly out: number } {
+    const sum = { ...this.#bytesOfClosed };
+    for (const [channel, { thread, slot }] of this.#channels) {
+      const bytes = this.#counters.bytes(thread, slot, channel);
+      sum.in += bytes.in;
+      sum.out += bytes.out;
+    }
+    return sum;
   }
 
   channelCounters(channel: ChannelId): ChannelCounters | undefined {

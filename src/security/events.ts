@@ -137,6 +137,11 @@ export const SECURITY_EVENTS = {
     cause: 'a certificate of {endpoint} expires soon: {cause}',
     remedy: 'renew the certificate before it expires',
   },
+  'audit-failed': {
+    severity: 'error',
+    cause: 'security events cannot be written to the audit store: {cause}',
+    remedy: 'make room on its disk, or mend its folder; events wait in memory, and conferences go on meanwhile',
+  },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>;
 
 export type SecurityEventCode = keyof typeof SECURITY_EVENTS;
@@ -146,6 +151,8 @@ export interface EventFacts {
   readonly conference?: string;
   readonly endpoint?: string;
   readonly channel?: ChannelId;
+  /** Address that the endpoint's signalling comes from. */
+  readonly source?: string;
   /** The particulars, in words: what was seen, what was expected. */
   readonly cause: string;
   /** Other endpoints concerned (C5). */
@@ -162,6 +169,8 @@ export interface SecurityEvent {
   readonly conference?: string;
   readonly endpoint?: string;
   readonly channel?: ChannelId;
+  /** Address that the endpoint's signalling comes from: its name is what it calls itself. */
+  readonly source?: string;
   readonly cause: string;
   readonly remedy: string;
   readonly members?: readonly string[];
@@ -186,6 +195,7 @@ export function makeEvent(code: SecurityEventCode, facts: EventFacts): SecurityE
     ...(conference === undefined ? {} : { conference }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(facts.channel === undefined ? {} : { channel: facts.channel }),
+    ...(facts.source === undefined ? {} : { source: safeText(facts.source) }),
     // One pass: a placeholder inside a peer's name stays text.
     cause: entry.cause.replace(/\{(\w+)\}/g, (whole, word: string) => words[word] ?? whole),
     remedy: entry.remedy,

@@ -11,7 +11,7 @@ import { ROUTES } from './admin/routes.js';
 import { AdminServer } from './admin.js';
 import type { Config } from './config.js';
 import { Drain } from './drain.js';
-import type { EventJournal } from './event-journal.js';
+import type { EventJournal } from './events/journal.js';
 import { LevelHistory } from './level-history.js';
 import { loadConfig } from './load-config.js';
 import { readCertificates } from './tls-files.js';
@@ -34,7 +34,8 @@ export interface AdministrationOptions {
 }
 
 /** By the package's own name: sources and compiled files lie at different depths. */
-const VERSION = (createRequire(import.meta.url)('claviger/package.json') as { readonly version: string }).version;
+export const VERSION = (createRequire(import.meta.url)('claviger/package.json') as { readonly version: string })
+  .version;
 
 /** What the administration port needs of files. */
 export interface AdministrationFiles {
@@ -82,7 +83,7 @@ export class Administration {
       ...{ address: admin.address, port: admin.port, plain: admin.plain, tls },
       ...(clientCaPem === undefined ? {} : { clientCaPem }),
       registry: options.registry,
-      isReady: () => this.#isReady(),
+      isReady: () => this.isReady(),
       onProblem,
       api: {
         routes: ROUTES,
@@ -109,7 +110,7 @@ export class Administration {
     await this.server.close();
   }
 
-  #isReady(): boolean {
+  isReady(): boolean {
     return this.#options.isReady() && !this.#drain.draining;
   }
 
@@ -128,7 +129,7 @@ export class Administration {
         const checked = loadConfig({ file: 'configuration', text, flags: {}, env: {} });
         return checked.ok ? [] : (checked.detail ?? checked.reason).split('\n');
       },
-      isReady: () => this.#isReady(),
+      isReady: () => this.isReady(),
       maxConferences: config.conferences.max,
       defaults: this.#options.defaults,
       version: VERSION,

@@ -137,6 +137,30 @@ export const configSchema = z.strictObject({
         .describe('client certificates by the common name of their subject'),
     })
     .prefault({}),
+  events: z
+    .strictObject({
+      file: z.string().min(1).optional().describe('audit store (SQLite); default: audit.db in data.dir'),
+      maxDays: z.int().min(1).max(3_650).default(90).describe('security events older than this are deleted'),
+      maxMegabytes: z
+        .int()
+        .min(1)
+        .max(65_536)
+        .default(256)
+        .describe('size of the audit store; the oldest events give way, critical ones last'),
+      webhookUrl: z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe('gets a POST of every security event; http on a loopback address only'),
+      webhookSecretFile: z
+        .string()
+        .optional()
+        .describe('file with the secret, 16 characters or more, that signs the posts'),
+      webhookCa: z.string().optional().describe('PEM file, CA of an https webhook; default: the public ones'),
+      syslogHost: z.string().min(1).max(255).optional().describe('gets security events as syslog over TLS (RFC 5425)'),
+      syslogPort: z.int().min(1).max(65_535).default(6514).describe('its TCP port'),
+      syslogCa: z.string().optional().describe('PEM file, CA of the syslog server; default: the public ones'),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z

@@ -123,6 +123,15 @@ function contradictions(config: Config, where: string): string[] {
   if (config.admin.clients.length > 0 && config.admin.clientCa === undefined) {
     problems.push(`${where}: admin.clients: counts for nothing without admin.clientCa`);
   }
+  const { webhookUrl, webhookSecretFile } = config.events;
+  if ((webhookUrl === undefined) !== (webhookSecretFile === undefined)) {
+    problems.push(`${where}: events: webhookUrl and webhookSecretFile go together: set both or neither`);
+  }
+  if (webhookUrl !== undefined) {
+    const { protocol, hostname } = new URL(webhookUrl);
+    if (protocol === 'http:' && hostname !== 'localhost' && !isLoopback(hostname.replace(/^\[|\]$/g, '')))
+      problems.push(`${where}: events.webhookUrl: http is allowed on a loopback address only; use https`);
+  }
   const names = config.conferences.fixed.map((c) => c.name);
   for (const name of names.filter((n, i) => names.indexOf(n) !== i)) {
     problems.push(`${where}: conferences.fixed: ${name} stands there twice`);

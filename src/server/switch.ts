@@ -19,11 +19,11 @@ import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
 import { AssociationPool, type PoolAssociation } from '../dtls/pool.js';
 import type { Relay, RelayCounters } from '../relay/contract.js';
 import { openRelay } from '../relay/relay.js';
-import type { SecurityEvent } from '../security/events.js';
 import type { Level } from '../security/levels.js';
-import { Administration, type AdministrationFiles, administrationFiles } from './administration.js';
+import { Administration, type AdministrationFiles, administrationFiles, VERSION } from './administration.js';
 import type { Config } from './config.js';
-import { EventJournal, type EventRecord } from './event-journal.js';
+import type { EventRecord } from './events/record.js';
+import { type EventFiles, eventFiles, SecurityEvents } from './events/security-events.js';
 import { gateOf } from './gate.js';
 import { type Logger, LogThrottle } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
@@ -67,7 +67,7 @@ export class Switch {
   readonly #pool: AssociationPool;
   readonly #signalling: Signalling;
   readonly #admin: Administration;
-  readonly #journal = new EventJournal();
+  readonly #events: SecurityEvents;
   readonly #metrics: Metrics;
   readonly #associations = new Map<number, PoolAssociation>();
   readonly #dtls: {
@@ -89,9 +89,10 @@ export class Switch {
     // Whatever can be wrong is found before there are threads that would keep the process alive.
     const certificates = await readCertificatesOf(config, now());
     const administration = administrationFiles(config, certificates.set(ADMIN));
+    const events = eventFiles(config);
     await demandAddress(config.media.address);
     const dtls = await createSelfSigned(config.sip.name, now());
-    const running = new Switch(config, options, { certificates, administration }, dtls);
+    const running = new Switch(config, options, { certificates, administration, events }, dtls);
     try {
       running.#sip = await running.#signalling.listen();
       running.#adminAddress = await running.#admin.server.listen();
@@ -106,7 +107,11 @@ export class Switch {
   private constructor(
     config: Config,
     options: SwitchOptions,
-    files: { readonly certificates: TlsStore; readonly administration: AdministrationFiles },
+    files: {
+      readonly certificates: TlsStore;
+      readonly administration: AdministrationFiles;
+      readonly events: EventFiles;
+    },
     dtls: Awaited<ReturnType<typeof createSelfSigned>>,
   ) {
     this.#options = options;
@@ -155,12 +160,20 @@ export class Switch {
       membersByLevel: () => countLevels(this.#control.views()).members,
       associations: () => this.#associations.size,
       droppedDtls: () => this.#pool.stats().droppedDatagrams,
+      queues: () => this.#events.queues(),
+      auditWorks: () => this.#events.journal.problem === undefined,
+      isReady: () => this.#admin.isReady(),
+      build: { version: VERSION, dtlsEngine: config.dtls.engine },
+    });
+    this.#events = new SecurityEvents({
+      ...{ config, files: files.events, log: options.log, metrics: this.#metrics, now },
+      onEvent: options.onSecurityEvent,
     });
     this.#signalling = new Signalling({
       config,
       certificates: files.certificates,
       now,
-      onSecurityEvent: (event) => this.#securityEvent(event),
+      onSecurityEvent: (event) => this.#events.record(event),
       onReloaded: (user, set) => {
         options.log.info({ where: set.where }, 'certificates were read again');
         if (user === ADMIN) this.#admin.server.reload(set);
@@ -178,7 +191,7 @@ export class Switch {
       control: this.#control,
       relay: this.#relay,
       registry: this.#metrics.registry,
-      journal: this.#journal,
+      journal: this.#events.journal,
       files: files.administration,
       defaults,
       receive: (input) => this.#receive(input),
@@ -255,20 +268,27 @@ export class Switch {
     await Promise.all([this.#signalling.close(), this.#admin.close()]);
     await this.#pool.close();
     this.#relay.close();
+    this.#events.close();
     this.#dtls.privateKeyPem.wipe();
   }
 
   #receive(input: ControlInput): void {
     if (input.type === 'relay') this.#admin.onRelay(input.events);
     this.#control.receive(input, now());
-    for (let out = this.#control.poll(); out !== undefined; out = this.#control.poll()) this.#perform(out);
+    // Security events are on record before anything is answered.
+    const others: Exclude<ControlOutput, { type: 'security-event' }>[] = [];
+    for (let out = this.#control.poll(); out !== undefined; out = this.#control.poll()) {
+      if (out.type === 'security-event') this.#events.record(out.event);
+      else others.push(out);
+    }
+    for (const out of others) this.#perform(out);
     clearTimeout(this.#timer);
     const deadline = this.#control.deadline();
     if (deadline === undefined) return;
     this.#timer = setTimeout(() => this.#receive({ type: 'tick' }), Math.max(0, Math.ceil(deadline - now())));
   }
 
-  #perform(out: ControlOutput): void {
+  #perform(out: Exclude<ControlOutput, { type: 'security-event' }>): void {
     switch (out.type) {
       case 'sip':
         if (out.output.type === 'send') this.#signalling.send(out.output);
@@ -284,8 +304,8 @@ export class Switch {
         this.#associations.get(out.association)?.close();
         this.#associations.delete(out.association);
         break;
-      case 'security-event':
-        this.#securityEvent(out.event);
+      case 'member-ready':
+        this.#metrics.negotiations.observe(out.afterMs / 1_000);
         break;
       case 'call-refused':
         this.#metrics.refusals.inc({ status: String(out.status) });
@@ -309,6 +329,7 @@ export class Switch {
   }
 
   #open({ association, fingerprints, profiles }: Extract<ControlOutput, { type: 'association-open' }>): void {
+    const since = now();
     const opened = this.#pool.open(
       {
         role: 'server',
@@ -320,6 +341,8 @@ export class Switch {
       },
       (report) => {
         if (report.type === 'failed' || report.type === 'closed') this.#associations.delete(association);
+        if (report.type === 'keys' || report.type === 'failed')
+          this.#metrics.handshakes.observe({ outcome: report.type }, (now() - since) / 1_000);
         this.#receive({ type: 'association', association, report });
       },
     );
@@ -334,19 +357,5 @@ export class Switch {
     }
     const suppressed = this.#throttle.admit('refused', String(fields.status), now());
     if (suppressed !== undefined) this.#options.log[level]({ ...fields, suppressed }, message);
-  }
-
-  #securityEvent(event: SecurityEvent): void {
-    const stamped = {
-      id: this.#journal.nextId(now()),
-      time: new Date(now()).toISOString(),
-      ...event,
-    };
-    this.#metrics.securityEvents.inc({ code: event.code, severity: event.severity });
-    const level = event.severity === 'info' ? 'info' : event.severity === 'warn' ? 'warn' : 'error';
-    const suppressed = this.#throttle.admit(`event ${event.code}`, `${event.conference} ${event.endpoint}`, now());
-    if (suppressed !== undefined) this.#options.log[level]({ security: stamped, suppressed }, event.cause);
-    this.#journal.append(stamped);
-    this.#options.onSecurityEvent?.(stamped);
   }
 }

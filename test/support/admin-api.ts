@@ -17,7 +17,7 @@ import { RateLimit } from '../../src/server/admin/rate-limit.js';
 import { ROUTES } from '../../src/server/admin/routes.js';
 import { AdminServer } from '../../src/server/admin.js';
 import { Drain } from '../../src/server/drain.js';
-import { EventJournal } from '../../src/server/event-journal.js';
+import { EventJournal } from '../../src/server/events/journal.js';
 import { loadConfig } from '../../src/server/load-config.js';
 
 export interface ApiAnswer {

@@ -4,7 +4,7 @@ import type { AdministrationCommand, ConferenceView } from '../../control/admini
 import type { ConferenceSettings } from '../../control/contract.js';
 import type { Level } from '../../security/levels.js';
 import type { Drain } from '../drain.js';
-import type { EventJournal } from '../event-journal.js';
+import type { EventJournal } from '../events/journal.js';
 
 /** Of one channel, as measured. */
 export interface ChannelTraffic {

@@ -129,6 +129,7 @@ export const eventView = z.strictObject({
   conference: z.string().optional(),
   endpoint: z.string().optional(),
   channel: z.int().optional(),
+  source: z.string().optional().describe('address that its signalling comes from'),
   cause: z.string(),
   remedy: z.string(),
   members: z.array(z.string()).optional(),

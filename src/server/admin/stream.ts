@@ -5,7 +5,8 @@ import {
   ADMIN_MAX_UNREAD_STREAM_BYTES,
   ADMIN_STREAM_KEEPALIVE_MS,
 } from '../../base/limits.js';
-import { type EventFilter, type EventJournal, type EventRecord, fits } from '../event-journal.js';
+import type { EventJournal } from '../events/journal.js';
+import { type EventFilter, type EventRecord, fits } from '../events/record.js';
 import { invalidField, problem } from './problem.js';
 import type { Answer } from './route.js';
 

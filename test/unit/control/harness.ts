@@ -55,6 +55,7 @@ export function fakeRelay(calls: RelayCall[]): Relay {
       retransmitLimited: 0,
       drops: noDrops,
     }),
+    bytes: () => ({ in: 0, out: 0 }),
     channelCounters: () => undefined,
     threadCpuNs: () => [],
     close: note('close'),

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { makeEvent, SECURITY_EVENTS, type SecurityEventCode } from '../../../src/security/events.js';
 import { MAX_FOREIGN_TEXT_CHARS, safeText } from '../../../src/security/text.js';
+import { catalogueAsMarkdown } from '../../../src/server/events/catalogue.js';
 
-/** REQUIREMENTS section E, code by code. */
+/** REQUIREMENTS section E, code by code, and one of our own for the store. */
 const CATALOGUE = {
   'security-mismatch': 'warn',
   'endpoint-not-capable': 'warn',
@@ -27,6 +28,7 @@ const CATALOGUE = {
   'enrolment-failed': 'warn',
   'enrolment-done': 'info',
   'certificate-expiring': 'warn',
+  'audit-failed': 'error',
 };
 
 describe('the catalogue of security events', () => {
@@ -34,6 +36,20 @@ describe('the catalogue of security events', () => {
     const severities = Object.entries(SECURITY_EVENTS).map(([code, entry]) => [code, entry.severity]);
     expect(Object.fromEntries(severities)).toEqual(CATALOGUE);
     for (const entry of Object.values(SECURITY_EVENTS)) expect(entry.remedy.length).toBeGreaterThan(5);
+  });
+
+  it('is a page with one row a code: severity, cause, remedy, and nothing else', () => {
+    const rows = catalogueAsMarkdown()
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()));
+    expect(rows.map((cells) => [cells[1]!.replaceAll('`', ''), cells[2]])).toEqual(Object.entries(CATALOGUE));
+    for (const cells of rows) {
+      expect(cells).toHaveLength(6);
+      const { remedy } = SECURITY_EVENTS[cells[1]!.replaceAll('`', '') as SecurityEventCode];
+      expect(cells[4]).toBe(remedy);
+      expect(cells[3]).not.toContain('{');
+    }
   });
 
   it('names conference, endpoint, channel, cause and remedy in the event', () => {
