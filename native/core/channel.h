@@ -64,6 +64,8 @@ struct Channel : Outlet {
   Activity activity[POSITIONS];
   Refusals refusals[SUMMARISED_COUNT];
   uint64_t refusalsReported = 0;
+  uint64_t nextClaim = 0;
+  bool awaiting = false;  // another DTLS peer may prove itself, from any address
   uint64_t dtlsSecond = 0;
   uint32_t dtlsInSecond = 0;
   Rate ingress;

@@ -138,32 +138,42 @@ bool verifyGcmSrtcp(const uint8_t* key, size_t keyBytes, const uint8_t* salt, co
                    packet + plain);
 }
 
+void ReceivingKeys::set(uint16_t profile, const uint8_t* remote) {
+  deriveSrtcpKeys(profile, remote, remote_);
+  windowCount_ = 0;
+}
+
 bool ChannelKeys::set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote,
-                      size_t remoteLength) {
+                      size_t remoteLength, uint64_t now) {
   const size_t size = channelKeyBytes(profile);
   if (size == 0 || localLength != size || remoteLength != size) return false;
   deriveSrtcpKeys(profile, local, local_);
-  deriveSrtcpKeys(profile, remote, remote_);
-  windowCount_ = 0;
-  ready_ = true;
+  previous_ = std::move(current_);
+  previousUntil_ = now + PREVIOUS_CHANNEL_KEYS_LIFETIME_MS * NS_PER_MS;
+  current_ = std::make_unique<ReceivingKeys>();
+  current_->set(profile, remote);
   return true;
 }
 
+void ChannelKeys::expire(uint64_t now) {
+  if (previous_ != nullptr && now >= previousUntil_) previous_.reset();
+}
+
 size_t ChannelKeys::protect(uint8_t* packet, size_t length, size_t room) {
-  if (!ready_ || length < RTCP_HEADER_BYTES || length + srtcpOverhead(local_) > room) return 0;
+  if (!ready() || length < RTCP_HEADER_BYTES || length + srtcpOverhead(local_) > room) return 0;
   // RFC 3711 §9.2: an index is never used twice under one key.
   if (sendIndex_ == SRTCP_MAX_INDEX) return 0;
   return protectSrtcp(local_, packet, length, ++sendIndex_);
 }
 
-Drop ChannelKeys::checkReplay(uint32_t ssrc, uint32_t index) const {
+Drop ReceivingKeys::checkReplay(uint32_t ssrc, uint32_t index) const {
   for (uint32_t i = 0; i < windowCount_; i++) {
     if (windows_[i].ssrc == ssrc) return windows_[i].window.check(index);
   }
   return windowCount_ < MAX_CONTROL_SSRCS_PER_CHANNEL ? Drop::none : Drop::stream_limit;
 }
 
-void ChannelKeys::accept(uint32_t ssrc, uint32_t index) {
+void ReceivingKeys::accept(uint32_t ssrc, uint32_t index) {
   uint32_t i = 0;
   while (i < windowCount_ && windows_[i].ssrc != ssrc) i++;
   if (i == windowCount_) {
@@ -174,7 +184,7 @@ void ChannelKeys::accept(uint32_t ssrc, uint32_t index) {
   windows_[i].window.accept(index);
 }
 
-uint64_t ChannelKeys::windowDigest(uint32_t i) const {
+uint64_t ReceivingKeys::windowDigest(uint32_t i) const {
   uint64_t sum = windows_[i].window.highest() * 31 + windows_[i].ssrc;
   for (const uint64_t word : windows_[i].window.bits().words) sum = sum * 0x9e3779b97f4a7c15u + word;
   return sum;

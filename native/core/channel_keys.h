@@ -3,6 +3,8 @@
 #pragma once
 #include <openssl/aes.h>
 
+#include <memory>
+
 #include "hmac_sha1.h"
 #include "limits.h"
 #include "replay.h"
@@ -38,22 +40,15 @@ size_t unprotectSrtcp(const SrtcpKeys& keys, uint8_t* packet, size_t length);
 // Whether a packet of RFC 7714 verifies under a session key of 16 or 32 bytes and a salt of 12; it stays as it is.
 bool verifyGcmSrtcp(const uint8_t* key, size_t keyBytes, const uint8_t* salt, const uint8_t* packet, size_t length);
 
-// Both directions, the rising send index and one replay window for each SSRC that the peer signs with.
-class ChannelKeys {
+// What the peer protects: its keys, and one replay window for each SSRC that it signs with.
+class ReceivingKeys {
  public:
-  ~ChannelKeys() { wipe(&local_, sizeof local_), wipe(&remote_, sizeof remote_); }
-  bool ready() const { return ready_; }
-  // The send index runs on when keys are replaced; the windows start afresh with the new keys.
-  bool set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote, size_t remoteLength);
-
+  ~ReceivingKeys() { wipe(&remote_, sizeof remote_); }
+  // The windows start afresh with the new keys.
+  void set(uint16_t profile, const uint8_t* remote);
   const SrtcpKeys& remote() const { return remote_; }
-  // Protects in place; 0 when there are no keys, no room or no index left.
-  size_t protect(uint8_t* packet, size_t length, size_t room);
-
   Drop checkReplay(uint32_t ssrc, uint32_t index) const;
   void accept(uint32_t ssrc, uint32_t index);
-
-  uint32_t sendIndex() const { return sendIndex_; }
   uint32_t windowCount() const { return windowCount_; }
   uint64_t windowDigest(uint32_t i) const;
 
@@ -62,12 +57,37 @@ class ChannelKeys {
     uint32_t ssrc;
     ReplayWindow window;
   };
-  bool ready_ = false;
-  SrtcpKeys local_{};
   SrtcpKeys remote_{};
-  uint32_t sendIndex_ = 0;
   uint32_t windowCount_ = 0;
   Window windows_[MAX_CONTROL_SSRCS_PER_CHANNEL];
+};
+
+// Both directions of a channel. Keys that a new association replaced open what was sent under them for
+// PREVIOUS_CHANNEL_KEYS_LIFETIME_MS more; we send under the new ones at once.
+class ChannelKeys {
+ public:
+  ~ChannelKeys() { wipe(&local_, sizeof local_); }
+  bool ready() const { return current_ != nullptr; }
+  // The send index runs on when keys are replaced.
+  bool set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote, size_t remoteLength,
+           uint64_t now);
+  void expire(uint64_t now);
+
+  // Only while ready.
+  ReceivingKeys& current() { return *current_; }
+  const ReceivingKeys* currentOrNull() const { return current_.get(); }
+  ReceivingKeys* previous(uint64_t now) { return now < previousUntil_ ? previous_.get() : nullptr; }
+  // Protects in place; 0 when there are no keys, no room or no index left.
+  size_t protect(uint8_t* packet, size_t length, size_t room);
+
+  uint32_t sendIndex() const { return sendIndex_; }
+
+ private:
+  SrtcpKeys local_{};
+  uint32_t sendIndex_ = 0;
+  std::unique_ptr<ReceivingKeys> current_;
+  std::unique_ptr<ReceivingKeys> previous_;
+  uint64_t previousUntil_ = 0;
 };
 
 }  // namespace claviger

@@ -4,13 +4,13 @@
 
 namespace claviger {
 
-bool Switch::apply(const uint8_t* command, size_t length, uint64_t) {
+bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
   if (length == 0) return false;
   CommandReader r(command + 1, length - 1);
   switch (command[0]) {
     case OPCODE_openChannel: return openChannel(r);
     case OPCODE_sendDatagram: return sendDatagram(r);
-    case OPCODE_setChannelKeys: return setChannelKeys(r);
+    case OPCODE_setChannelKeys: return setChannelKeys(r, now);
     case OPCODE_setParameters: return setParameters(r);
     case OPCODE_sendControl: return sendControl(r);
     case OPCODE_installSet: return installSet(r);
@@ -25,10 +25,19 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t) {
     case OPCODE_provePeer: {
       Channel* c = channel(r.u32());
       Address peer;
-      if (!r.address(peer) || !r.whole() || c == nullptr || c->plain) return false;
+      if (!r.address(peer) || !r.whole() || c == nullptr) return false;
+      if (c->connected) transport_.disconnect(*c);
       c->peer = peer;
       c->proven = true;
+      c->awaiting = false;
       transport_.connect(*c, peer);
+      return true;
+    }
+    case OPCODE_awaitPeer: {
+      Channel* c = channel(r.u32());
+      if (!r.whole() || c == nullptr || c->plain) return false;
+      c->awaiting = true;
+      transport_.disconnect(*c);
       return true;
     }
     case OPCODE_setConference: {
@@ -145,12 +154,14 @@ bool Switch::sendDatagram(CommandReader& r) {
   const uint8_t* bytes = r.bytes(length);
   if (!r.whole() || !hasAddress || c == nullptr || c->plain || length > MAX_DATAGRAM_BYTES) return false;
   // DTLS only: nothing else may leave without the checks of forward.cc.
-  if (protocolOf(bytes, length) != Protocol::dtls || (c->proven && to != c->peer)) return false;
+  if (protocolOf(bytes, length) != Protocol::dtls || (c->proven && !c->awaiting && to != c->peer)) {
+    return false;
+  }
   transport_.sendTo(*c, to, bytes, length);
   return true;
 }
 
-bool Switch::setChannelKeys(CommandReader& r) {
+bool Switch::setChannelKeys(CommandReader& r, uint64_t now) {
   Channel* c = channel(r.u32());
   const uint16_t profile = r.u16();
   const size_t localLength = r.u8();
@@ -158,7 +169,7 @@ bool Switch::setChannelKeys(CommandReader& r) {
   const size_t remoteLength = r.u8();
   const uint8_t* remote = r.bytes(remoteLength);
   if (!r.whole() || c == nullptr || c->plain) return false;
-  return c->keys.set(profile, local, localLength, remote, remoteLength);
+  return c->keys.set(profile, local, localLength, remote, remoteLength, now);
 }
 
 bool Switch::setParameters(CommandReader& r) {

@@ -70,6 +70,13 @@ class EventBuffer {
     u32(ssrc);
     return true;
   }
+  bool claimed(uint32_t channel, uint32_t ssrc, uint32_t owner) {
+    if (!room(13, RELAY_EVENT_QUEUE_BYTES)) return false;
+    head(EVENT_claimed, channel);
+    u32(ssrc);
+    u32(owner);
+    return true;
+  }
 
   bool reports(uint32_t channel, uint8_t count, const uint8_t* blocks) {
     const size_t size = REPORT_BLOCK_BYTES * count;

@@ -38,7 +38,10 @@ Drop Switch::mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t
       drop != Drop::none) {
     return drop;
   }
-  if (const Drop drop = judgeBinding(c, stream, ssrc); drop != Drop::none) return drop;
+  if (const Drop drop = judgeBinding(c, stream, ssrc); drop != Drop::none) {
+    claim(c, ssrc, now);
+    return drop;
+  }
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
   const uint8_t set = judged.set;
   mode.commitSrtcp(stream != nullptr ? *stream : bind(c, ssrc), judged, tag, index, now);
@@ -49,12 +52,20 @@ Drop Switch::mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t
 
 Drop Switch::controlRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now) {
   if (!c.proven || !c.keys.ready()) return Drop::not_ready;
+  const Drop drop = controlRtcpUnder(c.keys.current(), c, bytes, length, now);
+  ReceivingKeys* previous = drop == Drop::none ? nullptr : c.keys.previous(now);
+  // A packet that does not verify is as it came: what was under way when a new association took over is still opened.
+  if (previous != nullptr && controlRtcpUnder(*previous, c, bytes, length, now) == Drop::none) return Drop::none;
+  return drop;
+}
+
+Drop Switch::controlRtcpUnder(ReceivingKeys& keys, Channel& c, uint8_t* bytes, size_t length, uint64_t now) {
   bool encrypted = false;
   uint32_t index = 0;
-  if (!readSrtcpIndex(c.keys.remote(), bytes, length, encrypted, index) || !encrypted) return Drop::malformed;
+  if (!readSrtcpIndex(keys.remote(), bytes, length, encrypted, index) || !encrypted) return Drop::malformed;
   const uint32_t ssrc = rtcpSsrc(bytes);
-  if (const Drop drop = c.keys.checkReplay(ssrc, index); drop != Drop::none && drop != Drop::stream_limit) return drop;
-  const size_t plain = unprotectSrtcp(c.keys.remote(), bytes, length);
+  if (const Drop drop = keys.checkReplay(ssrc, index); drop != Drop::none && drop != Drop::stream_limit) return drop;
+  const size_t plain = unprotectSrtcp(keys.remote(), bytes, length);
   if (plain == 0) return Drop::auth_failed;
   uint32_t types = 0;
   if (!checkCompound(bytes, plain, types)) return Drop::malformed;
@@ -64,12 +75,12 @@ Drop Switch::controlRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now
     Channel* owner = c.conference->owners.owner(ssrc);
     if (owner != nullptr && owner != &c) return Drop::ssrc_owned;
   }
-  if (const Drop drop = c.keys.checkReplay(ssrc, index); drop != Drop::none) return drop;
+  if (const Drop drop = keys.checkReplay(ssrc, index); drop != Drop::none) return drop;
   // NACKs are answered here and now; a compound with nothing else than reports beside them does not trouble the main thread.
   const bool nackOnly = (types & typeBit(RTCP_RTPFB)) != 0 && (types & ~REPORTS_AND_NACKS) == 0;
   // An event that finds no room leaves the index unused: the peer's repetition is then still welcome.
   if (!nackOnly && !events_.control(c.id, control, bytes, plain)) return Drop::queue_full;
-  c.keys.accept(ssrc, index);
+  keys.accept(ssrc, index);
   if ((types & typeBit(RTCP_RTPFB)) != 0) answerNacks(c, bytes, plain, now);
   return Drop::none;
 }

@@ -36,7 +36,10 @@ Drop Switch::ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint
   }
   // 7
   uint8_t position = 0;
-  if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
+  if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) {
+    claim(c, rtp.ssrc, now);
+    return drop;
+  }
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
   // 8
@@ -88,6 +91,13 @@ Drop Switch::judgePosition(const Channel& c, const Stream* stream, const RtpView
   if (c.tip && (c.transmitMask & (1u << position)) == 0) return Drop::bad_position;
   const bool moved = stream != nullptr && stream->position != 0 && stream->position != position;
   return moved ? Drop::bad_position : Drop::none;
+}
+
+// The main thread knows whose certificates these are: a binding moves to the same endpoint's new channel only (WIRE.md 10).
+void Switch::claim(Channel& c, uint32_t ssrc, uint64_t now) {
+  if (now < c.nextClaim) return;
+  c.nextClaim = now + RELAY_CLAIM_INTERVAL_MS * NS_PER_MS;
+  if (!events_.claimed(c.id, ssrc, c.conference->owners.owner(ssrc)->id)) countDrop(c, Drop::queue_full);
 }
 
 Stream& Switch::bind(Channel& c, uint32_t ssrc) {

@@ -35,7 +35,9 @@
   X(RELAY_RETRANSMIT_MIN_INTERVAL_MS, 20)           \
   X(RELAY_RETRANSMIT_REQUESTS_PER_SECOND, 400)      \
   X(RELAY_RETRANSMIT_REQUEST_BURST, 100)            \
-  X(RELAY_REPORT_INTERVAL_MS, 1500)
+  X(RELAY_REPORT_INTERVAL_MS, 1500)                 \
+  X(RELAY_CLAIM_INTERVAL_MS, 100)                   \
+  X(PREVIOUS_CHANNEL_KEYS_LIFETIME_MS, 10000)
 
 namespace claviger {
 #define CLAVIGER_CONSTANT(name, value) constexpr uint32_t name = value;

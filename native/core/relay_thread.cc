@@ -209,6 +209,12 @@ void RelayThread::connect(Outlet& channel, const Address& peer) {
                       ::connect(channel.socket, reinterpret_cast<const sockaddr*>(&name), length) == 0;
 }
 
+void RelayThread::disconnect(Outlet& channel) {
+  sockaddr any{};
+  any.sa_family = AF_UNSPEC;
+  if (channel.connected && ::connect(channel.socket, &any, sizeof any) == 0) channel.connected = false;
+}
+
 void RelayThread::close(Outlet& channel) {
   closed_ = true;
   epoll_ctl(epoll_, EPOLL_CTL_DEL, channel.socket, nullptr);

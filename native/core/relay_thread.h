@@ -32,6 +32,7 @@ class RelayThread final : public Transport {
   void sendTo(Outlet& from, const Address& to, const uint8_t* bytes, size_t length) override;
   bool opened(Outlet& channel) override;
   void connect(Outlet& channel, const Address& peer) override;
+  void disconnect(Outlet& channel) override;
   void close(Outlet& channel) override;
   void discard(int socket) override;
 

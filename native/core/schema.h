@@ -17,6 +17,7 @@
   X(OPCODE_dropSet, 11)             \
   X(OPCODE_setAcked, 12)            \
   X(OPCODE_setRoutes, 13)           \
+  X(OPCODE_awaitPeer, 14)           \
   X(EVENT_dtls, 1)                  \
   X(EVENT_control, 2)               \
   X(EVENT_bound, 3)                 \
@@ -25,6 +26,7 @@
   X(EVENT_switched, 6)              \
   X(EVENT_refusals, 7)              \
   X(EVENT_reports, 8)               \
+  X(EVENT_claimed, 9)               \
   X(MEDIA_audio, 0)                 \
   X(MEDIA_video, 1)                 \
   X(TRANSPORT_dtls, 0)              \

@@ -52,6 +52,7 @@ void addStream(Digest& d, const Stream& s) {
 void addChannel(Digest& d, const Channel& c) {
   d.add(c.id);
   d.add(c.proven);
+  d.add(c.awaiting);
   d.add(c.peer.ip);
   d.add(c.peer.port);
   d.add(c.tip);
@@ -61,8 +62,10 @@ void addChannel(Digest& d, const Channel& c) {
   d.add(c.transmitMask);
   d.add(c.ackedSets);
   d.add(c.keys.sendIndex());
-  d.add(c.keys.windowCount());
-  for (uint32_t i = 0; i < c.keys.windowCount(); i++) d.add(c.keys.windowDigest(i));
+  if (const ReceivingKeys* keys = c.keys.currentOrNull()) {
+    d.add(keys->windowCount());
+    for (uint32_t i = 0; i < keys->windowCount(); i++) d.add(keys->windowDigest(i));
+  }
   d.add(c.queued);
   for (const Activity& a : c.activity) {
     d.add(a.packets);

@@ -66,8 +66,9 @@ Drop Switch::judge(Channel& c, Variant& datagram, const Address& from, uint64_t 
   const size_t length = datagram.length;
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
   // address of every datagram is compared, then and later.
-  if (c.proven && from != c.peer) return Drop::unknown_source;
   const Protocol protocol = protocolOf(bytes, length);
+  const bool stranger = c.proven && from != c.peer;
+  if (stranger && !(c.awaiting && protocol == Protocol::dtls)) return Drop::unknown_source;
   if (protocol == Protocol::unknown) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
   return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, datagram, protocol, now);
@@ -114,6 +115,7 @@ void Switch::tick(uint64_t now) {
 
 void Switch::report(Channel& c, uint64_t now) {
   for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(c.streams[i], now);
+  c.keys.expire(now);
   expireKept(c, now);
   reportReception(c, now);
   for (size_t position = 0; position < POSITIONS; position++) {

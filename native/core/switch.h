@@ -77,6 +77,8 @@ class Switch {
   Drop ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now);
   Drop mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t now);
   Drop controlRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now);
+  Drop controlRtcpUnder(ReceivingKeys& keys, Channel& c, uint8_t* bytes, size_t length, uint64_t now);
+  void claim(Channel& c, uint32_t ssrc, uint64_t now);
   Drop plainRtcp(Channel& c, const uint8_t* bytes, size_t length);
   // `tag` null on a plain channel.
   void forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const TagView* tag, uint8_t set);
@@ -109,7 +111,7 @@ class Switch {
   // commands.cc
   bool openChannel(CommandReader& r);
   bool sendDatagram(CommandReader& r);
-  bool setChannelKeys(CommandReader& r);
+  bool setChannelKeys(CommandReader& r, uint64_t now);
   bool setParameters(CommandReader& r);
   bool sendControl(CommandReader& r);
   bool installSet(CommandReader& r);

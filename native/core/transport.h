@@ -41,10 +41,12 @@ class Transport {
   }
   // From now on whoever drives the switch calls Switch::writable when the channel's socket has room; or no longer.
   virtual void awaitRoom(Outlet&, bool) {}
-  // To any address, before the peer is proven.
+  // To any address, before the peer is proven and while another is awaited.
   virtual void sendTo(Outlet& from, const Address& to, const uint8_t* bytes, size_t length) = 0;
   virtual bool opened(Outlet& channel) = 0;
   virtual void connect(Outlet& channel, const Address& peer) = 0;
+  // Datagrams are taken from any address again.
+  virtual void disconnect(Outlet&) {}
   virtual void close(Outlet& channel) = 0;
   // A descriptor that a refused command brought.
   virtual void discard(int socket) = 0;

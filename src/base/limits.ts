@@ -15,6 +15,8 @@ export const MAX_TIP_PACKET_BYTES = 512;
 export const REPLAY_WINDOW_PACKETS = 1024;
 export const KEY_SLOTS_PER_STREAM = 3;
 export const PREVIOUS_KEY_LIFETIME_MS = 2_000;
+/** How long channel keys that a new association has replaced still open what the peer sent under them. */
+export const PREVIOUS_CHANNEL_KEYS_LIFETIME_MS = 10_000;
 /** SSRCs (control and media) for which a channel keeps a replay window or a rollover counter under its channel keys. */
 export const MAX_CHANNEL_KEY_SSRCS = 64;
 
@@ -54,6 +56,8 @@ export const RELAY_RETRANSMIT_MIN_INTERVAL_MS = 20;
 export const RELAY_RETRANSMIT_REQUESTS_PER_SECOND = 400;
 export const RELAY_RETRANSMIT_REQUEST_BURST = 100;
 export const RELAY_REPORT_INTERVAL_MS = 1_500;
+/** A channel that names an SSRC of another is told of so often at most. */
+export const RELAY_CLAIM_INTERVAL_MS = 100;
 /** The endpoint's half: a gap is a loss after so many later packets or so long, whichever comes first. */
 export const LOSS_REORDER_PACKETS = 3;
 export const LOSS_REORDER_MS = 20;

@@ -69,6 +69,19 @@ export type ConferenceEvent =
     }
   /** A re-INVITE brought m-lines that the call did not have: each is unknown by itself (WIRE.md 2). */
   | { readonly type: 'add-channels'; readonly member: MemberId; readonly channels: readonly JoinChannel[] }
+  /** A re-INVITE disabled m-lines; what is left was judged already. The last channel of a call does not go this way. */
+  | { readonly type: 'remove-channels'; readonly member: MemberId; readonly channels: readonly ChannelId[] }
+  /** Hold and resume (RFC 3264 §8.4), from the endpoint's point of view. */
+  | {
+      readonly type: 'channel-direction';
+      readonly channel: ChannelId;
+      readonly sends: boolean;
+      readonly receives: boolean;
+    }
+  /** A new DTLS association has taken over on a channel, perhaps with another certificate. */
+  | { readonly type: 'channel-rekeyed'; readonly channel: ChannelId; readonly fingerprint: string }
+  /** A verified packet on `channel` names an SSRC that is bound to `owner` (WIRE.md 10). */
+  | { readonly type: 'claim'; readonly channel: ChannelId; readonly owner: ChannelId }
   /** DTLS done, certificate checked against SDP. `fingerprint`: SHA-256 of the certificate, hex. */
   | { readonly type: 'channel-keyed'; readonly channel: ChannelId; readonly fingerprint: string }
   /** TIP done (WIRE.md 4.1). On a plain channel it only brings masks. */
@@ -229,6 +242,9 @@ export interface Channel {
   readonly notified: boolean | undefined;
   /** What the last SECURITYICON that was ACKed said. */
   readonly confirmed: boolean | undefined;
+  /** False while the endpoint is on hold in that direction. */
+  readonly sends: boolean;
+  readonly receives: boolean;
 }
 
 export interface Member {

@@ -9,10 +9,10 @@ import { LEVEL_CHANGE_ANSWER_TIMEOUT_MS, NOTIFY_TOLD_TIMEOUT_MS, RESTORE_DELAY_M
 import { atMost, levelOfEndpoint, lower, meets, type ProvenLevel } from '../security/levels.js';
 import { AUDIO_ONLY, capabilityOf } from '../security/policy.js';
 import type { Channel, Member, State, Transport } from './contract.js';
-import { applySets, countedChannels, raise, setChannel, setMember, takeOut } from './members.js';
+import { applySets, countedChannels, giveSet, raise, setChannel, setMember, takeOut } from './members.js';
 import { replan } from './plan.js';
 import type { Work } from './routing.js';
-import { addTaker, rekey, removeTakers } from './sets.js';
+import { rekey, removeTakers } from './sets.js';
 
 /** What follows from the members as they are now. */
 export function settle(work: Work): void {
@@ -211,7 +211,7 @@ function raiseChannel(work: Work, id: MemberId, channel: Channel, target: Proven
     applySets(work, removeTakers(work.state.sets, [channel.id], 'lowered', work.now));
   } else if (waiting || (channel.phase === 'proven' && channel.level === 'hop-by-hop')) {
     setChannel(work, id, { ...channel, phase: 'distributing', level: 'unknown' });
-    applySets(work, addTaker(work.state.sets, channel.id, channel.fingerprint!, work.now));
+    giveSet(work, work.state.members.get(id)!, channel);
   }
 }
 

@@ -4,7 +4,7 @@ import type { SecurityEventCode } from '../security/events.js';
 import type { Channel, ConferenceEvent, Effect, IllegalReason, JoinChannel, Member, State } from './contract.js';
 import { replan } from './plan.js';
 import type { Work } from './routing.js';
-import { removeTakers, type SetStep } from './sets.js';
+import { addTaker, removeTakers, type SetStep } from './sets.js';
 
 export type EventOf<T extends ConferenceEvent['type']> = Extract<ConferenceEvent, { readonly type: T }>;
 /** Each step says why it is illegal, or does its work and says nothing. */
@@ -43,6 +43,8 @@ export function newChannel({ channel, media, security }: JoinChannel, late: bool
     tip: undefined,
     notified: undefined,
     confirmed: undefined,
+    sends: true,
+    receives: true,
   };
 }
 
@@ -106,4 +108,21 @@ export function applySets(work: Work, step: SetStep): void {
   work.effects.push(...step.effects);
   // Without a new set a member that left could go on reading: better no conference than that (WIRE.md 4.2, 10).
   if (step.exhausted) close(work, 503, 'the group parameter sets of the conference are used up: dial in again');
+}
+
+/** The channel takes sets from now on. */
+export function giveSet(work: Work, member: Member, { id, fingerprint }: Channel): void {
+  const returning = returns(work.state, member, fingerprint!);
+  applySets(work, addTaker(work.state.sets, id, fingerprint!, work.now, returning));
+}
+
+/** Another call of the same endpoint holds a set, and this one was given none since it came. */
+function returns({ members, sets }: State, member: Member, fingerprint: string): boolean {
+  const newest = sets.live.at(-1)?.spiWord;
+  if (member.channels.some(({ id }) => sets.takers.get(id)?.spiWord === newest)) return false;
+  return [...members.values()].some(
+    ({ id, channels }) =>
+      id !== member.id &&
+      channels.some((other) => other.fingerprint === fingerprint && (sets.takers.get(other.id)?.spiWord ?? 0) !== 0),
+  );
 }

@@ -15,6 +15,7 @@ import {
   clashOf,
   type EventOf,
   find,
+  giveSet,
   newChannel,
   type Refused,
   raise,
@@ -24,7 +25,7 @@ import {
 } from './members.js';
 import { replan } from './plan.js';
 import type { Work } from './routing.js';
-import { ackSet, addTaker, awaitsAck } from './sets.js';
+import { ackSet, awaitsAck } from './sets.js';
 
 export function join(work: Work, event: EventOf<'join'>): Refused {
   const { state, effects } = work;
@@ -142,7 +143,7 @@ export function negotiated(work: Work, { channel: id, tip }: EventOf<'channel-ne
     endBelow(work, member.id, id, verdict);
   } else if (verdict.level === 'end-to-end') {
     setChannel(work, member.id, { ...channel, tip, phase: 'distributing' });
-    applySets(work, addTaker(work.state.sets, id, channel.fingerprint!, work.now));
+    giveSet(work, member, channel);
   } else {
     setChannel(work, member.id, { ...channel, tip });
     prove(work, member.id, id, verdict.level);

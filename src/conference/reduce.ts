@@ -16,6 +16,7 @@ import { moved, moveRefused, notifyAcked } from './moves.js';
 import { replan, weigh } from './plan.js';
 import { askDue, refreshDeadline, sawRefresh, sawSwitch, wantRefresh } from './refresh.js';
 import { applyRefresh, channelById, sendingChannel, transmitMask, updateFlow, type Work } from './routing.js';
+import { claim, direction, rekeyed, removeChannels } from './session.js';
 import { NO_SETS, rekey, setsDeadline, settle } from './sets.js';
 import { DEFAULT_SPEAKER_PARAMETERS, SILENT, SPEAKING_POSITIONS, sourceKey } from './speaker.js';
 
@@ -103,6 +104,14 @@ function step(work: Work, event: ConferenceEvent): IllegalReason | undefined {
       return join(work, event);
     case 'add-channels':
       return addChannels(work, event);
+    case 'remove-channels':
+      return removeChannels(work, event);
+    case 'channel-direction':
+      return direction(work, event);
+    case 'channel-rekeyed':
+      return rekeyed(work, event);
+    case 'claim':
+      return claim(work, event);
     case 'channel-keyed':
       return keyed(work, event);
     case 'channel-negotiated':

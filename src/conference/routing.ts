@@ -38,9 +38,16 @@ export function liveChannel(member: Member, media: Media): Channel | undefined {
   return member.channels.find((channel) => channel.media === media && channel.phase === 'proven');
 }
 
-/** The same as a source: nothing comes from who is muted. */
+/** The same as a source: nothing comes from who is muted or has us on hold. */
 export function sendingChannel(member: Member, media: Media): Channel | undefined {
-  return member.muted[media] ? undefined : liveChannel(member, media);
+  const channel = member.muted[media] ? undefined : liveChannel(member, media);
+  return channel?.sends === true ? channel : undefined;
+}
+
+/** The same as a receiver: who is on hold gets nothing. */
+function receivingChannel(member: Member, media: Media): Channel | undefined {
+  const channel = liveChannel(member, media);
+  return channel?.receives === true ? channel : undefined;
 }
 
 export function transmitMask(channel: Channel): number {
@@ -117,7 +124,7 @@ function audioEdges(state: State, level: ProvenLevel): Edge[] {
   }
   const edges: Edge[] = [];
   for (const member of forwarded.length === 0 ? [] : state.members.values()) {
-    const channel = atLevel(liveChannel(member, 'audio'), level);
+    const channel = atLevel(receivingChannel(member, 'audio'), level);
     if (channel === undefined) continue;
     edges.push(
       ...layoutAudio({ member: member.id, channel: channel.id, receiveMask: receiveMask(channel) }, forwarded),
@@ -154,7 +161,7 @@ function videoEdges(
   const floors = new Map([...state.speaker.segments].map(([place, floor]) => [place, floor.ranking]));
   const edges: Edge[] = [];
   for (const member of state.members.values()) {
-    const channel = atLevel(liveChannel(member, 'video'), level);
+    const channel = atLevel(receivingChannel(member, 'video'), level);
     if (channel === undefined) continue;
     const displays = placesOf(receiveMask(channel));
     const receiver = { member: member.id, channel: channel.id, displays, shown: shown.get(channel.id) ?? new Map() };

@@ -74,12 +74,21 @@ export interface SetStep {
   readonly exhausted: boolean;
 }
 
-/** A channel has proven that it can take sets: it gets the newest, or a new one. */
-export function addTaker(sets: GroupSets, channel: ChannelId, fingerprint: string, now: number): SetStep {
+/**
+ * A channel has proven that it can take sets: it gets the newest, or a new one.
+ * @param returning another call of the same endpoint is still there: what it sent under the sets so far counts against it
+ */
+export function addTaker(
+  sets: GroupSets,
+  channel: ChannelId,
+  fingerprint: string,
+  now: number,
+  returning = false,
+): SetStep {
   const takers = new Map(sets.takers).set(channel, {
     fingerprint,
     spiWord: 0,
-    needsNewer: sets.departed.includes(fingerprint),
+    needsNewer: returning || sets.departed.includes(fingerprint),
   });
   return settle({ ...sets, takers }, now);
 }
@@ -100,18 +109,21 @@ export function removeTakers(
   const takers = new Map(sets.takers);
   const newest = sets.live.at(-1)?.spiWord;
   const departed: string[] = [];
+  /** They may have sent under the newest set. */
+  const hadNewest: string[] = [];
   let { live, rekeyWanted } = sets;
   for (const channel of channels) {
     const leaving = takers.get(channel);
     if (leaving === undefined) continue;
     takers.delete(channel);
+    if (live.at(-1)?.pending.has(channel) === false) hadNewest.push(leaving.fingerprint);
     live = live.map((set) => acknowledge(set, channel));
     if (leaving.spiWord === 0 || departure === 'lowered') continue;
     rekeyWanted ||= leaving.spiWord === newest;
     departed.push(leaving.fingerprint);
   }
   for (const [channel, taker] of takers) {
-    if (departure === 'replaced' && departed.includes(taker.fingerprint))
+    if (departure === 'replaced' && hadNewest.includes(taker.fingerprint))
       takers.set(channel, { ...taker, needsNewer: true });
   }
   return settle(
@@ -124,6 +136,23 @@ export function removeTakers(
     },
     now,
   );
+}
+
+/** These channels are closed, and their endpoint is still here: no set is due for what it knows. */
+export function releaseTakers(sets: GroupSets, channels: readonly ChannelId[], now: number): SetStep {
+  const takers = new Map(sets.takers);
+  let { live } = sets;
+  for (const channel of channels) {
+    takers.delete(channel);
+    live = live.map((set) => acknowledge(set, channel));
+  }
+  return settle({ ...sets, takers, live }, now);
+}
+
+/** The channel's endpoint has changed its certificate. */
+export function rekeyTaker(sets: GroupSets, channel: ChannelId, fingerprint: string): GroupSets {
+  const taker = sets.takers.get(channel);
+  return taker === undefined ? sets : { ...sets, takers: new Map(sets.takers).set(channel, { ...taker, fingerprint }) };
 }
 
 /** A new set is wanted though nobody left; nothing while nobody holds one. */

@@ -1,12 +1,12 @@
 /** From an offer to what a call gets: which m-lines are used, as what, and whether a later offer still says the same. */
-import { equalBytes } from '../base/bytes.js';
-import type { ChannelId, Media, MemberId } from '../base/ids.js';
+import type { Address, ChannelId, Media, MemberId } from '../base/ids.js';
 import { ok, type Result } from '../base/result.js';
 import type { OfferedMedia } from '../security/policy.js';
 import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { refusalHeaders } from '../sip/refusal.js';
 import { addressOwner } from '../wire/ip-address.js';
 import type { SipHeader } from '../wire/sip-types.js';
+import type { CallMedia } from './call-media.js';
 import { type ChannelHost, type ChannelSetup, SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
 
@@ -25,25 +25,15 @@ export interface Who {
   readonly address: string;
 }
 
-export interface Call extends Who {
-  readonly conference: ConferenceRuntime;
-  readonly offer: Offer;
-  /** The SDP of our 200, repeated to a re-INVITE that changes nothing. */
-  answer: string;
-  readonly channels: readonly SwitchChannel[];
-  /** Per m-line of the offer; undefined: answered with port 0. */
-  readonly ports: readonly (number | undefined)[];
-}
-
 /**
  * Which call gives way when there is no room for one more from `caller`: the newest not yet proven one of the address that
  * has most of them. Nobody has to prove anything to dial, so a stranger could otherwise keep all places of a conference
  * taken. @returns undefined when nobody has two more of them than the caller has.
  */
 export function whoGivesWay(
-  calls: ReadonlyMap<MemberId, Call>,
+  calls: ReadonlyMap<MemberId, CallMedia>,
   caller: string,
-  among: (call: Call) => boolean,
+  among: (call: CallMedia) => boolean,
 ): MemberId | undefined {
   const owner = addressOwner(caller);
   const unproven = new Map<string, MemberId[]>([[owner, []]]);
@@ -61,16 +51,17 @@ export function whoGivesWay(
 
 /** A line that is used, with what policy has to know of it. */
 export interface UsedLine {
-  readonly line: RemoteMedia;
+  /** Undefined: the offer will be ours. */
+  readonly line?: RemoteMedia;
   readonly offered: OfferedMedia;
 }
 
 /**
  * The m-lines of an offer that a call uses: the first of each media kind that is enabled and no presentation. The others
  * (undefined) are answered with port 0.
+ * @param taken media kinds that have their line already
  */
-export function usedLines(offer: Offer): readonly (UsedLine | undefined)[] {
-  const taken = new Set<Media>();
+export function usedLines(offer: Offer, taken = new Set<Media>()): readonly (UsedLine | undefined)[] {
   return offer.media.map((line) => {
     const { media } = line;
     if (media === 'other' || line.port === 0 || line.content === 'slides' || taken.has(media)) return undefined;
@@ -99,13 +90,13 @@ export function openLine(
     readonly id: ChannelId;
     readonly used: UsedLine;
     readonly cname: string;
+    /** Where RTP goes while the peer has named no address. */
+    readonly nowhere: Address;
   },
   host: ChannelHost,
-  now: number,
 ): Result<OpenedLine, 'no-port' | 'channel-limit' | 'socket'> | undefined {
-  const { conference, member, id, used, cname } = plan;
+  const { conference, member, id, used, cname, nowhere } = plan;
   const { media, security } = used.offered;
-  const { address: peer, codecs, fingerprints, protocol, rtcpMux } = used.line;
   const { policy, requiredLevel } = conference.state;
   const plain = security === 'plain';
   const refused = policy !== 'best-effort' && plain !== (requiredLevel === 'none');
@@ -116,38 +107,15 @@ export function openLine(
     member,
     media,
     transport: security,
-    ...(plain && peer !== undefined ? { peer } : {}),
+    ...(plain ? { peer: used.line?.address ?? nowhere } : {}),
   });
   if (!opened.ok) return opened;
-  const payloadTypes = codecs.flatMap(({ payloadType, name, clockRateHz, channels }) => {
-    const codec = conference.codecNumber(name, clockRateHz, channels);
-    return codec === undefined ? [] : [{ payloadType, codec, clockRateHz }];
-  });
-  const conferenceId = BigInt(conference.id);
+  const { suite, cipher } = conference.state;
   const setup: ChannelSetup = {
-    ...{ id, media, transport: security, peer, fingerprints, payloadTypes, rtcpMux, conferenceId, cname },
-    feedback: protocol.endsWith('F'), // RFC 4585 §4.1: AVPF and SAVPF
-    suite: { suite: conference.state.suite, cipher: conference.state.cipher },
+    ...{ id, media, transport: security, conferenceId: BigInt(conference.id), cname },
+    suite: { suite, cipher },
   };
-  return ok({ channel: new SwitchChannel(setup, host, now), port: opened.value.port });
-}
-
-/** True when `b` offers the same media at the same places with the same certificates as `a`: a refresh, no change. */
-export function sameMedia(a: Offer, b: Offer): boolean {
-  return (
-    a.media.length === b.media.length &&
-    a.media.every((line, i) => {
-      const other = b.media[i]!;
-      return (
-        line.media === other.media &&
-        line.protocol === other.protocol &&
-        line.port === other.port &&
-        line.address?.address === other.address?.address &&
-        line.fingerprints.length === other.fingerprints.length &&
-        line.fingerprints.every((f, j) => equalBytes(f.value, other.fingerprints[j]!.value))
-      );
-    })
-  );
+  return ok({ channel: new SwitchChannel(setup, host), port: opened.value.port });
 }
 
 /** Reason, Warning, and Retry-After where there is one. */

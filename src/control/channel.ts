@@ -1,37 +1,30 @@
 /** One m-line of one call on the switch's side: its DTLS candidates, its TIP machine, what the relay is told of it. */
 import type { Address, ChannelId, Media } from '../base/ids.js';
-import {
-  DTLS_HANDSHAKE_TIMEOUT_MS,
-  DTLS_MAX_PARALLEL_ADDRESSES,
-  MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND,
-} from '../base/limits.js';
+import { MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
 import type { ChannelParameters, Relay } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
-import { addressKey } from '../wire/ip-address.js';
 import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
-import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { Suite } from '../wire/tip.js';
 import type { AssociationNumber, AssociationReport, ControlOutput } from './contract.js';
+import { DtlsCandidates, type DtlsNews, type ExpectedPeer } from './dtls-candidates.js';
 import { listedOn, profilesFor } from './suites.js';
 
-/** TLS record type handshake (RFC 5246 §6.2.1): only a hello may make us spend an association on an address. */
-const DTLS_HANDSHAKE_RECORD = 22;
-
-export interface ChannelSetup {
-  readonly id: ChannelId;
-  readonly media: Media;
-  readonly transport: 'dtls' | 'plain';
-  /** Address of the SDP: a hint for DTLS, the peer of a plain channel. */
-  readonly peer: Address | undefined;
-  readonly fingerprints: readonly SdpFingerprint[];
+/** What offer and answer have agreed on a channel. */
+export interface ChannelAgreement {
   readonly payloadTypes: ChannelParameters['payloadTypes'];
   /** RTCP may go to the RTP port (RFC 5761). */
   readonly rtcpMux: boolean;
   /** An AVPF profile: feedback outside of TIP is understood (RFC 4585 §4). */
   readonly feedback: boolean;
+}
+
+export interface ChannelSetup {
+  readonly id: ChannelId;
+  readonly media: Media;
+  readonly transport: 'dtls' | 'plain';
   readonly conferenceId: bigint;
   readonly cname: string;
   /** The conference's (WIRE.md 4.3). */
@@ -41,6 +34,8 @@ export interface ChannelSetup {
 /** What a channel has to tell its conference. */
 export type ChannelNews =
   | { readonly type: 'keyed'; readonly fingerprint: string }
+  /** A new association has taken over. */
+  | { readonly type: 'rekeyed'; readonly fingerprint: string }
   | {
       readonly type: 'negotiated';
       readonly peer: TipPeer;
@@ -61,28 +56,22 @@ export type ChannelNews =
 
 export interface ChannelHost {
   readonly relay: Relay;
-  newAssociation(channel: SwitchChannel): AssociationNumber;
+  newAssociation(channel: ChannelId): AssociationNumber;
   endAssociation(association: AssociationNumber): void;
   output(output: ControlOutput): void;
 }
 
-interface Candidate {
-  readonly association: AssociationNumber;
-  readonly address: Address;
-  /** The engine's messages came back empty-handed: kept so that a stranger cannot have a new one at once. */
-  failed: boolean;
-}
-
-const keyOf = ({ address, port }: Address): string => `${addressKey(address)} ${port}`;
-
 export class SwitchChannel {
   readonly setup: ChannelSetup;
   readonly #host: ChannelHost;
-  readonly #candidates = new Map<string, Candidate>();
   readonly #news: ChannelNews[] = [];
-  #proven: Candidate | undefined;
+  /** Undefined on a plain channel. */
+  readonly #dtls: DtlsCandidates | undefined;
+  #agreed: ChannelAgreement = { payloadTypes: [], rtcpMux: false, feedback: false };
+  /** As told the relay last. */
+  #level: { readonly level: Level; readonly ready: boolean } = { level: 'unknown', ready: false };
+  #keyed = false;
   #tip: TipMachine | undefined;
-  #dtlsDeadline: number | undefined;
   #transmitMask = 0;
   #tipDone = false;
   #trailingByte = false;
@@ -91,11 +80,14 @@ export class SwitchChannel {
   /** What our MUXCTRL lists. */
   #suites: readonly Suite[] | undefined;
   #closed = false;
+  #now = 0;
 
-  constructor(setup: ChannelSetup, host: ChannelHost, now: number) {
+  constructor(setup: ChannelSetup, host: ChannelHost) {
     this.setup = setup;
     this.#host = host;
-    if (setup.transport === 'dtls') this.#dtlsDeadline = now + DTLS_HANDSHAKE_TIMEOUT_MS;
+    if (setup.transport === 'dtls') {
+      this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
+    }
   }
 
   takeNews(): ChannelNews | undefined {
@@ -104,61 +96,37 @@ export class SwitchChannel {
 
   deadline(): number | undefined {
     const tip = this.#tip?.deadline();
-    if (this.#dtlsDeadline === undefined) return tip;
-    return tip === undefined ? this.#dtlsDeadline : Math.min(tip, this.#dtlsDeadline);
+    const dtls = this.#dtls?.deadline();
+    return tip === undefined || dtls === undefined ? (tip ?? dtls) : Math.min(tip, dtls);
   }
 
   tick(now: number): void {
-    if (this.#dtlsDeadline !== undefined && this.#dtlsDeadline <= now) {
-      this.#dtlsDeadline = undefined;
-      const seconds = DTLS_HANDSHAKE_TIMEOUT_MS / 1000;
-      this.#news.push({ type: 'failed', reason: 'dtls-failed', detail: `no proven DTLS peer within ${seconds} s` });
-    }
+    this.#now = now;
+    this.#dtls?.tick(now);
     if (this.#tip !== undefined) this.#toTip({ type: 'tick' }, now);
   }
 
-  /** A DTLS datagram that reached the channel's port. Handshakes from several addresses run side by side, bounded (WIRE.md 2). */
+  /** Offer and answer have agreed on this, at first or anew. */
+  agree(agreed: ChannelAgreement): void {
+    this.#agreed = agreed;
+    this.setLevel(this.#level.level, this.#level.ready);
+  }
+
+  /** Whom signalling names as the peer, at first or for a new association; on a plain channel where RTP goes to. */
+  expect(peer: ExpectedPeer, now: number): void {
+    this.#now = now;
+    if (this.#dtls !== undefined) this.#dtls.expect(peer, now);
+    else if (peer.address !== undefined) this.#host.relay.provePeer(this.setup.id, peer.address);
+  }
+
+  /** A DTLS datagram that reached the channel's port. */
   dtls(from: Address, bytes: Uint8Array): void {
-    if (this.#closed || this.setup.transport !== 'dtls') return;
-    const key = keyOf(from);
-    if (this.#proven !== undefined) {
-      if (keyOf(this.#proven.address) !== key) return;
-      this.#host.output({ type: 'association-data', association: this.#proven.association, bytes });
-      return;
-    }
-    let candidate = this.#candidates.get(key);
-    if (candidate === undefined) {
-      if (bytes[0] !== DTLS_HANDSHAKE_RECORD || !this.#makeRoom(key)) return;
-      candidate = { association: this.#host.newAssociation(this), address: from, failed: false };
-      this.#candidates.set(key, candidate);
-      const { fingerprints, suite } = this.setup;
-      const { association } = candidate;
-      this.#host.output({ type: 'association-open', association, fingerprints, profiles: profilesFor(suite) });
-    }
-    if (!candidate.failed) this.#host.output({ type: 'association-data', association: candidate.association, bytes });
+    if (!this.#closed) this.#dtls?.datagram(from, bytes);
   }
 
   association(number: AssociationNumber, report: AssociationReport, now: number): void {
-    const entry = [...this.#candidates].find(([, c]) => c.association === number);
-    if (entry === undefined || this.#closed) {
-      if (report.type === 'keys') wipe(report);
-      return;
-    }
-    const [key, candidate] = entry;
-    switch (report.type) {
-      case 'datagram':
-        this.#host.relay.sendDatagram(this.setup.id, candidate.address, report.bytes);
-        break;
-      case 'keys':
-        if (this.#proven === undefined) this.#keyed(candidate, report, now);
-        wipe(report);
-        break;
-      case 'failed':
-        this.#failed(key, candidate, report);
-        break;
-      case 'closed':
-        break;
-    }
+    this.#now = now;
+    this.#dtls?.association(number, report);
   }
 
   /** A verified control compound, or feedback (WIRE.md 3). */
@@ -203,7 +171,7 @@ export class SwitchChannel {
   requestRefresh(position: number, ssrc: number | undefined, now: number): void {
     const targetCsrc = (position << 4) | position;
     if (this.#tip !== undefined && this.#tipDone) this.#toTip({ type: 'refresh', targetCsrc, flags: 0 }, now);
-    else if (this.setup.transport === 'plain' && this.setup.feedback && ssrc !== undefined)
+    else if (this.setup.transport === 'plain' && this.#agreed.feedback && ssrc !== undefined)
       this.#sendControl([writePli(this.#ssrc, ssrc)]);
   }
 
@@ -213,75 +181,44 @@ export class SwitchChannel {
   }
 
   setLevel(level: Level, ready: boolean): void {
-    const { id, payloadTypes } = this.setup;
-    this.#host.relay.setParameters(id, {
+    this.#level = { level, ready };
+    this.#host.relay.setParameters(this.setup.id, {
       tip: this.#tipDone,
       transmitMask: this.#transmitMask,
       trailingByte: this.#trailingByte,
       level,
       ready,
-      payloadTypes,
+      payloadTypes: this.#agreed.payloadTypes,
     });
   }
 
   close(now: number): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#dtlsDeadline = undefined;
     this.#tip?.receive({ type: 'stop' }, now);
     this.#tip = undefined;
-    for (const { association } of this.#candidates.values()) this.#endAssociation(association);
-    this.#candidates.clear();
+    this.#dtls?.close();
     this.#host.relay.closeChannel(this.setup.id);
   }
 
-  /** Failed candidates give way first; the address that signalling named gives way to nobody and takes anybody's place. */
-  #makeRoom(key: string): boolean {
-    if (this.#candidates.size < DTLS_MAX_PARALLEL_ADDRESSES) return true;
-    const signalled = this.setup.peer === undefined ? undefined : keyOf(this.setup.peer);
-    const others = [...this.#candidates].filter(([k]) => k !== signalled);
-    const victim = others.find(([, c]) => c.failed) ?? (key === signalled ? others[0] : undefined);
-    if (victim === undefined) return false;
-    this.#endAssociation(victim[1].association);
-    this.#candidates.delete(victim[0]);
-    return true;
-  }
-
-  #keyed(winner: Candidate, report: Extract<AssociationReport, { type: 'keys' }>, now: number): void {
-    const { id } = this.setup;
-    this.#proven = winner;
-    this.#dtlsDeadline = undefined;
-    for (const [key, candidate] of this.#candidates) {
-      if (candidate === winner) continue;
-      this.#endAssociation(candidate.association);
-      this.#candidates.delete(key);
+  #onDtls(news: DtlsNews): void {
+    if (news.type !== 'keys') {
+      this.#news.push(news);
+      return;
     }
-    this.#host.relay.provePeer(id, winner.address);
-    this.#host.relay.setChannelKeys(id, { profile: report.profile, local: report.local, remote: report.remote });
-    this.#news.push({ type: 'keyed', fingerprint: report.peerFingerprint });
-    this.#suites = listedOn(this.setup.suite, report.profile);
-    this.#startTip(true, now);
-  }
-
-  #failed(key: string, candidate: Candidate, report: Extract<AssociationReport, { type: 'failed' }>): void {
-    if (this.#proven === candidate) return; // the keys are out; what the association does now changes nothing
-    candidate.failed = true;
-    const signalled = this.setup.peer !== undefined && keyOf(this.setup.peer) === key;
-    const mismatch = report.reason === 'fingerprint-mismatch';
-    const detail = `${report.reason}: ${report.detail}${report.alert === undefined ? '' : ` (alert ${report.alert})`}`;
-    if (report.reason === 'engine-lost' || report.reason === 'limit-exceeded') {
-      // Ours, not the peer's: its next flight finds a fresh association.
-      this.#endAssociation(candidate.association);
-      this.#candidates.delete(key);
-    } else if (signalled) {
-      this.#dtlsDeadline = undefined;
-      this.#news.push({ type: 'failed', reason: mismatch ? 'fingerprint-mismatch' : 'dtls-failed', detail });
-    } else if (mismatch) this.#news.push({ type: 'foreign-certificate', detail });
-  }
-
-  #endAssociation(association: AssociationNumber): void {
-    this.#host.endAssociation(association);
-    this.#host.output({ type: 'association-close', association });
+    const { id } = this.setup;
+    const { profile, local, remote, peerFingerprint: fingerprint } = news.report;
+    this.#host.relay.provePeer(id, news.address);
+    this.#host.relay.setChannelKeys(id, { profile, local, remote });
+    if (this.#keyed) {
+      // What was negotiated goes on under the new keys (RFC 8842 §1: the association changes, the session does not).
+      this.#news.push({ type: 'rekeyed', fingerprint });
+      return;
+    }
+    this.#keyed = true;
+    this.#news.push({ type: 'keyed', fingerprint });
+    this.#suites = listedOn(this.setup.suite, profile);
+    this.#startTip(true, this.#now);
   }
 
   #startTip(secure: boolean, now: number): void {
@@ -376,8 +313,8 @@ export class SwitchChannel {
 
   /** Nothing goes to a port where a plain caller does not expect it; one that speaks TIP does (RFC 5761 §5.1.1). */
   #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {
-    const { id, cname, transport, rtcpMux } = this.setup;
-    if (this.#closed || (transport === 'plain' && !rtcpMux && this.#tip === undefined)) return;
+    const { id, cname, transport } = this.setup;
+    if (this.#closed || (transport === 'plain' && !this.#agreed.rtcpMux && this.#tip === undefined)) return;
     this.#host.relay.sendControl(id, buildControlCompound({ ssrc: this.#ssrc, cname, reports }, packets));
   }
 
@@ -385,9 +322,4 @@ export class SwitchChannel {
     if (packet.type === 'pli') this.#news.push({ type: 'picture-lost', ssrc: packet.media });
     if (packet.type === 'fir') for (const { ssrc } of packet.requests) this.#news.push({ type: 'picture-lost', ssrc });
   }
-}
-
-function wipe(report: Extract<AssociationReport, { type: 'keys' }>): void {
-  report.local.wipe();
-  report.remote.wipe();
 }

@@ -5,18 +5,28 @@ import type { ConferenceEvent, Effect, JoinChannel, State, TipFacts } from '../c
 import { createConference, deadline, reduce } from '../conference/reduce.js';
 import type { GroupParameterSet, RelayEvent } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
+import { ALL_CODECS } from '../sip/codecs.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { kekBytes, SALT_BYTES } from '../wire/tip.js';
+import type { Reoffer } from './call-media.js';
 import type { Who } from './call-setup.js';
 import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
+import { ConferenceCodecs } from './conference-codecs.js';
 import type { ConferenceSettings } from './contract.js';
+import type { ReofferOutcome } from './reoffers.js';
 import { suiteOf } from './suites.js';
 
 /** What a conference may do to the calls of its members. */
 export interface CallHost extends ChannelHost {
   random(bytes: number): Uint8Array;
   admit(member: MemberId): void;
+  /** The m-lines that a re-INVITE added are in. */
+  admitChannels(member: MemberId): void;
+  /** They are not: 488, and the call goes on. */
+  refuseChannels(effect: Extract<Effect, { type: 'refuse-channels' }>): void;
   refuse(effect: Extract<Effect, { type: 'refuse' }>): void;
+  /** A re-INVITE to the member; `done` is called once, unless the call ends before. */
+  reoffer(member: MemberId, what: Reoffer, done: (outcome: ReofferOutcome) => void): void;
   /** BYE with this Reason header value. */
   endCall(member: MemberId, reason: string): void;
   empty(conference: ConferenceRuntime): void;
@@ -25,6 +35,7 @@ export interface CallHost extends ChannelHost {
 export class ConferenceRuntime {
   readonly id: ConferenceId;
   readonly name: string;
+  readonly codecs: ConferenceCodecs;
   readonly #host: CallHost;
   readonly #channels = new Map<ChannelId, SwitchChannel>();
   readonly #memberOf = new Map<ChannelId, MemberId>();
@@ -34,7 +45,6 @@ export class ConferenceRuntime {
   readonly #sets = new Map<number, GroupParameterSet>();
   /** From the relay: which source an SSRC is, for PLI and FIR. */
   readonly #sources = new Map<number, { readonly channel: ChannelId; readonly position: number }>();
-  readonly #codecs = new Map<string, number>();
   readonly #waiting: ConferenceEvent[] = [];
   #applying = false;
   #setsMade = 0;
@@ -44,6 +54,7 @@ export class ConferenceRuntime {
     this.id = id;
     this.name = name;
     this.#host = host;
+    this.codecs = new ConferenceCodecs(settings.codecs ?? ALL_CODECS);
     const created = createConference({ id, name, ...settings, ...suiteOf(settings) });
     if (!created.ok)
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
@@ -57,16 +68,6 @@ export class ConferenceRuntime {
 
   get state(): State {
     return this.#state;
-  }
-
-  /** The number under which the relay knows a codec here (u8); undefined when there are 256 already. */
-  codecNumber(name: string, clockRateHz: number, channels: number): number | undefined {
-    const key = `${name.toLowerCase()}/${clockRateHz}/${channels}`;
-    const known = this.#codecs.get(key);
-    if (known !== undefined) return known;
-    if (this.#codecs.size > 255) return undefined;
-    this.#codecs.set(key, this.#codecs.size);
-    return this.#codecs.size - 1;
   }
 
   deadline(): number | undefined {
@@ -98,12 +99,42 @@ export class ConferenceRuntime {
   ): void {
     this.#whos.set(member, who);
     this.#joining.set(member, now);
+    this.#own(member, runtimes);
+    this.apply({ type: 'join', member, name: who.name, channels }, now);
+    if (!this.#state.members.has(member)) this.#forget(member, now);
+  }
+
+  /** A re-INVITE adds m-lines; `admitChannels` or `refuseChannels` of the host is the answer. */
+  addChannels(
+    member: MemberId,
+    channels: readonly JoinChannel[],
+    runtimes: readonly SwitchChannel[],
+    now: number,
+  ): void {
+    this.#own(member, runtimes);
+    this.apply({ type: 'add-channels', member, channels }, now);
+  }
+
+  /** A re-INVITE has disabled m-lines; the caller closes their channels. */
+  removeChannels(member: MemberId, channels: readonly ChannelId[], now: number): void {
+    this.apply({ type: 'remove-channels', member, channels }, now);
+    for (const id of channels) this.#disown(id);
+  }
+
+  #own(member: MemberId, runtimes: readonly SwitchChannel[]): void {
     for (const channel of runtimes) {
       this.#channels.set(channel.setup.id, channel);
       this.#memberOf.set(channel.setup.id, member);
     }
-    this.apply({ type: 'join', member, name: who.name, channels }, now);
-    if (!this.#state.members.has(member)) this.#forget(member, now);
+  }
+
+  #disown(id: ChannelId): void {
+    const { media } = this.#channels.get(id)?.setup ?? {};
+    this.#memberOf.delete(id);
+    this.#channels.delete(id);
+    for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
+    const kindIsLeft = [...this.#channels.values()].some((channel) => channel.setup.media === media);
+    if (media !== undefined && !kindIsLeft) this.codecs.release(media);
   }
 
   /**
@@ -136,6 +167,8 @@ export class ConferenceRuntime {
   /** Packets that the relay refused on one of the channels and that deserve an operator's eye. */
   refusals({ channel, drop, count, ssrc }: Extract<RelayEvent, { type: 'refusals' }>, now: number): void {
     const text = `${count} packets refused as ${drop}, last SSRC ${ssrc.toString(16).padStart(8, '0')}`;
+    // Of an endpoint that returned, before its SSRC had moved to its new call.
+    if (drop === 'ssrc_owned' && this.#sources.get(ssrc)?.channel === channel) return;
     if (drop === 'ssrc_owned') this.securityEvent('ssrc-conflict', text, this.#memberOf.get(channel), channel);
     else if (drop === 'auth_failed') {
       this.apply({ type: 'channel-failed', channel, reason: 'auth-failures', detail: text }, now);
@@ -167,6 +200,9 @@ export class ConferenceRuntime {
     switch (news.type) {
       case 'keyed':
         this.apply({ type: 'channel-keyed', channel, fingerprint: news.fingerprint }, now);
+        break;
+      case 'rekeyed':
+        this.apply({ type: 'channel-rekeyed', channel, fingerprint: news.fingerprint }, now);
         break;
       case 'negotiated': {
         const { peer, inForce, capable, reason } = news;
@@ -283,9 +319,12 @@ export class ConferenceRuntime {
         this.apply({ type: 'move-refused', member: effect.member, detail: 'not supported yet' }, now);
         break;
       case 'admit-channels':
+        this.#host.admitChannels(effect.member);
+        break;
       case 'refuse-channels':
-        // Answers to add-channels, which control does not send yet: a re-INVITE that adds m-lines is refused before.
-        throw new Error(`${effect.type} without add-channels`);
+        for (const id of effect.channels) this.#disown(id);
+        this.#host.refuseChannels(effect);
+        break;
     }
   }
 
@@ -312,10 +351,8 @@ export class ConferenceRuntime {
   #forget(member: MemberId, now: number): void {
     for (const [id, owner] of [...this.#memberOf]) {
       if (owner !== member) continue;
-      this.#memberOf.delete(id);
       this.#channels.get(id)?.close(now);
-      this.#channels.delete(id);
-      for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
+      this.#disown(id);
     }
     this.#whos.delete(member);
     this.#joining.delete(member);

@@ -3,13 +3,13 @@
  * events, the conference's effects become SIP, TIP and relay commands. No socket, clock or chance of its own.
  */
 import type { Tick } from '../base/engine.js';
-import type { Address, ChannelId } from '../base/ids.js';
 import type { Secret } from '../base/secret.js';
 import type { OperatorEvent, SwitchingMode } from '../conference/contract.js';
 import type { Relay, RelayEvent } from '../relay/contract.js';
 import type { SecurityEvent } from '../security/events.js';
 import type { Level, ProvenLevel } from '../security/levels.js';
 import type { OnNegotiationFailure, Policy, Restore } from '../security/policy.js';
+import type { CodecPreference } from '../sip/codecs.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import type { CredentialsOf } from '../sip/digest-client.js';
 import type { RequestGate } from '../sip/request-gate.js';
@@ -51,10 +51,11 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type ControlOutput =
   | { readonly type: 'sip'; readonly output: Extract<UserAgentOutput, { type: 'send' | 'close' }> }
-  /** Open an association as server whose peer must present one of these certificates. */
+  /** Open an association whose peer must present one of these certificates; as client it starts at once. */
   | {
       readonly type: 'association-open';
       readonly association: AssociationNumber;
+      readonly role: 'server' | 'client';
       readonly fingerprints: readonly SdpFingerprint[];
       /** SRTP profiles (RFC 5764 §4.1.2) in order of preference. */
       readonly profiles: readonly ChannelProfile[];
@@ -87,6 +88,8 @@ export interface ConferenceSettings {
   readonly onNegotiationFailure?: OnNegotiationFailure;
   /** SRTP suite of WIRE.md 4.3; default 1. */
   readonly suite?: 1 | 17 | 18;
+  /** Which codecs it may be held in, the best first; default: all that the switch carries. */
+  readonly codecs?: CodecPreference;
   /** Default `site`. */
   readonly switching?: SwitchingMode;
   /** A group parameter set in use for longer is replaced; left out: never for its age. */
@@ -113,11 +116,4 @@ export interface ControlOptions {
   readonly credentials?: CredentialsOf;
   readonly maxConferences: number;
   readonly maxMembers: number;
-}
-
-/** What control needs of a channel when it is opened. */
-export interface ChannelPlan {
-  readonly channel: ChannelId;
-  readonly index: number;
-  readonly peer: Address | undefined;
 }

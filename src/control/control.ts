@@ -1,27 +1,17 @@
 /** The machine between signalling and conferences; see contract.ts. */
 import type { Engine } from '../base/engine.js';
 import type { ChannelId, MemberId } from '../base/ids.js';
-import type { Effect, JoinChannel } from '../conference/contract.js';
+import type { Effect } from '../conference/contract.js';
 import type { RelayEvent } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
-import { answer, readOffer } from '../sip/offer-answer.js';
+import { readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { administer, type ConferenceView, Directory } from './administration.js';
-import {
-  type Call,
-  type HeldChannel,
-  headersOfRefusal,
-  type OpenedLine,
-  openLine,
-  sameMedia,
-  type UsedLine,
-  usedLines,
-  type Who,
-  whoGivesWay,
-} from './call-setup.js';
+import { CallMedia, type MediaHost } from './call-media.js';
+import { type HeldChannel, headersOfRefusal, type Who, whoGivesWay } from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
 import { type CallHost, ConferenceRuntime } from './conference.js';
 import type {
@@ -33,6 +23,7 @@ import type {
   ControlOutput,
   LogLevel,
 } from './contract.js';
+import { Renegotiation } from './renegotiation.js';
 import { Connections, denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
 
 const RETRY_AFTER_FULL_S = 30;
@@ -44,12 +35,13 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #outputs: ControlOutput[] = [];
   readonly #conferences = new Map<string, ConferenceRuntime>();
   readonly #directory: Directory;
-  readonly #calls = new Map<MemberId, Call>();
+  readonly #calls = new Map<MemberId, CallMedia>();
   readonly #channels = new Map<ChannelId, HeldChannel>();
-  readonly #associations = new Map<AssociationNumber, SwitchChannel>();
+  readonly #associations = new Map<AssociationNumber, ChannelId>();
+  readonly #renegotiation: Renegotiation;
   /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
   readonly #connections = new Connections();
-  readonly #host: CallHost;
+  readonly #host: CallHost & MediaHost;
   #nextId = 1;
   #now = 0;
   #stopping = false;
@@ -61,7 +53,12 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#userAgent = new UserAgent(userAgentOptions(options));
     this.#host = {
       relay: options.relay,
+      fingerprint: options.fingerprint,
+      name: options.name,
       random: options.random,
+      newId: () => this.#nextId++,
+      opened: (channel, conference) => void this.#channels.set(channel.setup.id, { channel, conference }),
+      closed: (channel) => this.#closeChannel(channel),
       newAssociation: (channel) => {
         const number = this.#nextId++;
         this.#associations.set(number, channel);
@@ -71,6 +68,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       output: (output) => this.#outputs.push(output),
       admit: (member) => this.#admit(member),
       refuse: (effect) => this.#refuseJoin(effect),
+      admitChannels: (member) => this.#renegotiation.admitChannels(member, this.#now),
+      refuseChannels: (effect) => this.#renegotiation.refuseChannels(effect),
+      reoffer: (member, what, done) => this.#renegotiation.start(member, what, done),
       endCall: (member, reason) => {
         this.#forgetCall(member);
         this.#toUserAgent({ type: 'hangup', call: member, reason });
@@ -81,6 +81,16 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         this.#outputs.push({ type: 'level', conference: conference.name, level: undefined });
       },
     };
+    this.#renegotiation = new Renegotiation({
+      calls: this.#calls,
+      name: options.name,
+      send: (command) => this.#toUserAgent(command),
+      end: (member, reason) => {
+        const call = this.#calls.get(member);
+        this.#host.endCall(member, reason);
+        call?.conference.apply({ type: 'leave', member, cause: 'dropped' }, this.#now);
+      },
+    });
   }
 
   views(): readonly ConferenceView[] {
@@ -170,6 +180,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   }
 
   #onUserAgent(out: UserAgentOutput): void {
+    if (this.#renegotiation.receive(out, this.#now)) return;
     switch (out.type) {
       case 'send':
       case 'close':
@@ -180,9 +191,6 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         break;
       case 'denied':
         this.#outputs.push(denialEvent(out, this.#connections.get(out.connection)));
-        break;
-      case 'offer-again':
-        this.#offerAgain(out.call, out.offer);
         break;
       case 'ended':
       case 'failed': {
@@ -196,7 +204,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         break;
       }
       default:
-        break; // progress, answered, confirmed, offer-withdrawn, offer-refused: nothing that a conference waits for
+        break; // progress, offer-withdrawn: nothing that a conference waits for
     }
   }
 
@@ -207,14 +215,13 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const settings = this.#directory.settingsOf(user);
     const whyNot = this.#conferences.has(user) ? undefined : this.#directory.whyNot(user);
     if (whyNot !== undefined) return this.#reject(call, ...whyNot);
-    if (invite.offer === undefined) return this.#reject(call, 488, 'an INVITE without an offer is not supported');
-    const offer = readOffer(invite.offer);
-    if (!offer.ok) {
+    const offer = invite.offer === undefined ? undefined : readOffer(invite.offer);
+    if (offer?.ok === false) {
       this.#outputs.push({ type: 'refused-input', protocol: 'sdp', reason: offer.reason });
       return this.#reject(call, 488, `SDP refused: ${offer.reason}${offer.detail ? ` (${offer.detail})` : ''}`);
     }
     const connected = this.#connections.get(connection)!;
-    const forbidden = srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
+    const forbidden = offer && srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
     if (forbidden !== undefined) return this.#reject(call, 488, forbidden);
     const known = this.#conferences.get(user);
     const { maxConferences, maxMembers } = this.#options;
@@ -226,7 +233,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       return this.#reject(call, 503, `conference ${user} is full`, RETRY_AFTER_FULL_S);
     }
     const address = this.#options.advertise ?? connected.local.address;
-    this.#join(conference, call, { name: from, caller: connected.remote.address, address }, offer.value);
+    this.#join(conference, call, { name: from, caller: connected.remote.address, address }, offer?.value);
     if (conference.state.members.size === 0 && this.#conferences.get(user) === conference) this.#host.empty(conference);
   }
 
@@ -238,7 +245,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   }
 
   /** Whoever has most calls that are not proven gives one of them up for a caller who has fewer (see whoGivesWay). */
-  #makeRoom(caller: string, among: (call: Call) => boolean): void {
+  #makeRoom(caller: string, among: (call: CallMedia) => boolean): void {
     const member = whoGivesWay(this.#calls, caller, among);
     if (member === undefined) return;
     const { conference } = this.#calls.get(member)!;
@@ -246,61 +253,21 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     conference.apply({ type: 'leave', member, cause: 'hung-up' }, this.#now);
   }
 
-  /** Opens a channel for each m-line that is used and lets the conference judge the call. */
-  #join(conference: ConferenceRuntime, call: MemberId, who: Who, offer: Offer): void {
-    const facts: JoinChannel[] = [];
-    const channels: SwitchChannel[] = [];
-    const ports: (number | undefined)[] = [];
-    for (const used of usedLines(offer)) {
-      if (used === undefined) {
-        ports.push(undefined);
-        continue;
-      }
-      const id = this.#nextId++;
-      facts.push({ channel: id, ...used.offered });
-      const opened = this.#open(conference, call, id, used);
-      if (opened === 'failed') {
-        for (const channel of channels) this.#closeChannel(channel);
-        return this.#reject(call, 503, 'no media port free', RETRY_AFTER_FULL_S);
-      }
-      ports.push(opened?.port);
-      if (opened !== undefined) channels.push(opened.channel);
-    }
-    this.#calls.set(call, { ...who, conference, offer, answer: '', channels, ports });
-    conference.join(call, who, facts, channels, this.#now);
-  }
-
-  #open(
-    conference: ConferenceRuntime,
-    member: MemberId,
-    id: ChannelId,
-    used: UsedLine,
-  ): OpenedLine | 'failed' | undefined {
-    const opened = openLine({ conference, member, id, used, cname: this.#options.name }, this.#host, this.#now);
-    if (opened === undefined) return undefined;
-    if (!opened.ok) {
-      this.#log('error', 'no media channel', { reason: opened.reason, detail: opened.detail });
-      return 'failed';
-    }
-    this.#channels.set(id, { channel: opened.value.channel, conference });
-    return opened.value;
+  /** Opens a channel for each m-line that is used, ours where the peer offers none, and lets the conference judge the call. */
+  #join(conference: ConferenceRuntime, call: MemberId, who: Who, offer: Offer | undefined): void {
+    const media = new CallMedia(call, who, conference, this.#host);
+    const facts = offer === undefined ? media.openOwn() : media.open(offer);
+    if (facts === 'failed') return this.#reject(call, 503, 'no media port free', RETRY_AFTER_FULL_S);
+    if (facts === 'no-codec') return this.#reject(call, 488, 'no codec in common with the conference');
+    this.#calls.set(call, media);
+    conference.join(call, who, facts, media.channels, this.#now);
   }
 
   #admit(member: MemberId): void {
     const call = this.#calls.get(member);
     if (call === undefined) return;
-    const { offer, ports, address } = call;
-    const answered = answer(offer, {
-      sessionId: String(member),
-      sessionVersion: 1,
-      address,
-      fingerprint: this.#options.fingerprint,
-      media: ports.map((port) => (port === undefined ? undefined : { port })),
-    });
-    if (!answered.ok) throw new Error(`an admitted offer cannot be answered: ${answered.reason}`);
-    call.answer = answered.value.sdp;
     this.#log('info', 'call admitted', { call: member, conference: call.conference.name });
-    this.#toUserAgent({ type: 'accept', call: member, sdp: call.answer });
+    this.#toUserAgent({ type: 'accept', call: member, sdp: call.describe(this.#now) });
   }
 
   #refuseJoin(effect: Extract<Effect, { type: 'refuse' }>): void {
@@ -323,20 +290,6 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#toUserAgent({ type: 'reject', call, status, headers });
   }
 
-  /** A re-INVITE that repeats what is agreed refreshes the session; one that changes media is refused, the call goes on. */
-  #offerAgain(callNumber: MemberId, sdp: string | undefined): void {
-    const call = this.#calls.get(callNumber);
-    if (call === undefined) return;
-    const offer = sdp === undefined ? undefined : readOffer(sdp);
-    if (offer === undefined || (offer.ok && sameMedia(call.offer, offer.value))) {
-      this.#toUserAgent({ type: 'accept', call: callNumber, sdp: call.answer });
-      return;
-    }
-    const text = offer.ok ? 'changing the media of a call is not supported' : `SDP refused: ${offer.reason}`;
-    const headers = headersOfRefusal(this.#options.name, 488, { code: 399, text });
-    this.#toUserAgent({ type: 'reject', call: callNumber, status: 488, headers });
-  }
-
   #onRelay(event: RelayEvent): void {
     const entry = this.#channels.get('channel' in event ? event.channel : event.receiver);
     if (entry === undefined) return;
@@ -357,6 +310,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       case 'switched':
         conference.apply(event, this.#now);
         break;
+      case 'claimed':
+        conference.apply({ type: 'claim', channel: event.channel, owner: event.owner }, this.#now);
+        break;
       case 'reports':
         channel.report(event.reports);
         break;
@@ -367,15 +323,15 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   }
 
   #onAssociation(number: AssociationNumber, report: AssociationReport): void {
-    const channel = this.#associations.get(number);
-    const entry = channel === undefined ? undefined : this.#channels.get(channel.setup.id);
-    if (channel === undefined || entry === undefined) {
+    const entry = this.#channels.get(this.#associations.get(number) ?? 0);
+    if (entry === undefined) {
       if (report.type === 'keys') {
         report.local.wipe();
         report.remote.wipe();
       }
       return;
     }
+    const { channel } = entry;
     channel.association(number, report, this.#now);
     entry.conference.news(channel, this.#now);
   }
@@ -385,6 +341,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const call = this.#calls.get(member);
     if (call === undefined) return;
     this.#calls.delete(member);
+    this.#renegotiation.forget(member);
     for (const channel of call.channels) this.#closeChannel(channel);
   }
 

@@ -103,6 +103,10 @@ export function provePeerCommand(channel: ChannelId, peer: Address): Uint8Array<
   return new Writer(OPCODES.provePeer, 4 + addressBytes(peer)).u32(channel).address(peer).done();
 }
 
+export function awaitPeerCommand(channel: ChannelId): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.awaitPeer, 4).u32(channel).done();
+}
+
 /** The result holds keys: the caller wipes it. */
 export function channelKeysCommand(
   channel: ChannelId,

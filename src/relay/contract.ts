@@ -131,6 +131,11 @@ export type RelayEvent =
    * the relay does not decrypt sender reports.
    */
   | { readonly type: 'reports'; readonly channel: ChannelId; readonly reports: readonly ReportBlock[] }
+  /**
+   * A packet that verified names an SSRC that is bound to another channel, `owner` (drop `ssrc_owned`): the endpoint has
+   * returned, or somebody imitates it (WIRE.md 10). At once, then each RELAY_CLAIM_INTERVAL_MS of a channel.
+   */
+  | { readonly type: 'claimed'; readonly channel: ChannelId; readonly ssrc: number; readonly owner: ChannelId }
   /** Summaries, at most one a second and channel, of refusals that deserve an operator's eye. */
   | {
       readonly type: 'refusals';
@@ -175,9 +180,20 @@ export interface Relay {
   closeChannel(channel: ChannelId): void;
   /** DTLS only: media never leaves through here. */
   sendDatagram(channel: ChannelId, to: Address, bytes: Uint8Array): void;
-  /** The DTLS peer at this address has proven itself: the socket is connected to it, everything else is a stranger's. */
+  /**
+   * The DTLS peer at this address has proven itself (or, for a plain channel, authenticated signalling has named it): the
+   * socket is connected to it, everything else is a stranger's.
+   */
   provePeer(channel: ChannelId, peer: Address): void;
-  /** Master key ‖ salt of each direction; copied into the relay, the caller wipes its own. */
+  /**
+   * Another association is to take over: until the next `provePeer` DTLS is taken from any address again and sent to any;
+   * media and control RTCP go on with the proven peer only.
+   */
+  awaitPeer(channel: ChannelId): void;
+  /**
+   * Master key ‖ salt of each direction; copied into the relay, the caller wipes its own. Keys that are replaced still open
+   * what the peer sent before it had the new ones, for PREVIOUS_CHANNEL_KEYS_LIFETIME_MS.
+   */
   setChannelKeys(channel: ChannelId, keys: { profile: number; local: Secret; remote: Secret }): void;
   setParameters(channel: ChannelId, parameters: ChannelParameters): void;
   /** A plain RTCP compound to protect with the channel keys (or send as it is on a plain channel). */

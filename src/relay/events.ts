@@ -78,6 +78,8 @@ function readEvent(r: Reader): RelayEvent {
       const count = r.u8();
       return { type: 'reports', channel, reports: readReportBlocks(r.bytes(REPORT_BLOCK_BYTES * count), 0, count) };
     }
+    case EVENTS.claimed:
+      return { type: 'claimed', channel, ssrc: r.u32(), owner: r.u32() };
     default:
       throw new Error(`unknown relay event ${type}`);
   }

@@ -108,6 +108,10 @@ class NativeFace implements Relay {
     this.#toChannel(channel, () => commands.provePeerCommand(channel, peer));
   }
 
+  awaitPeer(channel: ChannelId): void {
+    this.#toChannel(channel, () => commands.awaitPeerCommand(channel));
+  }
+
   setChannelKeys(channel: ChannelId, keys: { profile: number; local: Secret; remote: Secret }): void {
     this.#toChannel(channel, () => commands.channelKeysCommand(channel, keys));
   }

@@ -30,6 +30,8 @@ export const OPCODES = {
   setAcked: 12,
   /** conference u32, media u8, count u32, count × {source u32, position u8, receiver u32, sink u8} */
   setRoutes: 13,
+  /** channel u32 */
+  awaitPeer: 14,
 } as const;
 
 export const EVENTS = {
@@ -49,6 +51,8 @@ export const EVENTS = {
   refusals: 7,
   /** channel u32, count u8, count × report block of RFC 3550 §6.4.1 (24 bytes) */
   reports: 8,
+  /** channel u32, SSRC u32, owner's channel u32 */
+  claimed: 9,
 } as const;
 
 export const MEDIA = { audio: 0, video: 1 } as const;

@@ -328,11 +328,11 @@ export class Switch {
     }
   }
 
-  #open({ association, fingerprints, profiles }: Extract<ControlOutput, { type: 'association-open' }>): void {
+  #open({ association, role, fingerprints, profiles }: Extract<ControlOutput, { type: 'association-open' }>): void {
     const since = now();
     const opened = this.#pool.open(
       {
-        role: 'server',
+        role,
         certificatePem: this.#dtls.certificatePem,
         privateKeyPem: this.#dtls.privateKeyPem,
         peerFingerprints: fingerprints,

@@ -41,7 +41,7 @@ export interface Call {
   /** Our INVITE or re-INVITE that waits for its final response. */
   client: { readonly transaction: TransactionKey; readonly draft: RequestDraft; readonly sdp: string } | undefined;
   /** A re-INVITE that waits until no other INVITE is under way; not before `at`. */
-  queued: { readonly sdp: string; readonly at: number } | undefined;
+  queued: { readonly sdp: string; readonly at: number; readonly stale?: boolean } | undefined;
   /** Our user hung up before a BYE was allowed. */
   hangup: { readonly reason: string | undefined } | undefined;
   cancelGiveUpAt: number | undefined;

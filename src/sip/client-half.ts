@@ -75,6 +75,11 @@ export class ClientHalf {
     const { queued } = call;
     if (queued !== undefined && queued.at <= now && this.#table.idle(call)) {
       call.queued = undefined;
+      if (queued.stale === true) {
+        this.#table.setTimer(call);
+        this.#table.outputs.push({ type: 'offer-due', call: call.id });
+        return;
+      }
       const { headers, body } = sdpBody(queued.sdp);
       const own = this.#table.ownHeaders(call.connection, call.sips, 'user-agent');
       const draft = dialogRequest(call.dialog!, 'INVITE', [...own, ...headers], body);

@@ -48,7 +48,11 @@ export type SipCommand =
       readonly reasonPhrase?: string;
       readonly headers?: readonly SipHeader[];
     }
-  /** Offers again in a confirmed call; waits while another INVITE is under way, the newest SDP wins. */
+  /**
+   * Offers again in a confirmed call (RFC 3261 §14.1), whatever it changes: `answered` with the peer's SDP or `offer-refused`
+   * follows, and the ACK is sent. Waits while another INVITE is under way, the newest SDP wins; a glare (491) is tried again
+   * after its time by itself. Where the peer's own offer came in between, `offer-due` asks for the SDP as it is then.
+   */
   | { readonly type: 'reinvite'; readonly call: CallNumber; readonly sdp: string }
   /** BYE, CANCEL or 480, whichever fits. `reason` is a whole Reason header value (RFC 3326). */
   | { readonly type: 'hangup'; readonly call: CallNumber; readonly reason?: string }
@@ -103,6 +107,8 @@ export type UserAgentOutput =
     }
   /** A re-INVITE waits for `accept` or `reject`. */
   | { readonly type: 'offer-again'; readonly call: CallNumber; readonly offer: string | undefined }
+  /** The re-INVITE that waited would repeat what the peer has changed meanwhile: `reinvite` with a new SDP, or let it be. */
+  | { readonly type: 'offer-due'; readonly call: CallNumber }
   /** The peer cancelled its re-INVITE (answered 487); the call goes on as before. */
   | { readonly type: 'offer-withdrawn'; readonly call: CallNumber }
   /** A provisional response to our first INVITE. */

@@ -1,6 +1,7 @@
 /** What offer/answer (RFC 3264, WIRE.md 2) reads and is told. */
 import type { Address } from '../base/ids.js';
 import type { Sdp, SdpCodec, SdpDirection, SdpFingerprint, SdpSetup } from '../wire/sdp-types.js';
+import type { CodecName } from './codecs.js';
 
 /** `dtls`: UDP/TLS/RTP/SAVP(F); `plain`: RTP/AVP(F); `sdes`: RTP/SAVP(F) with keys in SDP. */
 export type MediaSecurity = 'dtls' | 'plain' | 'sdes' | 'unsupported';
@@ -11,7 +12,10 @@ export interface RemoteMedia {
   readonly media: 'audio' | 'video' | 'other';
   /** 0: disabled by its sender. */
   readonly port: number;
-  /** Where it wants media; a hint only on a DTLS channel, whose address is learnt from the proven peer. */
+  /**
+   * Where it wants media; a hint only on a DTLS channel, whose address is learnt from the proven peer. Undefined where it is
+   * the unspecified address: on hold in the old way (RFC 3264 §8.4).
+   */
   readonly address?: Address;
   readonly protocol: string;
   readonly security: MediaSecurity;
@@ -20,9 +24,9 @@ export interface RemoteMedia {
   readonly rtcpMux: boolean;
   /** Only those that this switch can carry (see acceptable codecs in offer-answer). */
   readonly codecs: readonly SdpCodec[];
-  /** `b=TIAS`, else `b=AS`, of the m-line. */
+  /** What it wants to receive at most: `b=TIAS`, else `b=AS`, of the m-line, else of the session (RFC 3890 §6). */
   readonly bandwidthBitsPerSecond?: number;
-  /** As the peer wrote it, from its own point of view. */
+  /** From the peer's own point of view. Without an address to send to it does not receive, whatever it wrote. */
   readonly direction: SdpDirection;
   readonly content?: string;
   readonly mid?: string;
@@ -68,6 +72,12 @@ export interface LocalMediaAnswer {
   readonly direction?: SdpDirection;
   /** Of the offer's acceptable payload types only these; default all of them. */
   readonly payloadTypes?: readonly number[];
+  /** What we want to receive at most. */
+  readonly bandwidthBitsPerSecond?: number;
+  /** `a=tls-id` (RFC 8842 §4), written where the offer has one. */
+  readonly tlsId?: string;
+  /** The DTLS role that the line's association has already: it stays (RFC 8842 §5.3). Default: what the offer asks for. */
+  readonly role?: 'client' | 'server';
 }
 
 export interface LocalAnswer extends LocalSession {
@@ -86,24 +96,39 @@ export interface AnsweredMedia {
 }
 
 export interface LocalCodec {
-  readonly name: 'opus' | 'H264' | 'PCMU' | 'PCMA' | 'G722';
+  readonly name: CodecName;
   readonly payloadType: number;
   /** H264: profile-level-id, 6 hex digits. */
   readonly profileLevelId?: string;
 }
 
 export interface LocalMediaOffer {
-  readonly media: 'audio' | 'video';
+  readonly media: 'audio' | 'video' | 'other';
   readonly port: number;
   readonly address?: string;
   readonly security: 'dtls' | 'plain';
-  readonly codecs: readonly LocalCodec[];
+  /** Those with a clock rate are written as they are: what was agreed before keeps its numbers (RFC 3264 §8.3.2). */
+  readonly codecs: readonly (LocalCodec | SdpCodec)[];
   readonly direction?: SdpDirection;
   readonly content?: string;
+  readonly mid?: string;
+  /** Default UDP/TLS/RTP/SAVPF or RTP/AVP. */
+  readonly protocol?: string;
+  readonly bandwidthBitsPerSecond?: number;
+  /** `a=tls-id` (RFC 8842 §4); another one than before asks for a new association. */
+  readonly tlsId?: string;
+}
+
+/** An m-line that stays where it is in the order though nothing of it is used. */
+export interface DisabledLine {
+  readonly media: string;
+  readonly port: 0;
+  readonly protocol: string;
+  readonly formats: readonly string[];
 }
 
 export interface LocalOffer extends LocalSession {
-  readonly media: readonly LocalMediaOffer[];
+  readonly media: readonly (LocalMediaOffer | DisabledLine)[];
 }
 
 /** The peer's answer to our offer, checked against it; refused m-lines have port 0. */

@@ -1,10 +1,11 @@
 /** Offer/answer (RFC 3264) with DTLS-SRTP (RFC 5763, RFC 8842) as WIRE.md 2 wants it. Pure functions over SDP text. */
 import { ok, type Result, refuse } from '../base/result.js';
 import { parseSdp, writeSdp } from '../wire/sdp.js';
-import { codecs, fmtpParameter, writeFingerprint } from '../wire/sdp-attributes.js';
+import { codecs, writeFingerprint } from '../wire/sdp-attributes.js';
 import type {
   Sdp,
   SdpAttribute,
+  SdpBandwidth,
   SdpCodec,
   SdpConnection,
   SdpDirection,
@@ -12,9 +13,11 @@ import type {
   SdpRefusalReason,
 } from '../wire/sdp-types.js';
 import { addressFamily } from '../wire/sip-address.js';
+import { answeredFmtp, offeredCodec } from './codecs.js';
 import type {
   Answer,
   AnsweredMedia,
+  DisabledLine,
   LocalAnswer,
   LocalCodec,
   LocalMediaAnswer,
@@ -30,6 +33,8 @@ import { narrowDirection, readRemoteMedia } from './remote-media.js';
 
 /** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
 const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
+/** RFC 4796: a presentation. */
+const SLIDES = 'slides';
 /** Lost packets are sent again where the one who asks can be authenticated, and only of video. */
 const SECURED_VIDEO_FEEDBACK: readonly string[] = ['nack', ...FEEDBACK];
 
@@ -75,11 +80,13 @@ export function answer(
       continue;
     }
     const direction = narrowDirection(remote.direction, mine.direction ?? 'sendrecv');
-    const role = remote.setup === 'passive' ? 'client' : 'server';
+    const role = mine.role ?? (remote.setup === 'passive' ? 'client' : 'server');
     const attributes: SdpAttribute[] = remote.mid === undefined ? [] : [{ name: 'mid', value: remote.mid }];
     attributes.push(...codecAttributes(chosen, remote.protocol), { name: direction });
+    if (remote.content === SLIDES) attributes.push({ name: 'content', value: SLIDES });
     if (remote.security === 'dtls') {
-      attributes.push(...dtlsAttributes(local, role === 'server' ? 'passive' : 'active'));
+      const tlsId = remote.tlsId === undefined ? undefined : mine.tlsId;
+      attributes.push(...dtlsAttributes(local, role === 'server' ? 'passive' : 'active', tlsId));
     } else if (remote.rtcpMux) attributes.push({ name: 'rtcp-mux' });
     media.push({
       media: remote.media,
@@ -87,7 +94,7 @@ export function answer(
       protocol: remote.protocol,
       formats: chosen.map((c) => String(c.payloadType)),
       ...ownConnection(mine.address),
-      bandwidth: [],
+      bandwidth: bandwidthLine(mine.bandwidthBitsPerSecond),
       attributes,
     });
     answered.push({
@@ -109,21 +116,12 @@ function chosenCodecs(remote: RemoteMedia, mine: LocalMediaAnswer | undefined): 
   const feedback = remote.protocol.endsWith('F') ? secured : [];
   return chosen.map((c) => ({
     ...c,
-    fmtp: answeredFmtp(c),
+    fmtp: answeredFmtp(remote.media, c),
     feedback: c.feedback.filter((f) => feedback.includes(f)),
   }));
 }
 
-/** RFC 6184 §8.2.2: the profile is symmetric; the offered level is echoed. Opus and telephony need nothing. */
-function answeredFmtp(codec: SdpCodec): string {
-  if (codec.name.toLowerCase() !== 'h264') return '';
-  const profile = fmtpParameter(codec.fmtp, 'profile-level-id');
-  const asymmetry = fmtpParameter(codec.fmtp, 'level-asymmetry-allowed') === '1' ? ';level-asymmetry-allowed=1' : '';
-  return `packetization-mode=1${profile === undefined ? '' : `;profile-level-id=${profile}`}${asymmetry}`;
-}
-
-function refusedMedia(offered: SdpMedia): SdpMedia {
-  const { media, protocol, formats } = offered;
+function refusedMedia({ media, protocol, formats }: Omit<DisabledLine, 'port'>): SdpMedia {
   return { media, port: 0, protocol, formats, bandwidth: [], attributes: [] };
 }
 
@@ -139,12 +137,22 @@ function codecAttributes(list: readonly SdpCodec[], protocol: string): SdpAttrib
   return out;
 }
 
-function dtlsAttributes(local: LocalSession, setupValue: 'active' | 'passive' | 'actpass'): SdpAttribute[] {
+/** RFC 3890 §6.2: bit/s without the transport's overhead. */
+function bandwidthLine(bitsPerSecond: number | undefined): readonly SdpBandwidth[] {
+  return bitsPerSecond === undefined ? [] : [{ type: 'TIAS', value: Math.floor(bitsPerSecond) }];
+}
+
+function dtlsAttributes(
+  local: LocalSession,
+  setupValue: 'active' | 'passive' | 'actpass',
+  tlsId: string | undefined,
+): SdpAttribute[] {
   if (local.fingerprint === undefined) throw new Error('a DTLS m-line needs the local fingerprint');
   return [
     { name: 'rtcp-mux' },
     { name: 'setup', value: setupValue },
     { name: 'fingerprint', value: writeFingerprint(local.fingerprint) },
+    ...(tlsId === undefined ? [] : [{ name: 'tls-id', value: tlsId }]),
   ];
 }
 
@@ -179,39 +187,35 @@ function writeSession(local: LocalSession, media: readonly SdpMedia[]): string {
 export function createOffer(local: LocalOffer): string {
   return writeSession(
     local,
-    local.media.map((m) => offeredMedia(local, m)),
+    local.media.map((m) => ('formats' in m ? refusedMedia(m) : offeredMedia(local, m))),
   );
 }
 
 function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
-  const protocol = m.security === 'dtls' ? 'UDP/TLS/RTP/SAVPF' : 'RTP/AVP';
-  const attributes = codecAttributes(m.codecs.map(offeredCodec), protocol);
+  const protocol = m.protocol ?? (m.security === 'dtls' ? 'UDP/TLS/RTP/SAVPF' : 'RTP/AVP');
+  const attributes: SdpAttribute[] = m.mid === undefined ? [] : [{ name: 'mid', value: m.mid }];
+  const list = m.codecs.map((c) => ('clockRateHz' in c ? c : ownCodec(m.media, c)));
+  attributes.push(...codecAttributes(list, protocol));
   attributes.push({ name: m.direction ?? 'sendrecv' });
   if (m.content !== undefined) attributes.push({ name: 'content', value: m.content });
-  attributes.push(...(m.security === 'dtls' ? dtlsAttributes(local, 'actpass') : [{ name: 'rtcp-mux' }]));
+  attributes.push(...(m.security === 'dtls' ? dtlsAttributes(local, 'actpass', m.tlsId) : [{ name: 'rtcp-mux' }]));
   return {
     media: m.media,
     port: m.port,
     protocol,
-    formats: m.codecs.map((c) => String(c.payloadType)),
+    formats: list.map((c) => String(c.payloadType)),
     ...ownConnection(m.address),
-    bandwidth: [],
+    bandwidth: bandwidthLine(m.bandwidthBitsPerSecond),
     attributes,
   };
 }
 
-function offeredCodec(codec: LocalCodec): SdpCodec {
-  const { name, payloadType } = codec;
-  const rates = { opus: 48_000, H264: 90_000, PCMU: 8_000, PCMA: 8_000, G722: 8_000 };
-  const profile = codec.profileLevelId ?? '42e01f';
-  return {
-    payloadType,
-    name,
-    clockRateHz: rates[name],
-    channels: name === 'opus' ? 2 : 1,
-    fmtp: name === 'H264' ? `packetization-mode=1;profile-level-id=${profile};level-asymmetry-allowed=1` : '',
-    feedback: name === 'H264' ? SECURED_VIDEO_FEEDBACK : [], // written on DTLS m-lines only: the plain ones are AVP
-  };
+/** Feedback is written on DTLS m-lines only: our plain ones are AVP. */
+function ownCodec(media: string, { name, payloadType, profileLevelId }: LocalCodec): SdpCodec {
+  const codec = offeredCodec(name, payloadType, media === 'video' ? SECURED_VIDEO_FEEDBACK : []);
+  return profileLevelId === undefined
+    ? codec
+    : { ...codec, fmtp: codec.fmtp.replace(/profile-level-id=[^;]*/, `profile-level-id=${profileLevelId}`) };
 }
 
 export type AnswerRefusal =

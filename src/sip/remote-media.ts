@@ -1,16 +1,9 @@
 /** Reads one m-line of a peer and says what is wrong with it (RFC 3264, RFC 5763, WIRE.md 2). */
 
-import {
-  codecs,
-  direction,
-  effectiveConnection,
-  fingerprints,
-  fmtpParameter,
-  mediaAttribute,
-  setup,
-} from '../wire/sdp-attributes.js';
-import type { Sdp, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
+import { codecs, direction, effectiveConnection, fingerprints, mediaAttribute, setup } from '../wire/sdp-attributes.js';
+import type { Sdp, SdpBandwidth, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
 import { isToken } from '../wire/sip-scan.js';
+import { carriedCodec } from './codecs.js';
 import type { MediaProblem, MediaSecurity, RemoteMedia } from './offer-answer-types.js';
 
 function securityOf(media: SdpMedia): MediaSecurity {
@@ -29,28 +22,12 @@ function securityOf(media: SdpMedia): MediaSecurity {
   }
 }
 
-/**
- * The codecs of an m-line that this project carries: opus/48000/2 and H264 with packetization-mode 1 (RFC 7587, RFC 6184),
- * on plain RTP also PCMU, PCMA and G722. Payload types 64-95 clash with RTCP on one port (RFC 5761 §4) and are left out.
- */
-export function acceptableCodecs(media: SdpMedia, security: MediaSecurity): readonly SdpCodec[] {
+/** The codecs of an m-line that the switch carries. Payload types 64-95 clash with RTCP on one port (RFC 5761 §4). */
+export function acceptableCodecs(media: SdpMedia): readonly SdpCodec[] {
   return codecs(media).filter((c) => {
     if (c.payloadType >= 64 && c.payloadType <= 95) return false;
-    const name = c.name.toLowerCase();
-    if (media.media === 'video') return name === 'h264' && c.clockRateHz === 90_000 && isCarriedH264(c);
-    if (media.media !== 'audio') return false;
-    if (name === 'opus') return c.clockRateHz === 48_000 && c.channels === 2;
-    const telephony = name === 'pcmu' || name === 'pcma' || name === 'g722';
-    return telephony && security === 'plain' && c.clockRateHz === 8_000 && c.channels === 1;
+    return carriedCodec(media.media, c) !== undefined;
   });
-}
-
-function isCarriedH264(codec: SdpCodec): boolean {
-  const profile = fmtpParameter(codec.fmtp, 'profile-level-id');
-  return (
-    fmtpParameter(codec.fmtp, 'packetization-mode') === '1' &&
-    (profile === undefined || /^[0-9a-fA-F]{6}$/.test(profile))
-  );
 }
 
 /** @param index the m-line's place in `sdp.media`. `problem` knows nothing yet of `a=setup`: that depends on the role. */
@@ -60,18 +37,19 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   const prints = fingerprints(sdp, media);
   const setupValue = setup(sdp, media);
   const connection = effectiveConnection(sdp, media);
-  const carried = acceptableCodecs(media, security);
+  const carried = acceptableCodecs(media);
   const rtcpMux = mediaAttribute(media, 'rtcp-mux') !== undefined;
   const mid = mediaAttribute(media, 'mid');
   const content = mediaAttribute(media, 'content');
   const tlsId = mediaAttribute(media, 'tls-id');
-  const bandwidth = bandwidthOf(media);
+  const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
+  const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
   const problem = problemOf(media, index, security, prints, rtcpMux, carried);
   return {
     index,
     media: media.media === 'audio' || media.media === 'video' ? media.media : 'other',
     port: media.port,
-    ...(connection === undefined ? {} : { address: { address: connection.address, port: media.port } }),
+    ...(reachable ? { address: { address: connection.address, port: media.port } } : {}),
     protocol: media.protocol,
     security,
     fingerprints: prints?.accepted ?? [],
@@ -79,7 +57,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     rtcpMux,
     codecs: carried,
     ...(bandwidth === undefined ? {} : { bandwidthBitsPerSecond: bandwidth }),
-    direction: direction(sdp, media),
+    direction: reachable ? direction(sdp, media) : withoutReceiving(direction(sdp, media)),
     ...(content === undefined ? {} : { content }),
     ...(mid === undefined || !isToken(mid) ? {} : { mid }),
     ...(tlsId === undefined ? {} : { tlsId }),
@@ -87,10 +65,17 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   };
 }
 
-function bandwidthOf(media: SdpMedia): number | undefined {
-  const tias = media.bandwidth.find((b) => b.type === 'TIAS');
+/** RFC 3264 §8.4: the old way to say that nothing is to be sent. */
+const UNSPECIFIED: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+function withoutReceiving(written: SdpDirection): SdpDirection {
+  return SENDS.has(written) ? 'sendonly' : 'inactive';
+}
+
+function bandwidthOf(lines: readonly SdpBandwidth[]): number | undefined {
+  const tias = lines.find((b) => b.type === 'TIAS');
   if (tias !== undefined) return tias.value;
-  const as = media.bandwidth.find((b) => b.type === 'AS');
+  const as = lines.find((b) => b.type === 'AS');
   return as === undefined ? undefined : as.value * 1_000;
 }
 

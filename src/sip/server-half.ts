@@ -267,6 +267,7 @@ export class ServerHalf {
       table.setDialog(call, dialogOfServer(request, call.localTag));
     } else {
       call.dialog!.remoteTarget = contactUri(request)!; // §12.2.2: target refresh
+      if (call.queued !== undefined) call.queued = { ...call.queued, stale: true };
     }
     call.unacked = {
       transaction,

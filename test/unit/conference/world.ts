@@ -157,8 +157,12 @@ export class World {
     this.lastSpiWord = spiWord;
     const newest = this.live.at(-1);
     if (newest !== undefined && now - newest.madeMs < MIN_SET_INTERVAL_MS) {
-      const returning = [...this.channels.values()].some((channel) =>
-        this.departed.some((old) => old.fingerprint === channel.fingerprint && old.atMs >= newest.madeMs),
+      const channels = [...this.channels.values()];
+      // Its old call has ended, or is still there.
+      const returning = channels.some(
+        ({ member, fingerprint, sent }) =>
+          this.departed.some((old) => old.fingerprint === fingerprint && old.atMs >= newest.madeMs) ||
+          (sent.size === 0 && channels.some((other) => other.member !== member && other.fingerprint === fingerprint)),
       );
       if (!returning) fail(`a new set ${now - newest.madeMs} ms after the last`);
     }

@@ -35,6 +35,7 @@ export function fakeRelay(calls: RelayCall[]): Relay {
     closeChannel: note('closeChannel'),
     sendDatagram: note('sendDatagram'),
     provePeer: note('provePeer'),
+    awaitPeer: note('awaitPeer'),
     setChannelKeys: note('setChannelKeys'),
     setParameters: note('setParameters'),
     sendControl: note('sendControl'),
@@ -155,6 +156,15 @@ export class Bench {
     media: readonly ('audio' | 'video')[] = ['audio', 'video'],
     address = SIGNALLED.address,
   ): number {
+    return this.dialWith(user, security, media, address).call;
+  }
+
+  dialWith(
+    user = '8000',
+    security: 'dtls' | 'plain' = 'dtls',
+    media: readonly ('audio' | 'video')[] = ['audio', 'video'],
+    address = SIGNALLED.address,
+  ): { readonly call: number; readonly offer: string } {
     const call = this.caller.newCall();
     const sdp = createOffer({
       sessionId: '1',
@@ -174,7 +184,15 @@ export class Bench {
     });
     const target = `sips:${user}@192.0.2.1`;
     this.callerDoes({ type: 'invite', call, connection: 1, target, from: 'sips:alice@192.0.2.7', sdp });
-    return call;
+    return { call, offer: sdp };
+  }
+
+  /** What a caller writes itself, as text with LF line ends. */
+  raw(message: string): void {
+    for (const event of new StreamFramer().feed(new TextEncoder().encode(message.replaceAll('\n', '\r\n')))) {
+      if (event.type !== 'message') throw new Error(`not a message: ${event.type}`);
+      this.sip({ type: 'message', connection: 1, message: event.message });
+    }
   }
 
   called<N extends keyof Relay>(name: N): readonly Parameters<Relay[N]>[] {

@@ -1,20 +1,28 @@
 /** Each test is a threat to WIRE.md 9; a refused packet must leave no trace in the state. */
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../../src/base/bytes.js';
-import type { DropName } from '../../../src/relay/contract.js';
+import { RELAY_CLAIM_INTERVAL_MS } from '../../../src/base/limits.js';
+import type { DropName, RelayEvent } from '../../../src/relay/contract.js';
 import type { RelayCore } from '../../../src/relay/harness.js';
 import { addMember, bytesOf, CONFERENCE, installSet, PARAMETERS, PEER, room, testSet, WORD } from './room.js';
 import { TestSender } from './sender.js';
 
 const T = 1_000;
 
-function refused(core: RelayCore, channel: number, bytes: Uint8Array, drop: DropName, now = T): void {
+function refused(
+  core: RelayCore,
+  channel: number,
+  bytes: Uint8Array,
+  drop: DropName,
+  now = T,
+  events: readonly RelayEvent[] = [],
+): void {
   const before = core.stateHash();
   const counted = core.counters().drops[drop];
   const outcome = core.feed(channel, bytes, now);
   expect(outcome.drop).toBe(drop);
   expect(outcome.outputs).toEqual([]);
-  expect(outcome.events).toEqual([]);
+  expect(outcome.events).toEqual(events);
   expect(core.stateHash()).toBe(before);
   expect(core.counters().drops[drop]).toBe(counted + 1);
 }
@@ -131,13 +139,16 @@ describe('another member of the conference', () => {
     const { core, sender, set } = room();
     accepted(core, 1, sender.rtp({ ...full, sequence: 10, isn: 10 }));
     const thief = new TestSender(0xa1, bytesOf(5, 16), set);
-    refused(core, 2, thief.rtp({ ...full, sequence: 10, isn: 10 }), 'ssrc_owned');
+    const claimed: RelayEvent = { type: 'claimed', channel: 2, ssrc: 0xa1, owner: 1 };
+    refused(core, 2, thief.rtp({ ...full, sequence: 10, isn: 10 }), 'ssrc_owned', T, [claimed]);
+    // Told at once, then once an interval: the flood of a thief is not the main thread's.
     refused(core, 2, thief.rtcp({ isn: 10 }), 'ssrc_owned');
     // The owner's own packet, sent from the wrong channel, is refused as well.
     refused(core, 2, sender.rtp({ ...full, sequence: 11, isn: 10 }), 'ssrc_owned');
     refused(core, 2, sender.rtp({ ...short, sequence: 11 }), 'no_key');
+    refused(core, 2, thief.rtcp({ isn: 10 }), 'ssrc_owned', T + RELAY_CLAIM_INTERVAL_MS, [claimed]);
     const { events } = core.tick(T + 1_000);
-    expect(events).toContainEqual({ type: 'refusals', channel: 2, drop: 'ssrc_owned', count: 3, ssrc: 0xa1 });
+    expect(events).toContainEqual({ type: 'refusals', channel: 2, drop: 'ssrc_owned', count: 4, ssrc: 0xa1 });
   });
 
   it('may have the SSRC once the channel that held it is closed', () => {

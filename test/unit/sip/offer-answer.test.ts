@@ -20,7 +20,7 @@ s=-
 c=IN IP4 192.0.2.7
 t=0 0
 a=fingerprint:sha-256 ${PRINT}
-m=audio 20000 UDP/TLS/RTP/SAVPF 111 0 101
+m=audio 20000 UDP/TLS/RTP/SAVPF 111 18 101
 a=rtpmap:111 opus/48000/2
 a=rtpmap:101 telephone-event/8000
 a=fmtp:111 minptime=10
@@ -35,7 +35,7 @@ a=rtcp-fb:99 nack pli
 a=rtcp-fb:99 ccm fir
 a=rtpmap:98 H264/90000
 a=fmtp:98 profile-level-id=640c1f;packetization-mode=0
-a=rtpmap:97 VP8/90000
+a=rtpmap:97 H263-1998/90000
 a=rtpmap:66 H264/90000
 a=fmtp:66 packetization-mode=1
 a=setup:active
@@ -65,7 +65,7 @@ describe('reading an offer', () => {
     });
     expect(media[0]?.fingerprints).toHaveLength(1);
     expect(media[0]?.codecs.map((c) => c.payloadType)).toEqual([111]);
-    // 98 has packetization-mode 0, 97 is VP8, 66 lies where RTCP does (RFC 5761 §4).
+    // 98 has packetization-mode 0, 97 is H.263, 66 lies where RTCP does (RFC 5761 §4).
     expect(media[1]?.codecs.map((c) => c.payloadType)).toEqual([99]);
     expect(media[1]).toMatchObject({ direction: 'sendonly', content: 'main', setup: 'active' });
   });
@@ -115,7 +115,7 @@ describe('reading an offer', () => {
       ],
       [
         'keys in SDP',
-        /UDP\/TLS\/RTP\/SAVPF 111 0 101\n/,
+        /UDP\/TLS\/RTP\/SAVPF 111 18 101\n/,
         'RTP/SAVP 111\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\n',
         302,
         `${line}: keys in SDP (RTP/SAVP) are not accepted; DTLS-SRTP is needed`,
@@ -126,11 +126,11 @@ describe('reading an offer', () => {
     expect(read(SECURE.replace(from, to)).media[0]?.problem).toEqual({ warnCode, text });
   });
 
-  it('plain RTP takes telephony codecs, DTLS does not', () => {
-    const plain = 'm=audio 4000 RTP/AVP 0 8 9 18\n';
+  it.each(['plain', 'dtls'] as const)('takes telephony codecs: %s', (security) => {
+    const line = `m=audio 4000 ${security === 'plain' ? 'RTP/AVP' : 'UDP/TLS/RTP/SAVP'} 0 8 9 18\na=setup:actpass\na=rtcp-mux\n`;
     const head = SECURE.slice(0, SECURE.indexOf('m='));
-    const [m] = read(head + plain).media;
-    expect(m).toMatchObject({ security: 'plain', direction: 'sendrecv' });
+    const [m] = read(head + line).media;
+    expect(m).toMatchObject({ security, direction: 'sendrecv' });
     expect(m?.codecs.map((c) => c.name)).toEqual(['PCMU', 'PCMA', 'G722']);
     expect(m?.problem).toBeUndefined();
   });
@@ -202,7 +202,7 @@ describe('writing an answer', () => {
   it('refuses single m-lines with port 0 and their own formats', () => {
     const offer = read(SECURE.replace('a=rtcp-mux\n', ''));
     const result = answer(offer, { ...OURS, media: [{ port: 30000 }, { port: 30002 }] });
-    expect(result.ok && result.value.sdp).toContain('m=audio 0 UDP/TLS/RTP/SAVPF 111 0 101\r\nm=video 30002');
+    expect(result.ok && result.value.sdp).toContain('m=audio 0 UDP/TLS/RTP/SAVPF 111 18 101\r\nm=video 30002');
     expect(result.ok && result.value.media[0]).toMatchObject({ accepted: false });
   });
 
@@ -211,7 +211,7 @@ describe('writing an answer', () => {
     const both = [{ port: 30000 }, { port: 30002 }];
     expect(answer(read(SECURE.replaceAll('a=rtcp-mux\n', '')), { ...OURS, media: both })).toEqual(nothing);
     expect(answer(read(SECURE), { ...OURS, media: [undefined, undefined] })).toEqual(nothing);
-    expect(answer(read(SECURE), { ...OURS, media: [{ port: 1, payloadTypes: [0] }, undefined] })).toEqual(nothing);
+    expect(answer(read(SECURE), { ...OURS, media: [{ port: 1, payloadTypes: [18] }, undefined] })).toEqual(nothing);
     expect(answer(read(SECURE), { ...OURS, media: [] })).toEqual({ ok: false, reason: 'media-count' });
   });
 

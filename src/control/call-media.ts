@@ -1,0 +1,335 @@
+/**
+ * The media of one call on the switch's side: which m-line is which channel, and what an offer, ours or the peer's, changes of
+ * them. The conference judges who may be in it; what is agreed goes to the channels here.
+ */
+import type { ChannelId, Media, MemberId } from '../base/ids.js';
+import { ok, type Result, refuse } from '../base/result.js';
+import type { JoinChannel } from '../conference/contract.js';
+import { judgeOffer, type OfferedMedia } from '../security/policy.js';
+import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media-session.js';
+import type { AnswerRefusal } from '../sip/offer-answer.js';
+import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
+import type { SdpCodec, SdpDirection, SdpFingerprint } from '../wire/sdp-types.js';
+import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
+import type { ChannelHost, SwitchChannel } from './channel.js';
+import type { ConferenceRuntime } from './conference.js';
+
+/** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
+const NO_PORT = 9;
+const TLS_ID_BYTES = 12;
+
+export interface MediaHost extends ChannelHost {
+  readonly fingerprint: SdpFingerprint;
+  /** RTCP CNAME of the switch. */
+  readonly name: string;
+  newId(): ChannelId;
+  random(bytes: number): Uint8Array;
+  /** The channel is part of the call from now on. */
+  opened(channel: SwitchChannel, conference: ConferenceRuntime): void;
+  closed(channel: SwitchChannel): void;
+}
+
+/** One m-line that has a channel. */
+interface Line {
+  readonly channel: SwitchChannel;
+  readonly port: number;
+  /** Ours (RFC 8842 §4); another one with each association. */
+  tlsId: string;
+}
+
+/** What an offer that follows brings; `refuse`: the call goes on as it was. */
+export type Renegotiated =
+  | { readonly type: 'accept'; readonly sdp: string }
+  | { readonly type: 'refuse'; readonly code: 302 | 304 | 399; readonly text: string }
+  /** The conference decides: {@link CallMedia.describe} or {@link CallMedia.refused} is to follow. */
+  | { readonly type: 'waiting' };
+
+/** What a re-INVITE of ours asks for. */
+export interface Reoffer {
+  /** What we would do at most on every line; default: as it is. */
+  readonly direction?: SdpDirection;
+  /** A new DTLS association on every line (RFC 8842 §5.1). */
+  readonly renew?: boolean;
+  /** Other channels in place of those of a media kind, perhaps of another transport; they come into use with the answer. */
+  readonly replace?: ReadonlyMap<Media, { readonly channel: SwitchChannel; readonly port: number }>;
+}
+
+export class CallMedia {
+  readonly name: string;
+  readonly caller: string;
+  readonly conference: ConferenceRuntime;
+  readonly member: MemberId;
+  readonly #host: MediaHost;
+  readonly #session: MediaSession;
+  /** By m-line; undefined: not in use. */
+  #lines: (Line | undefined)[] = [];
+  /** What the channels were told of their peers, by m-line. */
+  #told: (RemoteMedia | undefined)[] = [];
+  #pending:
+    | { readonly offer: Offer; readonly lines: (Line | undefined)[]; readonly removed: readonly Line[] }
+    | undefined;
+  #reoffered: Reoffer | undefined;
+  #inAnswer = false;
+
+  constructor(member: MemberId, who: Who, conference: ConferenceRuntime, host: MediaHost) {
+    this.member = member;
+    this.name = who.name;
+    this.caller = who.caller;
+    this.conference = conference;
+    this.#host = host;
+    const { address } = who;
+    this.#session = new MediaSession({ sessionId: String(member), address, fingerprint: host.fingerprint });
+  }
+
+  get channels(): readonly SwitchChannel[] {
+    return this.#lines.flatMap((line) => line?.channel ?? []);
+  }
+
+  /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */
+  open(offer: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
+    const used = this.#withCodec(usedLines(offer));
+    if (used.every((line) => line === undefined) && usedLines(offer).some((line) => line !== undefined))
+      return 'no-codec';
+    const opened = this.#openAll(used);
+    if (opened === 'failed') return 'failed';
+    this.#lines = opened.lines;
+    this.#pending = { offer, lines: opened.lines, removed: [] };
+    return opened.facts;
+  }
+
+  /** The same where the peer wants our offer: a line for each media kind, as secure as the conference. */
+  openOwn(): readonly JoinChannel[] | 'failed' {
+    const security = this.conference.state.requiredLevel === 'none' ? 'plain' : 'dtls';
+    const kinds: readonly Media[] = ['audio', 'video'];
+    const used = kinds.map((media): UsedLine => ({ offered: { media, security } }));
+    const opened = this.#openAll(used);
+    if (opened === 'failed') return 'failed';
+    this.#lines = opened.lines;
+    return opened.facts;
+  }
+
+  /** Our answer to the offer that was admitted, or our own offer where there was none. */
+  describe(now: number): string {
+    return this.#pending === undefined ? this.offer({}, true) : this.#answer(now);
+  }
+
+  /** A later offer of the peer. */
+  renegotiate(offer: Offer, now: number): Renegotiated {
+    const refused = (text: string, code: 302 | 304 | 399 = 399): Renegotiated => ({ type: 'refuse', code, text });
+    const misfit = this.#session.misfit(offer);
+    if (misfit !== undefined) return refused(misfit);
+    const kept: OfferedMedia[] = [];
+    const removed: Line[] = [];
+    const lines = [...this.#lines];
+    for (const [i, line] of this.#lines.entries()) {
+      if (line === undefined) continue;
+      const remote = offer.media[i]!;
+      const { media, transport } = line.channel.setup;
+      if (remote.port === 0) {
+        removed.push(line);
+        lines[i] = undefined;
+      } else if (remote.problem !== undefined) return refused(remote.problem.text);
+      else if (remote.security !== transport) return refused(`m-line ${i + 1}: its security cannot be changed`, 302);
+      else if (this.conference.codecs.choose(media, remote.codecs) === undefined) {
+        return refused(`m-line ${i + 1}: no codec in common with the conference`);
+      } else kept.push({ media, security: transport });
+    }
+    const taken = new Set(kept.map(({ media }) => media));
+    const added = this.#withCodec(usedLines(offer, taken)).map((used, i) =>
+      lines[i] === undefined ? used : undefined,
+    );
+    const facts = added.flatMap((used) => used?.offered ?? []);
+    const verdict = judgeOffer(this.conference.state, [...kept, ...facts]);
+    if (verdict.verdict === 'refuse') return refused(verdict.reasonText, verdict.warning.code);
+    if (facts.length === 0) {
+      this.#pending = { offer, lines, removed };
+      return { type: 'accept', sdp: this.#answer(now) };
+    }
+    const opened = this.#openAll(added);
+    if (opened === 'failed') return refused('no media port free');
+    this.#pending = { offer, lines: opened.lines.map((line, i) => line ?? lines[i]), removed };
+    const channels = opened.lines.flatMap((line) => line?.channel ?? []);
+    this.conference.addChannels(this.member, opened.facts, channels, now);
+    return { type: 'waiting' };
+  }
+
+  /** The conference has not admitted the lines that a re-INVITE added: their channels close, everything else stays. */
+  refused(): void {
+    const { lines = [] } = this.#pending ?? {};
+    this.#pending = undefined;
+    for (const line of lines) if (line !== undefined && !this.#lines.includes(line)) this.#host.closed(line.channel);
+  }
+
+  /** Writes an offer of ours for the whole session; its answer goes to {@link answered}. */
+  offer(reoffer: Reoffer, inAnswer = false): string {
+    this.#reoffered = reoffer;
+    this.#inAnswer = inAnswer;
+    if (reoffer.renew === true) for (const line of this.#lines) if (line !== undefined) line.tlsId = this.#tlsId();
+    return this.#session.offer(this.#lines.map((line, i) => (line === undefined ? undefined : this.#offered(line, i))));
+  }
+
+  /** The peer's answer to it. @returns why it does not fit; then everything is as it was before the offer. */
+  answered(sdp: string, now: number): Result<undefined, AnswerRefusal | 'no-offer' | 'nothing-accepted'> {
+    const read = this.#session.takeAnswer(sdp);
+    const { replace } = this.#reoffered ?? {};
+    this.#reoffered = undefined;
+    if (!read.ok) return read;
+    for (const [i, line] of this.#lines.entries()) {
+      const other = line === undefined ? undefined : replace?.get(line.channel.setup.media);
+      if (line === undefined || other === undefined) continue;
+      this.#lines[i] = { ...other, tlsId: this.#tlsId() };
+      this.#told[i] = undefined;
+    }
+    const removed: Line[] = [];
+    for (const [i, line] of this.#lines.entries()) {
+      if (line === undefined || this.#session.lines[i]!.port !== 0) continue;
+      removed.push(line);
+      this.#lines[i] = undefined;
+    }
+    if (this.channels.length === 0) return refuse('nothing-accepted');
+    this.#settle(removed, now);
+    return ok(undefined);
+  }
+
+  /** Our offer was refused. */
+  withdraw(): void {
+    this.#reoffered = undefined;
+    this.#session.withdraw();
+  }
+
+  /** Our 200 carried an offer, whose answer comes with the ACK. */
+  get offersInAnswer(): boolean {
+    return this.#session.hasOffered && this.#inAnswer;
+  }
+
+  #answer(now: number): string {
+    const { offer, lines, removed } = this.#pending!;
+    this.#pending = undefined;
+    for (const [i, line] of lines.entries()) {
+      const before = this.#told[i];
+      if (line !== undefined && before !== undefined && wantsNewAssociation(before, offer.media[i]!))
+        line.tlsId = this.#tlsId();
+    }
+    const written = this.#session.answer(
+      offer,
+      offer.media.map((remote, i) => {
+        if (remote.content === 'slides' && remote.problem === undefined)
+          return { port: NO_PORT, direction: 'inactive' };
+        const line = lines[i];
+        return line === undefined ? undefined : this.#answered(line, remote, i);
+      }),
+    );
+    if (!written.ok) throw new Error(`an admitted offer cannot be answered: ${written.reason}`);
+    this.#lines = lines;
+    this.#settle(removed, now);
+    return written.value.sdp;
+  }
+
+  #answered(line: Line, remote: RemoteMedia, index: number): LocalMediaAnswer {
+    const { port, tlsId, channel } = line;
+    const codec = this.conference.codecs.choose(channel.setup.media, remote.codecs)!;
+    const { role } = this.#session.lines[index] ?? {};
+    const told = this.#told[index];
+    const keepsRole = role !== undefined && told !== undefined && !wantsNewAssociation(told, remote);
+    return { port, tlsId, payloadTypes: [codec.payloadType], ...(keepsRole ? { role } : {}) };
+  }
+
+  #offered(line: Line, index: number): LocalMediaOffer {
+    const { direction, replace } = this.#reoffered!;
+    const { media } = line.channel.setup;
+    const other = replace?.get(media);
+    const agreed = this.#session.lines[index];
+    const security = (other ?? line).channel.setup.transport;
+    const sameKind = security === line.channel.setup.transport;
+    const feedback = media === 'video' ? ['nack', 'nack pli', 'ccm fir'] : [];
+    return {
+      media,
+      port: (other ?? line).port,
+      security,
+      codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),
+      direction: direction ?? agreed?.direction ?? 'sendrecv',
+      ...(agreed?.remote.mid === undefined ? {} : { mid: agreed.remote.mid }),
+      ...(agreed === undefined || !sameKind ? {} : { protocol: agreed.remote.protocol }),
+      // RFC 8842 §5.1: only where the peer knows it; without it a new association needs another fingerprint or port.
+      ...(security === 'plain' || (agreed !== undefined && agreed.remote.tlsId === undefined)
+        ? {}
+        : { tlsId: line.tlsId }),
+    };
+  }
+
+  /** What is agreed now goes to the channels and the conference. */
+  #settle(removed: readonly Line[], now: number): void {
+    const { conference } = this;
+    for (const [i, agreed] of this.#session.lines.entries()) {
+      const line = this.#lines[i];
+      if (line === undefined) continue;
+      const { channel } = line;
+      const codec = agreed.codecs[0];
+      if (codec !== undefined) conference.codecs.use(channel.setup.media, codec);
+      this.#tell(channel, agreed, i, now);
+      const { remote } = agreed;
+      const sends = remote.direction === 'sendrecv' || remote.direction === 'sendonly';
+      const receives = remote.direction === 'sendrecv' || remote.direction === 'recvonly';
+      conference.apply({ type: 'channel-direction', channel: channel.setup.id, sends, receives }, now);
+    }
+    if (removed.length === 0) return;
+    const channels = removed.map(({ channel }) => channel.setup.id);
+    conference.removeChannels(this.member, channels, now);
+    for (const { channel } of removed) this.#host.closed(channel);
+  }
+
+  #tell(channel: SwitchChannel, agreed: AgreedLine, index: number, now: number): void {
+    const { remote, role, codecs, received } = agreed;
+    const { media } = channel.setup;
+    const carried = (list: readonly SdpCodec[]) => list.filter((c) => this.conference.codecs.isChosen(media, c));
+    channel.agree({
+      payloadTypes: this.conference.codecs.payloadTypes(media, carried(codecs), carried(received)),
+      rtcpMux: remote.rtcpMux,
+      feedback: remote.protocol.endsWith('F'), // RFC 4585 §4.1: AVPF and SAVPF
+    });
+    const before = this.#told[index];
+    this.#told[index] = remote;
+    if (before !== undefined && !wantsNewAssociation(before, remote)) return;
+    const { address, fingerprints } = remote;
+    channel.expect({ address, fingerprints, ...(role === undefined ? {} : { role }) }, now);
+  }
+
+  #withCodec(lines: readonly (UsedLine | undefined)[]): readonly (UsedLine | undefined)[] {
+    return lines.map((used) => {
+      const { line, offered } = used ?? {};
+      const judged = line === undefined || offered?.security === 'unsupported';
+      return judged || this.conference.codecs.choose(offered!.media, line.codecs) !== undefined ? used : undefined;
+    });
+  }
+
+  #openAll(
+    used: readonly (UsedLine | undefined)[],
+  ): { readonly lines: (Line | undefined)[]; readonly facts: readonly JoinChannel[] } | 'failed' {
+    const facts: JoinChannel[] = [];
+    const lines: (Line | undefined)[] = [];
+    for (const one of used) {
+      if (one === undefined) {
+        lines.push(undefined);
+        continue;
+      }
+      const id = this.#host.newId();
+      facts.push({ channel: id, ...one.offered });
+      const { conference, member } = this;
+      const nowhere = { address: this.caller, port: NO_PORT };
+      const opened = openLine({ conference, member, id, used: one, cname: this.#host.name, nowhere }, this.#host);
+      if (opened?.ok === false) {
+        const { reason, detail } = opened;
+        this.#host.output({ type: 'log', level: 'error', message: 'no media channel', fields: { reason, detail } });
+        for (const line of lines) if (line !== undefined) this.#host.closed(line.channel);
+        return 'failed';
+      }
+      lines.push(opened === undefined ? undefined : { ...opened.value, tlsId: this.#tlsId() });
+      if (opened !== undefined) this.#host.opened(opened.value.channel, conference);
+    }
+    return { lines, facts };
+  }
+
+  #tlsId(): string {
+    return Array.from(this.#host.random(TLS_ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The codecs of one conference. The switch does not transcode, so each media kind has one: the best of the preference that the
+ * first member with such a line offers. It stays as long as somebody has a line of that kind.
+ */
+import type { Media } from '../base/ids.js';
+import type { ChannelParameters } from '../relay/contract.js';
+import {
+  answeredFmtp,
+  type CodecPreference,
+  carriedCodec,
+  chooseCodec,
+  offeredCodec,
+  ownPayloadType,
+} from '../sip/codecs.js';
+import type { SdpCodec } from '../wire/sdp-types.js';
+
+export class ConferenceCodecs {
+  readonly #preference: CodecPreference;
+  readonly #fixed = new Map<Media, { readonly key: string; readonly codec: SdpCodec }>();
+  /** The relay knows codecs by number (u8). */
+  readonly #numbers = new Map<string, number>();
+
+  constructor(preference: CodecPreference) {
+    this.#preference = preference;
+  }
+
+  /** What an offered line is answered with; undefined: it has no codec in common with the conference. */
+  choose(media: Media, offered: readonly SdpCodec[]): SdpCodec | undefined {
+    return chooseCodec(media, offered, this.#preference, this.#fixed.get(media)?.key)?.codec;
+  }
+
+  /** A line with this codec is in use; the first one decides. */
+  use(media: Media, codec: SdpCodec): void {
+    const carried = carriedCodec(media, codec);
+    if (carried !== undefined && !this.#fixed.has(media)) this.#fixed.set(media, { key: carried.key, codec });
+  }
+
+  isChosen(media: Media, codec: SdpCodec): boolean {
+    return carriedCodec(media, codec)?.key === this.#fixed.get(media)?.key;
+  }
+
+  /** Nobody has a line of this kind any more. */
+  release(media: Media): void {
+    this.#fixed.delete(media);
+  }
+
+  /** What we offer on a line: the conference's codec, or all that it may become. */
+  offered(media: Media, feedback: readonly string[]): readonly SdpCodec[] {
+    const fixed = this.#fixed.get(media);
+    if (fixed === undefined) {
+      return this.#preference[media].map((name) => offeredCodec(name, ownPayloadType(name), feedback));
+    }
+    const { name } = carriedCodec(media, fixed.codec)!;
+    const fmtp = answeredFmtp(media, fixed.codec);
+    return [{ ...fixed.codec, payloadType: ownPayloadType(name), fmtp, feedback }];
+  }
+
+  /** @param lists payload types that mean the conference's codec on a channel; the first one is what the peer is sent */
+  payloadTypes(media: Media, ...lists: readonly (readonly SdpCodec[])[]): ChannelParameters['payloadTypes'] {
+    const out = new Map<number, ChannelParameters['payloadTypes'][number]>();
+    for (const codec of lists.flat()) {
+      const { payloadType, clockRateHz } = codec;
+      const number = this.#number(carriedCodec(media, codec)?.key);
+      if (number !== undefined && !out.has(payloadType))
+        out.set(payloadType, { payloadType, codec: number, clockRateHz });
+    }
+    return [...out.values()];
+  }
+
+  #number(key: string | undefined): number | undefined {
+    if (key === undefined) return undefined;
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    if (this.#numbers.size > 255) return undefined;
+    this.#numbers.set(key, this.#numbers.size);
+    return this.#numbers.size - 1;
+  }
+}

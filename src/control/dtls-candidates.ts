@@ -1,0 +1,183 @@
+/**
+ * Who may become the DTLS peer of a channel: handshakes from several addresses run side by side, bounded in number, until one
+ * has proven itself (WIRE.md 2). A later SDP can ask for a new association (RFC 8842 §5); until that one is proven, the peer
+ * and the keys of the old one stay in force.
+ */
+import type { Address, ChannelId } from '../base/ids.js';
+import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES } from '../base/limits.js';
+import { addressKey } from '../wire/ip-address.js';
+import type { SdpFingerprint } from '../wire/sdp-types.js';
+import type { ChannelHost } from './channel.js';
+import type { AssociationNumber, AssociationReport, ChannelProfile } from './contract.js';
+
+/** TLS record type handshake (RFC 5246 §6.2.1): only a hello may make us spend an association on an address. */
+const DTLS_HANDSHAKE_RECORD = 22;
+
+/** Whom signalling has named. */
+export interface ExpectedPeer {
+  /** Where it wants media: a hint, not a proof. */
+  readonly address: Address | undefined;
+  readonly fingerprints: readonly SdpFingerprint[];
+  /** Ours. As client we call at the address. Default: server. */
+  readonly role?: 'client' | 'server';
+}
+
+export type DtlsNews =
+  | { readonly type: 'keys'; readonly address: Address; readonly report: Extract<AssociationReport, { type: 'keys' }> }
+  | { readonly type: 'failed'; readonly reason: 'dtls-failed' | 'fingerprint-mismatch'; readonly detail: string }
+  /** A certificate other than the promised one, from an address that is not the signalled one: an alarm, not an end (C10). */
+  | { readonly type: 'foreign-certificate'; readonly detail: string };
+
+interface Candidate {
+  readonly association: AssociationNumber;
+  readonly address: Address;
+  /** The engine's messages came back empty-handed: kept so that a stranger cannot have a new one at once. */
+  failed: boolean;
+}
+
+const keyOf = ({ address, port }: Address): string => `${addressKey(address)} ${port}`;
+
+export class DtlsCandidates {
+  readonly #channel: ChannelId;
+  readonly #profiles: readonly ChannelProfile[];
+  readonly #host: ChannelHost;
+  readonly #onNews: (news: DtlsNews) => void;
+  readonly #candidates = new Map<string, Candidate>();
+  #expected: ExpectedPeer = { address: undefined, fingerprints: [] };
+  #proven: Candidate | undefined;
+  #deadline: number | undefined;
+
+  constructor(
+    channel: ChannelId,
+    profiles: readonly ChannelProfile[],
+    host: ChannelHost,
+    onNews: (news: DtlsNews) => void,
+  ) {
+    this.#channel = channel;
+    this.#profiles = profiles;
+    this.#host = host;
+    this.#onNews = onNews;
+  }
+
+  /** From now on this peer is waited for (or called), for DTLS_HANDSHAKE_TIMEOUT_MS at most. */
+  expect(peer: ExpectedPeer, now: number): void {
+    for (const { association } of this.#candidates.values()) this.#end(association);
+    this.#candidates.clear();
+    this.#expected = peer;
+    this.#deadline = now + DTLS_HANDSHAKE_TIMEOUT_MS;
+    if (this.#proven !== undefined) this.#host.relay.awaitPeer(this.#channel);
+    if (peer.role === 'client' && peer.address !== undefined) this.#open(peer.address, 'client');
+  }
+
+  deadline(): number | undefined {
+    return this.#deadline;
+  }
+
+  tick(now: number): void {
+    if (this.#deadline === undefined || this.#deadline > now) return;
+    this.#deadline = undefined;
+    const seconds = DTLS_HANDSHAKE_TIMEOUT_MS / 1000;
+    this.#onNews({ type: 'failed', reason: 'dtls-failed', detail: `no proven DTLS peer within ${seconds} s` });
+  }
+
+  /** A DTLS datagram that reached the channel's port. */
+  datagram(from: Address, bytes: Uint8Array): void {
+    const key = keyOf(from);
+    let candidate = this.#candidates.get(key);
+    if (candidate === undefined && this.#deadline !== undefined) {
+      // Before signalling has told whom to expect nobody can be proven; the peer's hello comes again.
+      const hello = bytes[0] === DTLS_HANDSHAKE_RECORD && this.#expected.fingerprints.length > 0;
+      if (hello && this.#expected.role !== 'client' && this.#makeRoom(key)) candidate = this.#open(from, 'server');
+    }
+    // What is not for a new association is for the old one, also on the same address (RFC 6347 §4.2.8).
+    if (candidate === undefined && this.#proven !== undefined && keyOf(this.#proven.address) === key) {
+      candidate = this.#proven;
+    }
+    if (candidate === undefined || candidate.failed) return;
+    this.#host.output({ type: 'association-data', association: candidate.association, bytes });
+  }
+
+  association(number: AssociationNumber, report: AssociationReport): void {
+    const proven = this.#proven?.association === number ? this.#proven : undefined;
+    const candidate = proven ?? [...this.#candidates.values()].find((c) => c.association === number);
+    if (candidate !== undefined) {
+      switch (report.type) {
+        case 'datagram':
+          this.#host.relay.sendDatagram(this.#channel, candidate.address, report.bytes);
+          break;
+        case 'keys':
+          if (proven === undefined) this.#keyed(candidate, report);
+          break;
+        case 'failed':
+          // Of a proven one the keys are out; what the association does now changes nothing.
+          if (proven === undefined) this.#failed(candidate, report);
+          break;
+        case 'closed':
+          break;
+      }
+    }
+    if (report.type === 'keys') {
+      report.local.wipe();
+      report.remote.wipe();
+    }
+  }
+
+  close(): void {
+    this.#deadline = undefined;
+    if (this.#proven !== undefined) this.#end(this.#proven.association);
+    this.#proven = undefined;
+    for (const { association } of this.#candidates.values()) this.#end(association);
+    this.#candidates.clear();
+  }
+
+  #open(address: Address, role: 'client' | 'server'): Candidate {
+    const association = this.#host.newAssociation(this.#channel);
+    const candidate: Candidate = { association, address, failed: false };
+    this.#candidates.set(keyOf(address), candidate);
+    const { fingerprints } = this.#expected;
+    this.#host.output({ type: 'association-open', association, role, fingerprints, profiles: this.#profiles });
+    return candidate;
+  }
+
+  /** Failed candidates give way first; the address that signalling named gives way to nobody and takes anybody's place. */
+  #makeRoom(key: string): boolean {
+    if (this.#candidates.size < DTLS_MAX_PARALLEL_ADDRESSES) return true;
+    const signalled = this.#expected.address === undefined ? undefined : keyOf(this.#expected.address);
+    const others = [...this.#candidates].filter(([k]) => k !== signalled);
+    const victim = others.find(([, c]) => c.failed) ?? (key === signalled ? others[0] : undefined);
+    if (victim === undefined) return false;
+    this.#end(victim[1].association);
+    this.#candidates.delete(victim[0]);
+    return true;
+  }
+
+  #keyed(winner: Candidate, report: Extract<AssociationReport, { type: 'keys' }>): void {
+    if (this.#proven !== undefined) this.#end(this.#proven.association);
+    this.#proven = winner;
+    this.#deadline = undefined;
+    for (const candidate of this.#candidates.values()) if (candidate !== winner) this.#end(candidate.association);
+    this.#candidates.clear();
+    this.#onNews({ type: 'keys', address: winner.address, report });
+  }
+
+  #failed(candidate: Candidate, report: Extract<AssociationReport, { type: 'failed' }>): void {
+    const key = keyOf(candidate.address);
+    candidate.failed = true;
+    const signalled = this.#expected.address !== undefined && keyOf(this.#expected.address) === key;
+    const mismatch = report.reason === 'fingerprint-mismatch';
+    const detail = `${report.reason}: ${report.detail}${report.alert === undefined ? '' : ` (alert ${report.alert})`}`;
+    if (report.reason === 'engine-lost' || report.reason === 'limit-exceeded') {
+      // Ours, not the peer's: its next flight finds a fresh association.
+      this.#end(candidate.association);
+      this.#candidates.delete(key);
+    } else if (signalled) {
+      this.#deadline = undefined;
+      this.#onNews({ type: 'failed', reason: mismatch ? 'fingerprint-mismatch' : 'dtls-failed', detail });
+    } else if (mismatch) this.#onNews({ type: 'foreign-certificate', detail });
+  }
+
+  #end(association: AssociationNumber): void {
+    this.#host.endAssociation(association);
+    this.#host.output({ type: 'association-close', association });
+  }
+}
