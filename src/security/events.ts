@@ -160,6 +160,8 @@ export interface EventFacts {
   /** A change of the conference's level. */
   readonly from?: Level;
   readonly to?: Level;
+  /** Why, by a name of a fixed set: for a metric's label. */
+  readonly reason?: string;
 }
 
 /** An event without id and time: the server room gives both, writes it to the audit store and answers for it. */
@@ -176,6 +178,7 @@ export interface SecurityEvent {
   readonly members?: readonly string[];
   readonly from?: Level;
   readonly to?: Level;
+  readonly reason?: string;
 }
 
 /** Makes the event of a code from its facts; texts are printable ASCII of bounded length, on one line. */
@@ -201,6 +204,7 @@ export function makeEvent(code: SecurityEventCode, facts: EventFacts): SecurityE
     remedy: entry.remedy,
     ...(facts.from === undefined ? {} : { from: facts.from }),
     ...(facts.to === undefined ? {} : { to: facts.to }),
+    ...(facts.reason === undefined ? {} : { reason: facts.reason }),
     ...(facts.members === undefined ? {} : { members: facts.members.map(safeText) }),
   };
 }

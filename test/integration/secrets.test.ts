@@ -1,50 +1,130 @@
 /** Key material that leaks: nothing that the switch says while it runs holds a key that the run used. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyLogEntry } from '../../src/endpoint/index.js';
+import { ROUTES } from '../../src/server/admin/routes.js';
+import { ask } from '../support/admin-api.js';
 import { dial } from '../support/caller.js';
 import { type RunningSwitch, startSwitch, until } from '../support/running-switch.js';
 
 let host: RunningSwitch | undefined;
+const ends: (() => void)[] = [];
 afterEach(async () => {
   await host?.stop();
   host = undefined;
+  for (const end of ends.splice(0)) end();
 });
 
 /** A secret in the spellings in which it could slip into text. */
-function spellings(hex: string): string[] {
-  const bytes = Buffer.from(hex, 'hex');
-  return [hex, hex.toUpperCase(), bytes.toString('base64'), bytes.toString('base64url'), [...bytes].join(',')];
+function spellings(bytes: Buffer): string[] {
+  const hex = bytes.toString('hex');
+  return [
+    ...[hex, hex.toUpperCase(), bytes.toString('base64'), bytes.toString('base64url'), [...bytes].join(',')],
+    bytes.toString('latin1'),
+  ];
+}
+
+/** Everything that a webhook gets. */
+async function receiver(): Promise<{ readonly url: string; readonly heard: () => string }> {
+  let heard = '';
+  const server = createServer((request, response) => {
+    heard += JSON.stringify(request.headers);
+    request.on('data', (chunk: Buffer) => {
+      heard += chunk.toString();
+    });
+    request.on('end', () => response.writeHead(204).end());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(() => void server.close().closeAllConnections());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, heard: () => heard };
+}
+
+/** Every answer of the API that there is, those to wrong requests too. */
+async function askEverything(port: number, token: string): Promise<string[]> {
+  const answers: string[] = [];
+  const add = async (method: string, path: string, asked: Parameters<typeof ask>[3]): Promise<void> => {
+    const { headers, text } = await ask(port, method, path, asked);
+    answers.push(JSON.stringify(headers), text);
+  };
+  for (const { method, path, answers: expected } of ROUTES) {
+    // Not what ends the run, and not the stream, which does not end.
+    if (method === 'DELETE' || method === 'PUT' || expected[200]?.mediaType !== undefined) continue;
+    const filled = path.replace('{conference}', '8000').replace(/\{\w+\}/g, '1');
+    await add(method, filled, { token, body: {} });
+    await add(method, filled, { token: `${token}x` });
+    await add(method, `${filled}?token=${token}`, {});
+  }
+  await add('POST', '/configuration/check', { token, body: { toml: '[tls]\nkey = 7\n' } });
+  for (const path of ['/metrics', '/health/ready', '/openapi.json', '/', '/no/such/path'])
+    await add('GET', path, { token });
+  return answers;
 }
 
 describe('a leak of keys', () => {
-  it('into debug log, events, metrics or health: none, in a run with joins, refusals and leaves', async () => {
-    host = await startSwitch();
+  it('into log, events, API, metrics, audit store, webhook or errors: none, in a run with joins, refusals and leaves', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
+    ends.push(() => rmSync(folder, { recursive: true, force: true }));
+    const data = join(folder, 'data');
+    const webhookSecret = 'kept between the two of us';
+    writeFileSync(join(folder, 'secret'), webhookSecret);
+    const webhook = await receiver();
+    host = await startSwitch({
+      'data-dir': data,
+      'events-webhook-url': webhook.url,
+      'events-webhook-secret-file': join(folder, 'secret'),
+    });
     const to = { target: host.target('8000'), caPem: host.caPem };
     const keys: KeyLogEntry[] = [];
+    const errors: unknown[] = [];
     const onKeys = (_: unknown, entry: KeyLogEntry): void => void keys.push(entry);
     const alice = await dial(to, { name: 'alice', onKeys });
     const bob = await dial(to, { name: 'bob', onKeys });
     await Promise.all([alice.call.ready, bob.call.ready]);
-    await dial(to, { name: 'plain', security: 'plain' }).catch(() => undefined);
-    await dial(to, { name: 'old', tipVersion: 6 }).then((c) => c.call.ended);
+    await dial(to, { name: 'plain', security: 'plain' }).catch((error: unknown) => errors.push(error));
+    errors.push(await dial(to, { name: 'old', tipVersion: 6 }).then((c) => c.call.ended));
     await until('media flows', () => bob.received.length > 50);
-    const admin = `http://127.0.0.1:${host.running.admin.port}`;
-    const pages = await Promise.all(['/metrics', '/health/ready'].map(async (p) => (await fetch(admin + p)).text()));
+    const token = readFileSync(host.running.adminTokenFile!, 'utf8').trim();
+    const answers = await askEverything(host.running.admin.port, token);
     await alice.call.hangup();
     await bob.call.hangup();
-    const said = [...host.log, ...host.events.map((e) => JSON.stringify(e)), ...pages].join('\n');
-    expect(said.length).toBeGreaterThan(2_000);
-    const secrets = keys.flatMap((k) =>
+    await until(
+      'the webhook has all of them',
+      () => webhook.heard().split('"code":').length - 1 === host!.events.length,
+    );
+
+    const stored = readdirSync(data).filter((name) => name.startsWith('audit.db') && !name.endsWith('.lock'));
+    const said = [
+      ...host.log,
+      ...host.events.map((e) => JSON.stringify(e)),
+      ...answers,
+      ...errors.map((e) => `${JSON.stringify(e)} ${e instanceof Error ? `${e.message} ${e.stack}` : ''}`),
+      webhook.heard(),
+      ...stored.map((name) => readFileSync(join(data, name), 'latin1')),
+    ].join('\n');
+    expect(host.events.length).toBeGreaterThanOrEqual(2);
+    expect(said).toContain('security-mismatch');
+    expect(stored).toContain('audit.db-wal');
+    const hex = keys.flatMap((k) =>
       k.kind === 'channel-keys'
         ? [k.local, k.remote]
         : k.kind === 'group-parameter-set'
           ? [k.kek, k.masterSalt]
           : [k.key],
     );
-    expect(secrets.length).toBeGreaterThanOrEqual(12);
+    expect(hex.length).toBeGreaterThanOrEqual(12);
     // Halves too: of channel keys, the key without its salt.
-    for (const secret of new Set(secrets.flatMap((s) => [s, s.slice(0, 32)]))) {
-      for (const spelling of spellings(secret)) expect(said.includes(spelling)).toBe(false);
+    const secrets = new Set(hex.flatMap((s) => [s, s.slice(0, 32)]));
+    for (const secret of secrets) {
+      for (const spelling of spellings(Buffer.from(secret, 'hex'))) expect(said.includes(spelling)).toBe(false);
     }
+    const pem = ['ca-key.pem', 'server-key.pem'].map((name) => readFileSync(join(data, name), 'utf8'));
+    // Each line of a private key by itself; the first and the last say only what it is.
+    const lines = pem.flatMap((text) => text.split('\n').filter((line) => line.length > 20 && !line.startsWith('-')));
+    expect(lines.length).toBeGreaterThanOrEqual(4);
+    for (const line of [...lines, webhookSecret, token]) expect(said.includes(line)).toBe(false);
   });
 });

@@ -102,6 +102,8 @@ export class SecurityEvents {
   /** Written when it returns; what is over a cause's rate is counted only. */
   record(event: SecurityEvent): void {
     this.#options.metrics.securityEvents.inc({ code: event.code, severity: event.severity });
+    if (event.code === 'conference-downgraded' || event.code === 'conference-started-low')
+      this.#options.metrics.downgrades.inc({ to: event.to ?? 'unknown', reason: event.reason ?? 'unknown' });
     const record = this.journal.record(event, this.#options.now());
     if (record === undefined) this.#options.metrics.suppressedEvents.inc({ code: event.code });
   }
