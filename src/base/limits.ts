@@ -247,6 +247,9 @@ export const ADMIN_MAX_LEVEL_HISTORIES = 2_000;
 /** Bit rates are averages over this interval. */
 export const ADMIN_TRAFFIC_INTERVAL_MS = 1_000;
 
+/** "claviger doctor": how long a peer may take to answer. */
+export const DOCTOR_CONNECT_TIMEOUT_MS = 3_000;
+
 // --- events ---
 /** Security events that wait in memory when the store fails, or there is none. */
 export const EVENT_MEMORY_RECORDS = 10_000;

@@ -2,6 +2,7 @@
 import { callCommand } from './call.js';
 import type { Command } from './command.js';
 import { demoCommand } from './demo.js';
+import { doctorCommand } from './doctor.js';
 import { eventsCommand } from './events.js';
 import { portsCommand } from './ports.js';
 import { serveCommand } from './serve.js';
@@ -14,6 +15,7 @@ const COMMANDS: readonly Command[] = [
   portsCommand,
   tokenCommand,
   eventsCommand,
+  doctorCommand,
 ];
 
 function help(): string {
