@@ -52,6 +52,7 @@
         "dtls/fingerprint.cc",
         "dtls/gate.cc",
         "dtls/hello_guard.cc",
+        "dtls/library.cc",
         "dtls/reassembly.cc",
         "dtls/wire.cc"
       ],

@@ -74,7 +74,8 @@ bool isUsableKey(EVP_PKEY* key) {
 
 std::shared_ptr<Context> Context::create() {
   auto made = std::make_shared<Context>();
-  made->ctx_.reset(SSL_CTX_new(DTLS_method()));
+  made->library_ = createLibrary();
+  made->ctx_.reset(SSL_CTX_new_ex(made->library(), nullptr, DTLS_method()));
   if (made->ctx_ == nullptr || !configure(made->ctx_.get())) made = nullptr;
   ERR_clear_error();
   return made;
@@ -101,8 +102,14 @@ std::shared_ptr<Identity> Context::identity(const std::string& certificatePem, S
   Held<BIO, BIO_free_all> key(BIO_new_mem_buf(privateKeyPem.data, static_cast<int>(privateKeyPem.length)));
   auto made = std::make_shared<Identity>();
   if (certificate != nullptr && key != nullptr) {
-    made->certificate.reset(PEM_read_bio_X509(certificate.get(), nullptr, noPassword, nullptr));
-    made->key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, noPassword, nullptr));
+    X509* x509 = X509_new_ex(library(), nullptr);
+    if (x509 != nullptr && PEM_read_bio_X509(certificate.get(), &x509, noPassword, nullptr) == nullptr) {
+      X509_free(x509);
+      x509 = nullptr;
+    }
+    made->certificate.reset(x509);
+    Held<EVP_PKEY, EVP_PKEY_free> read(PEM_read_bio_PrivateKey(key.get(), nullptr, noPassword, nullptr));
+    made->key = moved(read.get());
   }
   const bool loaded = made->certificate != nullptr && isUsableKey(made->key.get()) &&
                       X509_check_private_key(made->certificate.get(), made->key.get()) == 1;
@@ -110,6 +117,23 @@ std::shared_ptr<Identity> Context::identity(const std::string& certificatePem, S
   if (!loaded) return nullptr;
   identities_.emplace(std::move(name), made);
   return made;
+}
+
+// A context of our own reads no private keys: the process's does, and hands over the numbers.
+Held<EVP_PKEY, EVP_PKEY_free> Context::moved(EVP_PKEY* key) const {
+  Held<EVP_PKEY, EVP_PKEY_free> out;
+  Held<OSSL_PARAM, OSSL_PARAM_free> numbers;
+  OSSL_PARAM* read = nullptr;
+  EVP_PKEY* made = nullptr;
+  if (!isUsableKey(key) || EVP_PKEY_todata(key, EVP_PKEY_KEYPAIR, &read) != 1) return out;
+  numbers.reset(read);
+  Held<EVP_PKEY_CTX, EVP_PKEY_CTX_free> maker(
+      EVP_PKEY_CTX_new_from_name(library(), EVP_PKEY_get0_type_name(key), nullptr));
+  if (maker != nullptr && EVP_PKEY_fromdata_init(maker.get()) == 1 &&
+      EVP_PKEY_fromdata(maker.get(), &made, EVP_PKEY_KEYPAIR, read) == 1) {
+    out.reset(made);
+  }
+  return out;
 }
 
 SSL* Context::newSsl(Hooks* hooks) const {

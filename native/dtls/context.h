@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "library.h"
 #include "wire.h"
 
 namespace claviger::dtls {
@@ -47,7 +48,13 @@ class Context {
   // An SSL that calls `hooks`, which must outlive it. Null when OpenSSL refuses.
   SSL* newSsl(Hooks* hooks) const;
 
+  // Null: the process's own.
+  OSSL_LIB_CTX* library() const { return library_.get(); }
+
  private:
+  Held<EVP_PKEY, EVP_PKEY_free> moved(EVP_PKEY* key) const;
+
+  Library library_;  // outlives what was made in it
   Held<SSL_CTX, SSL_CTX_free> ctx_;
   std::map<Bytes, std::weak_ptr<Identity>> identities_;
 };
