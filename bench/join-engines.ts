@@ -7,9 +7,7 @@ import { diffieHellman, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { Secret } from '../src/base/secret.js';
 import type { Association, AssociationFactory, AssociationOptions } from '../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../src/dtls/certificate.js';
-import { opensslAssociation } from '../src/dtls/openssl/association.js';
-import type { EngineName } from '../src/dtls/pool-messages.js';
-import { weriftAssociation } from '../src/dtls/werift/association.js';
+import { ENGINES, type EngineName } from '../src/dtls/engines.js';
 
 import { rounded, summarise } from './statistics.js';
 import { table } from './table.js';
@@ -36,10 +34,6 @@ export interface JoinEnginesOptions {
   readonly signal: AbortSignal;
 }
 
-const ENGINES: Readonly<Record<EngineName, AssociationFactory>> = {
-  werift: weriftAssociation,
-  openssl: opensslAssociation,
-};
 const ROLES: readonly Role[] = ['client', 'server'];
 const other = (role: Role): Role => (role === 'client' ? 'server' : 'client');
 

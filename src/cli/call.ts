@@ -7,6 +7,7 @@ import {
   type Call,
   type CallOptions,
   call,
+  DEFAULT_DTLS_ENGINE,
   openAudioSource,
   openVideoSource,
   type VideoInput,
@@ -51,6 +52,7 @@ const FLAGS: readonly Flag[] = [
     help: 'keys of the call, one JSON line each: whoever has them can decrypt the capture',
   },
   { name: 'name', value: 'TEXT', help: 'who we are', default: 'endpoint' },
+  { name: 'dtls-engine', value: 'openssl|werift', help: 'DTLS engine', default: DEFAULT_DTLS_ENGINE },
   { name: 'plain', help: 'plain RTP without keys, for non-secure and best-effort conferences' },
   {
     name: 'refuse-downgrade',
@@ -141,6 +143,10 @@ function plan(
   const text = (name: string): string | undefined => (typeof flags[name] === 'string' ? flags[name] : undefined);
   const screens = text('screens') ?? '1';
   if (screens !== '1' && screens !== '3') return refuse('usage', `--screens takes 1 or 3, not '${screens}'`);
+  const engine = text('dtls-engine') ?? DEFAULT_DTLS_ENGINE;
+  if (engine !== 'openssl' && engine !== 'werift') {
+    return refuse('usage', `--dtls-engine takes openssl or werift, not '${engine}'`);
+  }
   const seconds = text('seconds') === undefined ? undefined : wholeNumber('seconds', text('seconds')!, 1, 1_000_000);
   if (seconds !== undefined && !seconds.ok) return seconds;
   const rtpIn = text('rtp-in') === undefined ? undefined : wholeNumber('rtp-in', text('rtp-in')!, 1, 65_533);
@@ -171,6 +177,7 @@ function plan(
     // With --rtp-in there is a camera and a microphone all the same; the pacer has nothing to send for them.
     ...(rtpIn === undefined ? {} : { externalPositions: POSITIONS['1'] }),
     screens: screens === '3' ? 3 : 1,
+    dtlsEngine: engine,
     security: flags.plain === true ? 'plain' : 'dtls',
     refuseDowngrade: flags['refuse-downgrade'] === true,
     onMoved: (to) => console.log(to === 'plain' ? 'media is plain RTP from now on' : 'media is secured again'),

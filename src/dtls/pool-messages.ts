@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Secret } from '../base/secret.js';
 import type { AssociationOptions, AssociationOutput } from './association.js';
+import type { EngineName } from './engines.js';
 
 /** Bytes that own their buffer, so that it can be transferred. */
 export type OwnBytes = Uint8Array<ArrayBuffer>;
@@ -31,9 +32,6 @@ export type FromWorker =
       readonly consumed: number;
       readonly outputs: readonly WireOutput[];
     };
-
-/** The engines that a worker can run. */
-export type EngineName = 'werift' | 'openssl';
 
 /** What a worker's task gets: its end of the channel. */
 export interface WorkerTask {

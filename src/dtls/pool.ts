@@ -9,15 +9,8 @@ import {
   DTLS_POOL_CLOSE_TIMEOUT_MS,
 } from '../base/limits.js';
 import type { AssociationOptions, AssociationOutput } from './association.js';
-import {
-  type EngineName,
-  type FromWorker,
-  fromWire,
-  isLast,
-  own,
-  type ToWorker,
-  type WorkerTask,
-} from './pool-messages.js';
+import type { EngineName } from './engines.js';
+import { type FromWorker, fromWire, isLast, own, type ToWorker, type WorkerTask } from './pool-messages.js';
 
 export interface PoolOptions {
   /** Worker threads; each owns up to DTLS_MAX_ASSOCIATIONS_PER_WORKER associations. */

@@ -6,9 +6,8 @@ import { threadId } from 'node:worker_threads';
 import { unreachable } from '../base/result.js';
 import { Secret } from '../base/secret.js';
 import type { Association, AssociationFactory, AssociationInput } from './association.js';
-import { opensslAssociation } from './openssl/association.js';
+import { ENGINES } from './engines.js';
 import {
-  type EngineName,
   type FromWorker,
   isLast,
   type ToWorker,
@@ -17,12 +16,6 @@ import {
   type WireOutput,
   type WorkerTask,
 } from './pool-messages.js';
-import { weriftAssociation } from './werift/association.js';
-
-const ENGINES: Readonly<Record<EngineName, AssociationFactory>> = {
-  werift: weriftAssociation,
-  openssl: opensslAssociation,
-};
 
 /** Milliseconds since the epoch that never go back. */
 const clock = (): number => performance.timeOrigin + performance.now();

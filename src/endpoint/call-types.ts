@@ -1,5 +1,7 @@
 /** What a call of the reference endpoint is told and tells. */
+
 import type { Address, Media } from '../base/ids.js';
+import type { EngineName } from '../dtls/engines.js';
 import type { DropName } from '../wire/drop.js';
 import type { ReportBlock } from '../wire/rtcp.js';
 import type { TipVersion } from '../wire/tip.js';
@@ -15,6 +17,8 @@ export interface CallOptions {
   readonly name?: string;
   /** `plain`: RTP without keys, for non-secure conferences. Default `dtls`. */
   readonly security?: 'dtls' | 'plain';
+  /** Which of the DTLS engines; default `openssl`. */
+  readonly dtlsEngine?: EngineName;
   readonly audio?: readonly AudioInput[];
   readonly video?: readonly VideoInput[];
   /** Further places that media is sent from with {@link Call.send}, on both lines. */

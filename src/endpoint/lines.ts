@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Media } from '../base/ids.js';
 import { DTLS_MAX_MTU_BYTES } from '../base/limits.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
-import { weriftAssociation } from '../dtls/werift/association.js';
+import { DEFAULT_ENGINE, ENGINES } from '../dtls/engines.js';
 import type { LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { CallOptions } from './call-types.js';
@@ -72,7 +72,7 @@ export function startLine(
       ? {}
       : {
           dtls: {
-            factory: weriftAssociation,
+            factory: ENGINES[options.dtlsEngine ?? DEFAULT_ENGINE],
             options: {
               role: remote.role ?? 'client',
               ...identity.certificate,

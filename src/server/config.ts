@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
+import { DEFAULT_ENGINE } from '../dtls/engines.js';
 import { ROLES } from './admin/credentials.js';
 import { tlsPortSchema, tlsSchema } from './config-tls.js';
 import { digestSchema, trunkSchema } from './config-trunks.js';
@@ -60,7 +61,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   dtls: z
     .strictObject({
-      engine: z.enum(['werift', 'openssl']).default('werift').describe('DTLS engine'),
+      engine: z
+        .enum(['openssl', 'werift'])
+        .default(DEFAULT_ENGINE)
+        .describe('DTLS engine: the OpenSSL inside Node, or werift'),
       threads: z.int().min(0).max(64).default(0).describe('negotiation threads (0: one a core)'),
     })
     .prefault({}),

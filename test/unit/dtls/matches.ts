@@ -1,7 +1,7 @@
 /** Which engine plays which role: each against itself, and crosswise. */
 import { Secret } from '../../../src/base/secret.js';
 import type { AssociationOptions } from '../../../src/dtls/association.js';
-import type { EngineName } from '../../../src/dtls/pool-messages.js';
+import type { EngineName } from '../../../src/dtls/engines.js';
 import { type Certificate, type Engines, Pair, type PairChange, type Side } from './pair.js';
 
 export const ENGINES: readonly EngineName[] = ['werift', 'openssl'];

@@ -9,8 +9,8 @@ import type {
   SrtpProfile,
 } from '../../../src/dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../../../src/dtls/certificate.js';
+import type { EngineName } from '../../../src/dtls/engines.js';
 import { OpensslAssociation } from '../../../src/dtls/openssl/association.js';
-import type { EngineName } from '../../../src/dtls/pool-messages.js';
 import { WeriftAssociation } from '../../../src/dtls/werift/association.js';
 import type { Tuning } from '../../../src/dtls/werift/handshake.js';
 
