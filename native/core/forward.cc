@@ -7,6 +7,15 @@ namespace {
 // Variants of the packet at hand. When there are more, the first ones are made a second time for later receivers.
 constexpr size_t MAX_REMEMBERED_VARIANTS = 32;
 
+// In a large conference the receivers do not stay in the nearest cache from one packet to the next.
+constexpr uint32_t PREFETCHED_EDGES = 4;
+void prefetch(const Channel& to, int16_t codec) {
+  __builtin_prefetch(&to, 1);
+  __builtin_prefetch(&to.queued, 1);
+  __builtin_prefetch(&to.ackedSets);
+  __builtin_prefetch(&to.payloadTypeOf[codec]);
+}
+
 struct Made {
   uint8_t sink;
   uint8_t payloadType;
@@ -31,6 +40,7 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
   KeptStream* kept = c.kept[c.placeOf(s)].get();
   if (kept != nullptr) packetNumber_++;
   for (uint32_t i = range.begin; i < range.end; i++) {
+    if (i + PREFETCHED_EDGES < range.end) prefetch(*plan.edges[i + PREFETCHED_EDGES].receiver, codec);
     Edge& edge = plan.edges[i];
     if (!edge.active) continue;
     Channel& to = *edge.receiver;
