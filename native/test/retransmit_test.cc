@@ -85,6 +85,22 @@ TEST("retransmit", "a receiver gets the very bytes that it got, at its place and
   CHECK(room.h.core().channel(3)->words[CHANNEL_COUNTER_retransmitted] == 4);
 }
 
+TEST("retransmit", "what is sent again is the same bytes though they are forgotten, and their memory used again, before the drain ends") {
+  Room room;
+  const Datagrams sent = room.send(1, 2, 0);
+  Switch& core = room.h.core();
+  Channel& asking = *core.channel(3);
+  const Bytes request = protectedControl(3, PROFILE_AES128_CM_SHA1_80, nackCompound(SSRC, {{2, 0}}), 1);
+  CHECK(core.receive(asking, request.data(), request.size(), asking.peer, (RELAY_RETRANSMIT_AGE_MS - 1) * MS) == Drop::none);
+  core.tick(RELAY_RETRANSMIT_AGE_MS * MS);
+  for (uint16_t i = 3; i < 9; i++) {
+    const Bytes p = room.sender.rtp(0, i, false, 100, 0);
+    CHECK(core.receive(*core.channel(1), p.data(), p.size(), core.channel(1)->peer, RELAY_RETRANSMIT_AGE_MS * MS) == Drop::none);
+  }
+  core.flush();
+  CHECK(room.retransmitted() == 1 && room.take()[3][0] == sent.at(3)[1]);
+}
+
 TEST("retransmit", "the main thread is not troubled by a compound of reports and NACKs, and is by a PLI beside one") {
   Room room;
   room.send(1, 3, 0);
