@@ -7,9 +7,10 @@ import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
 import { SCALE_COUNTED, SCALE_DEFAULTS } from './scale.js';
+import { SOAK_COUNTED, SOAK_DEFAULTS } from './soak.js';
 import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'join'] as const;
+export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'join', 'soak'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
@@ -19,6 +20,8 @@ const MAX_RECEIVERS = 4_000;
 const MAX_SUITE = 255;
 const MIN_MS = 20;
 const MAX_MS = 60_000;
+const MIN_SECONDS = 5;
+const MAX_SECONDS = 7 * 86_400;
 
 export interface BenchOptions {
   readonly bench: BenchName;
@@ -26,6 +29,7 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly packets: number;
   readonly ms: number;
+  readonly seconds: number;
   readonly receivers: readonly number[];
   readonly media: readonly Media[];
   readonly suites: readonly number[];
@@ -38,23 +42,24 @@ export type Parsed =
 
 /** What each bench takes besides --json, --rounds, --suites and --help, and what holds without them. */
 const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' | 'suites'>>> = {
-  retag: { ...RETAG_DEFAULTS, ms: 0, receivers: [], media: [] },
-  fanout: { ...FANOUT_DEFAULTS, ms: 0, receivers: FANOUT_RECEIVERS, media: FANOUT_MEDIA },
-  latency: { ...LATENCY_DEFAULTS, packets: 0, receivers: [], media: LATENCY_MEDIA },
-  capacity: { ...CAPACITY_DEFAULTS, packets: 0, receivers: CAPACITY_RECEIVERS, media: FANOUT_MEDIA },
-  scale: { ...SCALE_DEFAULTS, receivers: [], media: [] },
-  join: { ...JOIN_DEFAULTS, ms: 0, receivers: [], media: [] },
+  retag: { ...RETAG_DEFAULTS, ms: 0, seconds: 0, receivers: [], media: [] },
+  fanout: { ...FANOUT_DEFAULTS, ms: 0, seconds: 0, receivers: FANOUT_RECEIVERS, media: FANOUT_MEDIA },
+  latency: { ...LATENCY_DEFAULTS, packets: 0, seconds: 0, receivers: [], media: LATENCY_MEDIA },
+  capacity: { ...CAPACITY_DEFAULTS, packets: 0, seconds: 0, receivers: CAPACITY_RECEIVERS, media: FANOUT_MEDIA },
+  scale: { ...SCALE_DEFAULTS, seconds: 0, receivers: [], media: [] },
+  join: { ...JOIN_DEFAULTS, ms: 0, seconds: 0, receivers: [], media: [] },
+  soak: { ...SOAK_DEFAULTS, packets: 0, ms: 0, receivers: [], media: [] },
 };
 
 /** Those that take both suites by default; the others would take longer than anybody waits. */
 const BOTH_SUITES: readonly BenchName[] = ['retag', 'fanout'];
 
-function takes(bench: BenchName, name: 'packets' | 'ms' | 'receivers' | 'media'): boolean {
+function takes(bench: BenchName, name: 'packets' | 'ms' | 'seconds' | 'receivers' | 'media'): boolean {
   const value = DEFAULTS[bench][name];
   return typeof value === 'number' ? value > 0 : value.length > 0;
 }
 
-export const HELP = `usage: npm run bench -- BENCH [--json] [--rounds N] [--suites N,N] [--packets N] [--ms N] [--receivers N,N] [--media M]
+export const HELP = `usage: npm run bench -- BENCH [--json] [--rounds N] [--suites N,N] [--packets N] [--ms N] [--receivers N,N] [--media M] [--seconds N]
 
 Measures on this machine, on 127.0.0.1 only; table on standard output, progress on standard error. Compare figures of one
 run only: they are taken side by side.
@@ -67,6 +72,7 @@ run only: they are taken side by side.
   --ms N         capacity, latency, scale: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms})
   --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')})
   --media M      fanout, capacity, latency: audio or video only (both)
+  --seconds N    soak: how long (${SOAK_DEFAULTS.seconds})
   --help         this text
 
 retag (at ${RETAG_SIZES.join(' and ')} bytes): ${RETAG_COUNTED}
@@ -80,6 +86,8 @@ capacity: ${CAPACITY_COUNTED}
 scale: ${SCALE_COUNTED}
 
 join: ${JOIN_COUNTED}
+
+soak: ${SOAK_COUNTED}
 `;
 
 class Refused extends Error {}
@@ -116,6 +124,7 @@ function read(args: readonly string[]): Parsed {
       suites: { type: 'string' },
       packets: { type: 'string' },
       ms: { type: 'string' },
+      seconds: { type: 'string' },
       receivers: { type: 'string' },
       media: { type: 'string' },
     },
@@ -125,7 +134,7 @@ function read(args: readonly string[]): Parsed {
   if (bench === undefined) throw new Refused(`which bench? ${BENCHES.join(', ')}`);
   if (!isBench(bench)) throw new Refused(`no bench ${bench}; there are: ${BENCHES.join(', ')}`);
   if (rest.length > 0) throw new Refused(`one bench at a time: ${rest.join(' ')} is too much`);
-  for (const name of ['packets', 'ms', 'receivers', 'media'] as const) {
+  for (const name of ['packets', 'ms', 'seconds', 'receivers', 'media'] as const) {
     if (values[name] !== undefined && !takes(bench, name)) {
       throw new Refused(`--${name} is for ${BENCHES.filter((b) => takes(b, name)).join(', ')}`);
     }
@@ -141,6 +150,7 @@ function read(args: readonly string[]): Parsed {
     rounds: number(values.rounds, '--rounds', MIN_ROUNDS, MAX_ROUNDS, defaults.rounds),
     packets: number(values.packets, '--packets', 1, MAX_PACKETS, defaults.packets),
     ms: number(values.ms, '--ms', MIN_MS, MAX_MS, defaults.ms),
+    seconds: number(values.seconds, '--seconds', MIN_SECONDS, MAX_SECONDS, defaults.seconds),
     receivers: list(values.receivers, '--receivers', MAX_RECEIVERS, defaults.receivers),
     media: values.media === undefined ? defaults.media : [readMedia(values.media)],
     suites: list(values.suites, '--suites', MAX_SUITE, BOTH_SUITES.includes(bench) ? SUITES : SUITES.slice(0, 1)),

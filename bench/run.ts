@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure, 2 wrong usage, 130 interrupted. */
+/** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure or (soak) found a fault, 2 wrong usage, 130 interrupted. */
 import { type BenchOptions, parseBench } from './arguments.js';
 import { capacity, capacityTable } from './capacity.js';
 import { fanout, fanoutTable } from './fanout.js';
@@ -7,6 +7,7 @@ import { joinEngines, joinTable } from './join-engines.js';
 import { latency, latencyTable } from './latency.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { scale, scaleTable } from './scale.js';
+import { soak, soakTable } from './soak.js';
 import { sortSuites } from './suites.js';
 import { machine, machineLine } from './table.js';
 
@@ -14,7 +15,8 @@ const USAGE = 2;
 const INTERRUPTED = 130;
 
 /** `engines` of the join bench, `runs` of the others. */
-type Measured = { readonly text: string } & (
+/** `failed`: measured, and found wanting. */
+type Measured = { readonly text: string; readonly failed?: boolean } & (
   | { readonly runs: readonly object[] }
   | { readonly engines: readonly object[] }
 );
@@ -47,20 +49,26 @@ async function carryOut(o: Common): Promise<Measured> {
       const engines = await joinEngines({ rounds: o.rounds, handshakes: o.packets, signal: o.signal });
       return { engines, text: joinTable(engines) };
     }
+    case 'soak': {
+      const runs = await soak(o);
+      return { runs, text: soakTable(runs), failed: runs.some((run) => run.faults.length > 0) };
+    }
   }
 }
 
-async function measure(options: BenchOptions, signal: AbortSignal): Promise<void> {
+/** False: what was measured is not as it must be. */
+async function measure(options: BenchOptions, signal: AbortSignal): Promise<boolean> {
   const progress = (line: string): void => void process.stderr.write(`${line}\n`);
   const { available, unavailable } = sortSuites(options.suites);
   const missing = unavailable.map(({ suite, reason }) => `suite ${suite}: not available (${reason})`);
   for (const line of missing) progress(line);
-  const { text, ...figures } = await carryOut({ ...options, suites: available, signal, progress });
+  const { text, failed, ...figures } = await carryOut({ ...options, suites: available, signal, progress });
   const on = machine();
   const output = options.json
     ? JSON.stringify({ bench: options.bench, machine: on, ...figures, unavailable })
     : [text, ...missing, machineLine(on)].join('\n');
   process.stdout.write(`${output}\n`);
+  return failed !== true;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -80,8 +88,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
-    await measure(parsed.options, interrupt.signal);
-    return 0;
+    return (await measure(parsed.options, interrupt.signal)) ? 0 : 1;
   } catch (error) {
     if (interrupt.signal.aborted) {
       process.stderr.write('bench: interrupted\n');

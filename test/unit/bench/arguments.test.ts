@@ -16,6 +16,7 @@ describe('the command line of the benches', () => {
         rounds: 5,
         packets: 20_000,
         ms: 0,
+        seconds: 0,
         receivers: [10, 50, 200, 1000],
         media: ['video', 'audio'],
         suites: [1, 17],
@@ -38,6 +39,7 @@ describe('the command line of the benches', () => {
         rounds: 5,
         packets: 1000,
         ms: 0,
+        seconds: 0,
         receivers: [3, 4],
         media: ['audio'],
         suites: [1],
@@ -47,7 +49,7 @@ describe('the command line of the benches', () => {
   });
 
   it('refuses an unknown bench with the list of benches', () => {
-    expect(refusal('speed')).toBe('no bench speed; there are: retag, fanout, latency, capacity, scale, join');
+    expect(refusal('speed')).toBe('no bench speed; there are: retag, fanout, latency, capacity, scale, join, soak');
     expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, join');
   });
 
