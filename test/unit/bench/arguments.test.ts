@@ -50,7 +50,7 @@ describe('the command line of the benches', () => {
 
   it('refuses an unknown bench with the list of benches', () => {
     expect(refusal('speed')).toBe('no bench speed; there are: retag, fanout, latency, capacity, scale, join, soak');
-    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, join');
+    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, join, soak');
   });
 
   it.each([
