@@ -40,22 +40,31 @@ void authTag(const SrtcpKeys& keys, const uint8_t* packet, size_t length, uint8_
 
 size_t channelKeyBytes(uint16_t profile) {
   switch (profile) {
-    case PROFILE_AES128_CM_SHA1_80: return 16 + 14;
+    case PROFILE_AES128_CM_SHA1_80:
+    case PROFILE_AES128_CM_SHA1_32: return 16 + 14;
+    case PROFILE_AES256_CM_SHA1_80:
+    case PROFILE_AES256_CM_SHA1_32: return 32 + 14;
     case PROFILE_AES128_GCM: return 16 + 12;
     case PROFILE_AES256_GCM: return 32 + 12;
     default: return 0;
   }
 }
 
+size_t masterKeyBytes(uint16_t profile) {
+  const bool is256 = profile == PROFILE_AES256_GCM || profile == PROFILE_AES256_CM_SHA1_80 ||
+                     profile == PROFILE_AES256_CM_SHA1_32;
+  return is256 ? 32 : 16;
+}
+
 void deriveSrtcpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtcpKeys& out) {
-  const size_t keyBytes = profile == PROFILE_AES256_GCM ? 32 : 16;
+  const size_t keyBytes = masterKeyBytes(profile);
   const size_t saltBytes = channelKeyBytes(profile) - keyBytes;
   WipeOnExit<AES_KEY> master;
   uint8_t salt[MASTER_SALT_BYTES] = {};
   uint8_t session[32];
   std::memcpy(salt, keyAndSalt + keyBytes, saltBytes);
   AES_set_encrypt_key(keyAndSalt, static_cast<int>(keyBytes * 8), &master.value);
-  out.gcm = profile != PROFILE_AES128_CM_SHA1_80;
+  out.gcm = isGcm(profile);
   deriveKey(master.value, salt, Label::rtcpEncryption, session, keyBytes);
   AES_set_encrypt_key(session, static_cast<int>(keyBytes * 8), &out.cipher);
   std::memset(out.salt, 0, sizeof out.salt);

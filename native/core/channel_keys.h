@@ -1,5 +1,5 @@
-// SRTCP under the keys that DTLS-SRTP gave a channel: control RTCP only, both ways (WIRE.md 3). Profiles 0x0001 (RFC 3711
-// §3.4), 0x0007 and 0x0008 (RFC 7714 §9).
+// SRTCP under the keys that DTLS-SRTP or SDES gave a channel: control RTCP only, both ways (WIRE.md 3). RFC 3711 §3.4 with a
+// tag of 80 bits under every profile of counter mode (RFC 5764 §4.1.2, RFC 4568 §6.2), and RFC 7714 §9.
 #pragma once
 #include <openssl/aes.h>
 
@@ -12,7 +12,14 @@
 
 namespace claviger {
 
-constexpr uint16_t PROFILE_AES128_CM_SHA1_80 = 1, PROFILE_AES128_GCM = 7, PROFILE_AES256_GCM = 8;
+// DTLS-SRTP's protection profile numbers (RFC 5764 §4.1.2, RFC 7714 §14.2), and for what SDES alone can name (RFC 6188)
+// numbers of our own.
+constexpr uint16_t PROFILE_AES128_CM_SHA1_80 = 1, PROFILE_AES128_CM_SHA1_32 = 2, PROFILE_AES128_GCM = 7,
+                   PROFILE_AES256_GCM = 8, PROFILE_AES256_CM_SHA1_80 = 0x1001, PROFILE_AES256_CM_SHA1_32 = 0x1002;
+constexpr bool isGcm(uint16_t profile) { return profile == PROFILE_AES128_GCM || profile == PROFILE_AES256_GCM; }
+constexpr bool hasShortTag(uint16_t profile) {
+  return profile == PROFILE_AES128_CM_SHA1_32 || profile == PROFILE_AES256_CM_SHA1_32;
+}
 constexpr uint32_t SRTCP_ENCRYPTED = 0x80000000u;
 constexpr uint32_t SRTCP_MAX_INDEX = 0x7fffffffu;
 
@@ -26,6 +33,8 @@ struct SrtcpKeys {
 
 // Bytes of master key ‖ salt; 0: unknown profile.
 size_t channelKeyBytes(uint16_t profile);
+// Of a known profile: 16 or 32.
+size_t masterKeyBytes(uint16_t profile);
 void deriveSrtcpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtcpKeys& out);
 
 // Bytes that protection adds.

@@ -1,0 +1,92 @@
+#include "hop_keys.h"
+
+namespace claviger {
+namespace {
+
+// RFC 3711 §4.1.1: (salt · 2^16) XOR (SSRC · 2^64) XOR (index · 2^16).
+void counterOf(const SrtpKeys& keys, uint32_t ssrc, uint64_t index, uint8_t out[16]) {
+  std::memcpy(out, keys.salt, MASTER_SALT_BYTES);
+  out[14] = out[15] = 0;
+  put32(out + 4, get32(out + 4) ^ ssrc);
+  put32(out + 8, get32(out + 8) ^ static_cast<uint32_t>(index >> 16));
+  put16(out + 12, get16(out + 12) ^ static_cast<uint16_t>(index));
+}
+
+// RFC 7714 §8.1: 00 00 ‖ SSRC ‖ ROC ‖ sequence number, XORed with the salt.
+void ivOf(const SrtpKeys& keys, uint32_t ssrc, uint64_t index, uint8_t out[GCM_IV_BYTES]) {
+  std::memcpy(out, keys.salt, GCM_IV_BYTES);
+  put32(out + 2, get32(out + 2) ^ ssrc);
+  put32(out + 6, get32(out + 6) ^ static_cast<uint32_t>(index >> 16));
+  put16(out + 10, get16(out + 10) ^ static_cast<uint16_t>(index));
+}
+
+// RFC 3711 §4.2: over the packet and the ROC.
+void authTag(const SrtpKeys& keys, const uint8_t* packet, size_t length, uint64_t index, uint8_t tag[SHA1_BYTES]) {
+  uint8_t roc[4];
+  put32(roc, static_cast<uint32_t>(index >> 16));
+  HmacSha1 mac(keys.auth);
+  mac.update(packet, length);
+  mac.update(roc, sizeof roc);
+  mac.finish(tag);
+}
+
+}  // namespace
+
+void deriveSrtpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtpKeys& out) {
+  const size_t keyBytes = masterKeyBytes(profile);
+  const size_t saltBytes = channelKeyBytes(profile) - keyBytes;
+  WipeOnExit<AES_KEY> master;
+  uint8_t salt[MASTER_SALT_BYTES] = {};
+  uint8_t session[32];
+  std::memcpy(salt, keyAndSalt + keyBytes, saltBytes);
+  AES_set_encrypt_key(keyAndSalt, static_cast<int>(keyBytes * 8), &master.value);
+  out.gcm = isGcm(profile);
+  out.tagBytes = out.gcm ? GCM_TAG_BYTES : hasShortTag(profile) ? 4 : 10;
+  deriveKey(master.value, salt, Label::rtpEncryption, session, keyBytes);
+  prepareCipher(out.cipher, session, keyBytes);
+  std::memset(out.salt, 0, sizeof out.salt);
+  deriveKey(master.value, salt, Label::rtpSalt, out.salt, saltBytes);
+  if (!out.gcm) {
+    deriveKey(master.value, salt, Label::rtpAuthentication, session, SHA1_BYTES);
+    prepareHmac(out.auth, session, SHA1_BYTES);
+  }
+  wipe(session, sizeof session);
+  wipe(salt, sizeof salt);
+}
+
+size_t protectSrtp(const SrtpKeys& keys, const RtpView& rtp, const uint8_t* in, uint8_t* out, size_t length,
+                   uint64_t index) {
+  const size_t head = rtp.headerLength;
+  if (out != in) std::memcpy(out, in, head);
+  if (keys.gcm) {
+    uint8_t iv[GCM_IV_BYTES];
+    ivOf(keys, rtp.ssrc, index, iv);
+    mediaGcmSeal(keys.cipher, iv, out, head, in + head, out + head, length - head, out + length);
+  } else {
+    uint8_t counter[16], tag[SHA1_BYTES];
+    counterOf(keys, rtp.ssrc, index, counter);
+    mediaCounterMode(keys.cipher, counter, in + head, out + head, length - head);
+    authTag(keys, out, length, index, tag);
+    std::memcpy(out + length, tag, keys.tagBytes);
+  }
+  return length + keys.tagBytes;
+}
+
+size_t unprotectSrtp(const SrtpKeys& keys, const RtpView& rtp, uint8_t* packet, size_t length, uint64_t index) {
+  const size_t head = rtp.headerLength;
+  if (length < head + keys.tagBytes) return 0;
+  const size_t plain = length - keys.tagBytes;
+  if (keys.gcm) {
+    uint8_t iv[GCM_IV_BYTES];
+    ivOf(keys, rtp.ssrc, index, iv);
+    return mediaGcmOpen(keys.cipher, iv, packet, head, packet + head, plain - head, packet + plain) ? plain : 0;
+  }
+  uint8_t counter[16], tag[SHA1_BYTES];
+  authTag(keys, packet, plain, index, tag);
+  if (!equalSecret(tag, packet + plain, keys.tagBytes)) return 0;
+  counterOf(keys, rtp.ssrc, index, counter);
+  mediaCounterMode(keys.cipher, counter, packet + head, packet + head, plain - head);
+  return plain;
+}
+
+}  // namespace claviger
