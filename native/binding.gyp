@@ -25,6 +25,7 @@
         "core/key_wrap.cc",
         "core/media_cipher.cc",
         "core/packet.cc",
+        "core/payload.cc",
         "core/relay_thread.cc",
         "core/report.cc",
         "core/retransmit.cc",
