@@ -19,6 +19,7 @@
         "core/group_set.cc",
         "core/hmac_sha1.cc",
         "core/hmac_sha256.cc",
+        "core/hop.cc",
         "core/hop_keys.cc",
         "core/ingress_rtcp.cc",
         "core/ingress_rtp.cc",

@@ -6,6 +6,8 @@
 #include "channel_keys.h"
 #include "ekt_mode.h"
 #include "outlet.h"
+#include "own_streams.h"
+#include "payload.h"
 #include "rate.h"
 #include "report.h"
 #include "retransmit.h"
@@ -47,6 +49,18 @@ struct Channel : Outlet {
   int16_t payloadTypeOf[256];
   uint32_t clockOf[128] = {};  // Hz by payload type; 0: the media kind's
 
+  // Where payloads end at the switch. `own`: what leaves are streams of its own; with it, `ends` says whether that is so now.
+  // Both live as long as the channel's keys do: an index is never given twice under one key.
+  std::unique_ptr<HopKeys> hop;
+  std::unique_ptr<OwnStreams> own;
+  bool ends = false;
+  bool sdes = false;          // its keys are signalling's: no DTLS
+  bool latching = false;      // the peer's address is not proven yet: the first packet that verifies says it
+  VideoCodec videoOf[128] = {};  // by payload type
+  uint8_t audioLevelId = 0;   // of the header extension (RFC 6464); 0: not agreed on
+  bool showsKeyFrames = false;   // some payload type is of a codec whose key frames can be told
+  std::unique_ptr<ParameterSets> parameterSets[MAX_STREAMS_PER_CHANNEL];  // by stream, of H.264
+
   ChannelKeys keys;
   uint8_t ackedSets = 0;
   ProvisionalKey provisional;
@@ -77,6 +91,10 @@ struct Channel : Outlet {
   Stream* find(uint32_t ssrc) const;
   size_t placeOf(const Stream& s) const { return static_cast<size_t>(&s - streams.get()); }
   uint32_t clockHz(uint8_t payloadType) const;
+  // Payloads of this channel are readable inside of the switch, coming in and going out.
+  bool clearInside() const { return plain || ends; }
+  // A refresh point of a video source here will be seen.
+  bool marksRefresh() const { return trailingByte || (clearInside() && showsKeyFrames); }
 };
 
 struct Edge {
@@ -88,6 +106,7 @@ struct Edge {
   bool planned;     // false: kept only until its successor's refresh point
   uint32_t retires;  // the edge that it takes the sink over from; NO_EDGE: none
   SentRun sent{};
+  uint8_t lane = 0;  // of the receiver's own streams
 };
 constexpr uint32_t NO_EDGE = 0xffffffff;
 

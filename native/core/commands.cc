@@ -29,7 +29,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
       if (c->connected) transport_.disconnect(*c);
       c->peer = peer;
       c->proven = true;
-      c->awaiting = false;
+      c->awaiting = c->latching = false;
       transport_.connect(*c, peer);
       return true;
     }
@@ -74,8 +74,8 @@ bool Switch::openChannel(CommandReader& r) {
   const auto socket = static_cast<int32_t>(r.u32());
   Address peer;
   const bool hasPeer = r.address(peer);
-  const bool valid = r.whole() && media <= MEDIA_video && transport <= TRANSPORT_plain && slot < MAX_CHANNELS &&
-                     !slots_[slot] && channel(id) == nullptr && hasPeer == (transport == TRANSPORT_plain);
+  const bool valid = r.whole() && media <= MEDIA_video && transport <= TRANSPORT_sdes && slot < MAX_CHANNELS &&
+                     !slots_[slot] && channel(id) == nullptr && hasPeer == (transport != TRANSPORT_dtls);
   Conference* conference = valid ? makeConference(conferenceId) : nullptr;
   if (conference == nullptr) {
     if (r.whole()) transport_.discard(socket);
@@ -93,7 +93,10 @@ bool Switch::openChannel(CommandReader& r) {
   c.socket = socket;
   c.words = counters_.slot(slot);
   c.peer = peer;
-  c.proven = c.plain;  // by the signalling, the only proof that there is without keys
+  c.sdes = transport == TRANSPORT_sdes;
+  // By the signalling, the only proof that there is without a handshake. With keys a packet that verifies says better.
+  c.proven = c.plain || c.sdes;
+  c.latching = c.sdes;
   if (!transport_.opened(c)) {
     transport_.discard(socket);
     return false;
@@ -168,8 +171,18 @@ bool Switch::setChannelKeys(CommandReader& r, uint64_t now) {
   const uint8_t* local = r.bytes(localLength);
   const size_t remoteLength = r.u8();
   const uint8_t* remote = r.bytes(remoteLength);
+  const bool forMedia = r.left() > 0 && r.u8() != 0;
   if (!r.whole() || c == nullptr || c->plain) return false;
-  return c->keys.set(profile, local, localLength, remote, remoteLength, now);
+  if (!c->keys.set(profile, local, localLength, remote, remoteLength, now)) return false;
+  // Other keys, other streams: their indices begin anew.
+  c->hop.reset();
+  c->own.reset();
+  c->ends = false;
+  if (!forMedia) return true;
+  c->hop = std::make_unique<HopKeys>();
+  deriveSrtpKeys(profile, local, c->hop->local);
+  deriveSrtpKeys(profile, remote, c->hop->remote);
+  return true;
 }
 
 bool Switch::setParameters(CommandReader& r) {
@@ -180,10 +193,14 @@ bool Switch::setParameters(CommandReader& r) {
   const size_t count = r.u8();
   const uint8_t* pairs = r.bytes(count * 2);
   const uint8_t* clocks = r.left() == 0 ? nullptr : r.bytes(count * 4);
+  const uint8_t* videos = r.left() == 0 ? nullptr : r.bytes(count);
+  const uint8_t audioLevelId = videos == nullptr ? uint8_t{0} : r.u8();
+  const uint32_t seed = videos == nullptr ? 0 : r.u32();
   if (!r.whole() || c == nullptr || level > LEVEL_end_to_end) return false;
   for (size_t i = 0; i < count; i++) {
-    if (pairs[2 * i] > 127) return false;
+    if (pairs[2 * i] > 127 || (videos != nullptr && videos[i] > VIDEO_CODEC_av1)) return false;
   }
+  if (!endHere(*c, seed)) return false;
   c->tip = (flags & PARAMETER_tip) != 0;
   c->trailingByte = (flags & PARAMETER_trailingByte) != 0;
   c->ready = (flags & PARAMETER_ready) != 0;
@@ -192,14 +209,19 @@ bool Switch::setParameters(CommandReader& r) {
   for (int16_t& codec : c->codecOf) codec = NO_MAPPING;
   for (int16_t& payloadType : c->payloadTypeOf) payloadType = NO_MAPPING;
   for (uint32_t& clock : c->clockOf) clock = 0;
+  for (VideoCodec& video : c->videoOf) video = VideoCodec::other;
+  c->audioLevelId = audioLevelId;
+  c->showsKeyFrames = false;
   for (size_t i = 0; i < count; i++) {
     c->codecOf[pairs[2 * i]] = pairs[2 * i + 1];
     if (clocks != nullptr) c->clockOf[pairs[2 * i]] = get32(clocks + 4 * i);
+    if (videos != nullptr) c->videoOf[pairs[2 * i]] = static_cast<VideoCodec>(videos[i]);
+    if (videos != nullptr && videos[i] != VIDEO_CODEC_other) c->showsKeyFrames = true;
     // Several payload types for one codec: the first one named is what the endpoint is sent.
     int16_t& payloadType = c->payloadTypeOf[pairs[2 * i + 1]];
     if (payloadType == NO_MAPPING) payloadType = pairs[2 * i];
   }
-  if (c->media == Media::video && !c->trailingByte) {
+  if (c->media == Media::video && !c->marksRefresh()) {
     for (uint8_t position = 0; position < POSITIONS; position++) refreshPoint(*c, position);
   }
   return true;

@@ -10,8 +10,22 @@ void ContinuousStream::start(uint32_t ssrc, uint16_t firstSequence, uint32_t fir
   lastTimestamp_ = firstTimestamp;
 }
 
-Drop ContinuousStream::place(uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now, Placed& placed) {
-  if (source != source_) turn(source, index, timestamp, now);
+void ContinuousStream::give(uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now) {
+  if (source == source_) return;
+  // A new source's clock has nothing to do with the last one's: what the stream's own clock would show now goes on. Never
+  // the same timestamp again: it would be a packet of the last frame.
+  uint32_t at = lastTimestamp_;
+  if (source_ != 0) {
+    const uint64_t elapsed = (now - lastAt_) / 1000 * clockHz_ / 1'000'000;
+    at += elapsed == 0 ? 1 : static_cast<uint32_t>(elapsed);
+  }
+  source_ = source;
+  begin_ = index;
+  base_ = next_;
+  timestampOffset_ = at - timestamp;
+}
+
+Drop ContinuousStream::place(uint64_t index, uint32_t timestamp, uint64_t now, Placed& placed) {
   // What is late from before the turn would take an index that the last source may have used.
   if (index < begin_) return Drop::too_old;
   const uint64_t ahead = index - begin_;
@@ -30,28 +44,26 @@ Drop ContinuousStream::place(uint64_t source, uint64_t index, uint32_t timestamp
 
 Drop ContinuousStream::insert(uint32_t timestamp, Placed& placed) {
   if (next_ > SRTP_MAX_INDEX) return Drop::no_key;
-  placed = {next_++, timestamp};
+  placed = {next_++, timestamp + timestampOffset_};
   sent_.accept(placed.index);
-  lastTimestamp_ = timestamp;
   // The turn goes on one later; its packets from before the one inserted are not told apart any longer.
-  const uint64_t passed = placed.index - base_;
-  begin_ += passed;
+  begin_ += placed.index - base_;
   base_ = next_;
   return Drop::none;
 }
 
-void ContinuousStream::turn(uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now) {
-  // A new source's clock has nothing to do with the last one's: what the stream's own clock would show now goes on. Never
-  // the same timestamp again: it would be a packet of the last frame.
-  uint32_t at = lastTimestamp_;
-  if (source_ != 0) {
-    const uint64_t elapsed = (now - lastAt_) / 1000 * clockHz_ / 1'000'000;
-    at += elapsed == 0 ? 1 : static_cast<uint32_t>(elapsed);
-  }
-  source_ = source;
-  begin_ = index;
-  base_ = next_;
-  timestampOffset_ = at - timestamp;
+bool ContinuousStream::sent(uint16_t sequence, uint64_t& index) const {
+  if (next_ == 0) return false;
+  // The last index given that ends so.
+  const uint64_t last = next_ - 1;
+  const uint16_t back = static_cast<uint16_t>(static_cast<uint16_t>(last) - sequence);
+  if (back > last || last - back < base_ || sent_.check(last - back) != Drop::replayed) return false;
+  index = begin_ + (last - back - base_);
+  return true;
+}
+
+Placed ContinuousStream::again(uint64_t index, uint32_t timestamp) const {
+  return {base_ + (index - begin_), timestamp + timestampOffset_};
 }
 
 }  // namespace claviger

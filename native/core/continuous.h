@@ -21,21 +21,31 @@ class ContinuousStream {
   bool started() const { return clockHz_ != 0; }
   uint32_t ssrc() const { return ssrc_; }
 
-  // `source`: any number that is another one for another source or a source that began anew; 0 is none. `index`: the
-  // source's own ROC ‖ sequence number. `now`: nanoseconds. Drop::none: `placed` is this packet's for good. Else the packet is
-  // not to be sent: `too_old` comes from before its source's turn or too late to be told from one that was sent, `replayed`
-  // was sent (`placed` then says where), `no_key` means that the keys' indices are used up.
-  Drop place(uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now, Placed& placed);
+  // Gives the stream to a source, any number other than 0 that is another one for another source, from its packet of this
+  // index and timestamp on; nothing when it has it. `index`: the source's own ROC ‖ sequence number. `now`: nanoseconds.
+  void give(uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now);
 
-  // One packet of the switch's own, before what comes next: the source's later packets move on by one.
+  // A packet of the source that has the stream. Drop::none: `placed` is this packet's for good. Else the packet is not to be
+  // sent: `too_old` comes from before its source's turn or too late to be told from one that was sent, `replayed` was sent,
+  // `no_key` means that the keys' indices are used up.
+  Drop place(uint64_t index, uint32_t timestamp, uint64_t now, Placed& placed);
+
+  // One packet of the switch's own before the source's next one, with that one's timestamp: the source's later packets move
+  // on by one.
   Drop insert(uint32_t timestamp, Placed& placed);
+
+  // Whether a packet of this turn was sent with this sequence number, not long ago; `index` is then its source's own.
+  bool sent(uint16_t sequence, uint64_t& index) const;
+  // Its place, which is the one that it had.
+  Placed again(uint64_t index, uint32_t timestamp) const;
+
   // Of the last packet placed; for sender reports and for what is inserted.
   uint32_t lastTimestamp() const { return lastTimestamp_; }
-  uint64_t highest() const { return sent_.highest(); }
+  uint64_t lastAt() const { return lastAt_; }
+  uint32_t clockHz() const { return clockHz_; }
+  uint64_t source() const { return source_; }
 
  private:
-  void turn(uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now);
-
   uint32_t ssrc_ = 0;
   uint32_t clockHz_ = 0;
   uint64_t next_ = 0;    // the lowest index above all that were given

@@ -15,6 +15,7 @@ class Egress {
 
   // True: a flush must come before the next `make` or `share`; it lets go of every variant of the drain.
   bool full() const { return used_ == RELAY_VARIANT_ARENA_PACKETS; }
+  bool nearlyFull() const { return used_ + 2 > RELAY_VARIANT_ARENA_PACKETS; }
   // A new variant of this drain.
   Variant* make() { return drain_[used_++] = pool_.take(); }
   // One that exists already becomes a variant of this drain too.

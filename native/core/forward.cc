@@ -39,17 +39,27 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
   size_t count = 0;
   KeptStream* kept = c.kept[c.placeOf(s)].get();
   if (kept != nullptr) packetNumber_++;
+  const uint8_t set = packet.mode == nullptr ? NO_SET : packet.set;
   for (uint32_t i = range.begin; i < range.end; i++) {
     if (i + PREFETCHED_EDGES < range.end) prefetch(*plan.edges[i + PREFETCHED_EDGES].receiver, codec);
     Edge& edge = plan.edges[i];
     if (!edge.active) continue;
     Channel& to = *edge.receiver;
-    Drop drop = admit(c, to, packet.set);
+    Drop drop = admit(to, set);
     const int16_t payloadType = to.payloadTypeOf[codec];
     if (drop == Drop::none && payloadType == NO_MAPPING) drop = Drop::no_payload_type;
     if (drop != Drop::none) {
       countDrop(to, drop);
       edge.sent.broken();
+      continue;
+    }
+    if (to.own && to.clearInside()) {
+      // Two packets at most: what is made for others in this drain is let go of with it.
+      if (egress_.nearlyFull()) {
+        egress_.flush();
+        count = 0;
+      }
+      forwardOwn(c, s, packet, edge, static_cast<uint8_t>(payloadType));
       continue;
     }
     size_t at = count;
@@ -71,12 +81,13 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
 }
 
 // Level first: it holds whatever else is true of the receiver.
-Drop Switch::admit(const Channel& source, const Channel& to, uint8_t set) const {
+Drop Switch::admit(const Channel& to, uint8_t set) const {
   if (!meets(to.level, to.conference->required)) return Drop::below_level;
   if (!to.proven || !to.ready) return Drop::not_ready;
-  // What came in the clear never goes out on a secured channel nor the other way round: there is no set for that.
-  if (source.plain != to.plain) return Drop::set_not_installed;
-  if (!source.plain && (to.ackedSets & (1u << set)) == 0) return Drop::set_not_installed;
+  // What is under a sender's key goes to those only who hold its set, and to nobody whose payloads end here: the switch has no
+  // business with that key. What is clear inside goes to those only to whom the switch speaks itself, or in clear.
+  if ((set == NO_SET) != to.clearInside()) return Drop::set_not_installed;
+  if (set != NO_SET && (to.ackedSets & (1u << set)) == 0) return Drop::set_not_installed;
   return Drop::none;
 }
 

@@ -54,22 +54,21 @@ void deriveSrtpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtpKeys& out) 
   wipe(salt, sizeof salt);
 }
 
-size_t protectSrtp(const SrtpKeys& keys, const RtpView& rtp, const uint8_t* in, uint8_t* out, size_t length,
+size_t protectSrtp(const SrtpKeys& keys, uint8_t* out, size_t head, uint32_t ssrc, const uint8_t* payload, size_t length,
                    uint64_t index) {
-  const size_t head = rtp.headerLength;
-  if (out != in) std::memcpy(out, in, head);
+  const size_t end = head + length;
   if (keys.gcm) {
     uint8_t iv[GCM_IV_BYTES];
-    ivOf(keys, rtp.ssrc, index, iv);
-    mediaGcmSeal(keys.cipher, iv, out, head, in + head, out + head, length - head, out + length);
+    ivOf(keys, ssrc, index, iv);
+    mediaGcmSeal(keys.cipher, iv, out, head, payload, out + head, length, out + end);
   } else {
     uint8_t counter[16], tag[SHA1_BYTES];
-    counterOf(keys, rtp.ssrc, index, counter);
-    mediaCounterMode(keys.cipher, counter, in + head, out + head, length - head);
-    authTag(keys, out, length, index, tag);
-    std::memcpy(out + length, tag, keys.tagBytes);
+    counterOf(keys, ssrc, index, counter);
+    mediaCounterMode(keys.cipher, counter, payload, out + head, length);
+    authTag(keys, out, end, index, tag);
+    std::memcpy(out + end, tag, keys.tagBytes);
   }
-  return length + keys.tagBytes;
+  return end + keys.tagBytes;
 }
 
 size_t unprotectSrtp(const SrtpKeys& keys, const RtpView& rtp, uint8_t* packet, size_t length, uint64_t index) {

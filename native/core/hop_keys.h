@@ -21,10 +21,9 @@ struct SrtpKeys {
 // `keyAndSalt`: channelKeyBytes(profile) bytes.
 void deriveSrtpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtpKeys& out);
 
-// `in` holds an RTP packet of `length` bytes that parsed as `rtp`, with the header that is to leave; `out`, which may be
-// `in`, has room for tagBytes more. `index`: ROC ‖ sequence number, of which the header holds the lower 16 bits. Gives the
-// protected length.
-size_t protectSrtp(const SrtpKeys& keys, const RtpView& rtp, const uint8_t* in, uint8_t* out, size_t length,
+// `out` holds a header of `head` bytes with this SSRC, and has room for payload and tag, which come behind it. `index`: ROC ‖
+// sequence number, of which the header holds the lower 16 bits. Gives the length of the whole packet.
+size_t protectSrtp(const SrtpKeys& keys, uint8_t* out, size_t head, uint32_t ssrc, const uint8_t* payload, size_t length,
                    uint64_t index);
 
 // Verifies, then decrypts in place under the index that the caller takes it to have. Gives the plain length, or 0 and an

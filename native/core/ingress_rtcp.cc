@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t SR_BYTES = 28;
 
+uint64_t ntpOf(const uint8_t* report) { return (uint64_t{get32(report + 8)} << 32) | get32(report + 12); }
+
 bool isReportWithoutBlocks(const uint8_t* bytes) { return bytes[1] == RTCP_SR && (bytes[0] & 0x1f) == 0; }
 
 // What a media SSRC may send under channel keys. SDES belongs to every compound (RFC 3550 §6.1) and carries no command.
@@ -20,7 +22,7 @@ constexpr uint32_t REPORTS_AND_NACKS = FEEDBACK_TYPES & ~(1u << (RTCP_PSFB - 192
 Drop Switch::ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now) {
   if (length < RTCP_HEADER_BYTES) return Drop::malformed;
   if (c.plain) return plainRtcp(c, bytes, length);
-  const bool media = !isControlSsrc(rtcpSsrc(bytes)) && isReportWithoutBlocks(bytes);
+  const bool media = !c.ends && !isControlSsrc(rtcpSsrc(bytes)) && isReportWithoutBlocks(bytes);
   return media ? mediaRtcp(c, bytes, length, now) : controlRtcp(c, bytes, length, now);
 }
 
@@ -69,9 +71,10 @@ Drop Switch::controlRtcpUnder(ReceivingKeys& keys, Channel& c, uint8_t* bytes, s
   if (plain == 0) return Drop::auth_failed;
   uint32_t types = 0;
   if (!checkCompound(bytes, plain, types)) return Drop::malformed;
-  const bool control = isControlSsrc(ssrc);
+  // Without TIP an SSRC's low byte says nothing.
+  const bool control = isControlSsrc(ssrc) && (c.tip || !c.ends);
   if (!control) {
-    if ((types & ~FEEDBACK_TYPES) != 0) return Drop::malformed;
+    if (!c.ends && (types & ~FEEDBACK_TYPES) != 0) return Drop::malformed;
     Channel* owner = c.conference->owners.owner(ssrc);
     if (owner != nullptr && owner != &c) return Drop::ssrc_owned;
   }
@@ -82,6 +85,9 @@ Drop Switch::controlRtcpUnder(ReceivingKeys& keys, Channel& c, uint8_t* bytes, s
   if (!nackOnly && !events_.control(c.id, control, bytes, plain)) return Drop::queue_full;
   keys.accept(ssrc, index);
   if ((types & typeBit(RTCP_RTPFB)) != 0) answerNacks(c, bytes, plain, now);
+  if (c.ends && bytes[1] == RTCP_SR && plain >= SR_BYTES) {
+    if (const Stream* s = c.find(ssrc)) c.reception[c.placeOf(*s)].senderReport(ntpOf(bytes), now);
+  }
   return Drop::none;
 }
 
@@ -92,10 +98,11 @@ Drop Switch::plainRtcp(Channel& c, const uint8_t* bytes, size_t length) {
   Channel* owner = c.conference->owners.owner(ssrc);
   if (owner != nullptr && owner != &c) return Drop::ssrc_owned;
   if (!events_.control(c.id, isControlSsrc(ssrc), bytes, length)) return Drop::queue_full;
+  if ((types & typeBit(RTCP_RTPFB)) != 0) answerNacks(c, bytes, length, now_);
   const size_t size = size_t{4} * (get16(bytes + 2) + 1);
   if (bytes[1] != RTCP_SR || size < SR_BYTES || owner != &c || !mediaReady(c)) return Drop::none;
 
-  c.reception[c.placeOf(*c.find(ssrc))].senderReport((uint64_t{get32(bytes + 8)} << 32) | get32(bytes + 12), now_);
+  c.reception[c.placeOf(*c.find(ssrc))].senderReport(ntpOf(bytes), now_);
   // The others get the sender's part alone: its report blocks speak of streams as this endpoint sees them.
   uint8_t out[MAX_DATAGRAM_BYTES];
   std::memcpy(out, bytes, SR_BYTES);
@@ -108,7 +115,7 @@ Drop Switch::plainRtcp(Channel& c, const uint8_t* bytes, size_t length) {
     std::memcpy(out + total, sdes, sdesBytes);
     total += sdesBytes;
   }
-  forwardRtcp(c, out, total, nullptr, 0);
+  forwardRtcp(c, out, total, nullptr, NO_SET);
   return Drop::none;
 }
 
@@ -119,7 +126,9 @@ void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const 
     if (to->member == c.member || to->media != c.media) continue;
     // Nobody routed it there: a member that is still being set up is passed over, which is no refusal to count.
     if (!to->proven || !to->ready) continue;
-    if (const Drop drop = admit(c, *to, set); drop != Drop::none) {
+    // Who is given streams of the switch's own is told of those.
+    if (to->own && to->clearInside()) continue;
+    if (const Drop drop = admit(*to, set); drop != Drop::none) {
       countDrop(*to, drop);
       continue;
     }

@@ -7,13 +7,29 @@ namespace {
 // Without TIP there is no multiplex word to be trusted: the whole channel is the center.
 constexpr uint8_t CENTER = 1;
 constexpr int MAX_ENERGY = 100;
+constexpr int MAX_MISORDER = 100;  // RFC 3550 A.1
+
+// A plain stream's sequence numbers counted on, for who is given them in a stream of the switch's own. Further back than
+// packets arrive late: the sender has begun anew.
+uint64_t plainIndex(Stream& s, uint16_t sequence) {
+  const auto ahead = static_cast<int16_t>(sequence - static_cast<uint16_t>(s.clearIndex));
+  if (s.beginnings == 0 || ahead < -MAX_MISORDER) {
+    s.beginnings++;
+    s.clearIndex = 0x10000u + sequence;
+    return s.clearIndex;
+  }
+  const uint64_t index = s.clearIndex + static_cast<uint64_t>(int64_t{ahead});
+  if (ahead > 0) s.clearIndex = index;
+  return index;
+}
 
 }  // namespace
 
-Drop Switch::ingressRtp(Channel& c, Variant& datagram, uint64_t now) {
+Drop Switch::ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
   RtpView rtp;
   if (!parseRtp(datagram.bytes, datagram.length, rtp)) return Drop::malformed;
-  return c.plain ? ingressPlainRtp(c, datagram, rtp) : ingressSrtp(c, datagram, rtp, now);
+  if (c.plain) return ingressPlainRtp(c, datagram, rtp);
+  return c.ends ? ingressHopRtp(c, datagram, rtp, from, now) : ingressSrtp(c, datagram, rtp, now);
 }
 
 Drop Switch::ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint64_t now) {
@@ -74,8 +90,10 @@ Drop Switch::ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp) 
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   MediaPacket packet{datagram, rtp, datagram.length, nullptr, nullptr, 0, {}, 0, position};
+  packet.index = plainIndex(s, rtp.sequence);
   int trailing = -1;
   if (c.trailingByte) trailing = datagram.bytes[--packet.end];
+  readPayload(c, s, packet, trailing);
   deliver(c, s, packet, trailing);
   return Drop::none;
 }
@@ -103,7 +121,8 @@ void Switch::claim(Channel& c, uint32_t ssrc, uint64_t now) {
 Stream& Switch::bind(Channel& c, uint32_t ssrc) {
   Stream& s = c.streams[c.streamCount];
   s.ssrc = ssrc;
-  if (c.media == Media::video && !c.plain) c.kept[c.streamCount] = std::make_unique<KeptStream>();
+  if (c.media == Media::video && (!c.plain || c.own)) c.kept[c.streamCount] = std::make_unique<KeptStream>();
+  if (c.media == Media::video && c.clearInside()) c.parameterSets[c.streamCount] = std::make_unique<ParameterSets>();
   c.ssrcs[c.streamCount++] = ssrc;
   c.conference->owners.bind(ssrc, &c);
   return s;

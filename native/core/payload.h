@@ -3,11 +3,18 @@
 #pragma once
 #include "bytes.h"
 #include "packet.h"
+#include "schema.h"
 
 namespace claviger {
 
-// As the commands number them (src/relay/schema.ts).
-enum class VideoCodec : uint8_t { other, h264, h265, vp8, vp9, av1 };
+enum class VideoCodec : uint8_t {
+  other = VIDEO_CODEC_other,
+  h264 = VIDEO_CODEC_h264,
+  h265 = VIDEO_CODEC_h265,
+  vp8 = VIDEO_CODEC_vp8,
+  vp9 = VIDEO_CODEC_vp9,
+  av1 = VIDEO_CODEC_av1,
+};
 
 // Whether a key frame, or the parameter sets before it, begins in this packet: H.264 (RFC 6184 §5), H.265 (RFC 7798 §4.4), VP8
 // (RFC 7741 §4.2), VP9 (RFC 9628 §4.2), AV1 (RTP payload format for AV1 §4.4). False for a codec that is not known.

@@ -13,6 +13,15 @@ namespace {
 // Sockets of one turn. What they bring leaves together, so there is something in having all of them.
 constexpr int EPOLL_BATCH = 256;
 
+// RFC 3550 §4: seconds since 1900 and their fraction.
+uint64_t ntpNow() {
+  constexpr uint64_t UNIX_EPOCH_S = 2'208'988'800;
+  timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return ((static_cast<uint64_t>(t.tv_sec) + UNIX_EPOCH_S) << 32) |
+         ((static_cast<uint64_t>(t.tv_nsec) << 32) / NS_PER_S);
+}
+
 uint64_t readClock(clockid_t clock) {
   timespec t{};
   clock_gettime(clock, &t);
@@ -118,7 +127,7 @@ void RelayThread::run() {
     }
     switch_->flush();
     if (now >= nextTick) {
-      switch_->tick(now);
+      switch_->tick(now, ntpNow());
       nextTick = now + ACTIVITY_INTERVAL_MS * NS_PER_MS;
     }
     publish();

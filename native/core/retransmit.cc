@@ -70,8 +70,9 @@ bool RequestLimit::mayRepeat(uint32_t ssrc, uint16_t sequence, uint64_t now) {
 // Keeps the variant for those of its receivers that will not get it.
 void Switch::keepVariant(KeptStream& kept, const MediaPacket& packet, const Channel& from, uint8_t sink,
                          uint8_t payloadType, Variant& variant) {
-  const uint32_t generation = from.conference->sets.at(packet.set).generation;
-  kept.keep(kept_, {packetNumber_, now_, &variant, generation, packet.rtp.sequence, packet.set, sink, payloadType});
+  const uint32_t generation = packet.mode == nullptr ? 0 : from.conference->sets.at(packet.set).generation;
+  kept.keep(kept_, {packetNumber_, now_, &variant, generation, packet.rtp.sequence,
+                    packet.mode == nullptr ? NO_SET : packet.set, sink, payloadType});
 }
 
 void Switch::expireKept(Channel& c, uint64_t now) {
@@ -100,6 +101,7 @@ void Switch::answerNacks(Channel& c, const uint8_t* compound, size_t length, uin
 
 void Switch::answerNack(Channel& c, uint32_t ssrc, const uint8_t* entries, size_t count, uint64_t now) {
   if (!c.requests) return;  // nothing is kept for this channel
+  const uint8_t ownLane = c.own && c.clearInside() ? c.own->laneOf(ssrc) : 0;
   bool looked = false;
   const Edge* edge = nullptr;
   const KeptStream* kept = nullptr;
@@ -116,6 +118,10 @@ void Switch::answerNack(Channel& c, uint32_t ssrc, const uint8_t* entries, size_
       }
       left--;
       // Paid for first: finding the edge takes time in a large conference.
+      if (ownLane != 0) {
+        retransmitOwn(c, ownLane, static_cast<uint16_t>(first + offset), now);
+        continue;
+      }
       if (!looked) edge = edgeTo(c, ssrc, kept);
       looked = true;
       retransmit(c, edge, kept, ssrc, static_cast<uint16_t>(first + offset), now);
@@ -144,9 +150,9 @@ void Switch::retransmit(Channel& c, const Edge* edge, const KeptStream* kept, ui
   if (p != nullptr && p->number < edge->sent.since) p = nullptr;
   while (p != nullptr && (p->sink != edge->sink || p->payloadType != edge->sent.payloadType)) p = kept->next(p);
   // A set that was dropped since takes its packets along, even when a newer one has its place.
-  if (p != nullptr && c.conference->sets.at(p->set).generation != p->generation) p = nullptr;
+  if (p != nullptr && p->set != NO_SET && c.conference->sets.at(p->set).generation != p->generation) p = nullptr;
   if (p == nullptr) return counters_.count(THREAD_COUNTER_retransmitUnknown);
-  if (const Drop drop = admit(*edge->source, c, p->set); drop != Drop::none) return countDrop(c, drop);
+  if (const Drop drop = admit(c, p->set); drop != Drop::none) return countDrop(c, drop);
   if (!c.requests->mayRepeat(ssrc, sequence, now)) return counters_.count(THREAD_COUNTER_retransmitLimited);
   if (egress_.full()) egress_.flush();
   egress_.share(*p->variant);

@@ -22,7 +22,12 @@ bool sameSource(const Edge& a, const Edge& b) { return a.source == b.source && a
 // `planned`: source, receiver, position and sink of each edge, looked up already.
 bool Switch::setRoutes(Conference& conference, Media media, std::vector<Edge>& planned) {
   if (media == Media::audio) {
-    for (Edge& e : planned) e.active = e.planned = true;
+    std::map<Given, uint8_t> lanes;
+    for (const Edge& e : conference.plans[static_cast<size_t>(media)].edges) lanes.emplace(streamOf(e), e.lane);
+    for (Edge& e : planned) {
+      e.active = e.planned = true;
+      if (const auto old = lanes.find(streamOf(e)); old != lanes.end()) e.lane = old->second;
+    }
     installPlan(conference, media, planned);
     return true;
   }
@@ -43,7 +48,7 @@ bool Switch::setRoutes(Conference& conference, Media media, std::vector<Edge>& p
     const auto old = shown.find(sinkOf(e));
     const bool same = old != shown.end() && sameSource(old->second, e);
     // Without a refresh flag no refresh point will ever be seen.
-    e.active = same || !e.source->trailingByte;
+    e.active = same || !e.source->marksRefresh();
     if (same) e.sent = old->second.sent;
     edges.push_back(e);
     if (e.active && !same) {
@@ -87,6 +92,26 @@ void Switch::installPlan(Conference& conference, Media media, std::vector<Edge>&
   for (Edge& e : plan.edges) {
     if (e.active || !e.planned) continue;
     if (const auto old = active.find(sinkOf(e)); old != active.end()) e.retires = old->second;
+  }
+  assignLanes(plan, media);
+}
+
+// A display is one stream of the switch's own, whoever is shown on it. An audio source keeps its stream while it is heard; a
+// receiver that takes no more than one hears all in it, one after the other.
+void Switch::assignLanes(RoutePlan& plan, Media media) {
+  std::map<const Channel*, uint32_t> taken;
+  for (Edge& e : plan.edges) {
+    if (!e.receiver->own) continue;
+    if (media == Media::video || !e.receiver->tip) e.lane = media == Media::video ? e.sink : 1;
+    if (e.lane != 0) taken[e.receiver] |= 1u << e.lane;
+  }
+  for (Edge& e : plan.edges) {
+    if (!e.receiver->own || e.lane != 0) continue;
+    uint32_t& lanes = taken[e.receiver];
+    uint8_t lane = 1;
+    while (lane < LANES && (lanes & (1u << lane)) != 0) lane++;
+    e.lane = lane < LANES ? lane : 0;
+    lanes |= 1u << lane;
   }
 }
 

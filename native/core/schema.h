@@ -31,6 +31,13 @@
   X(MEDIA_video, 1)                 \
   X(TRANSPORT_dtls, 0)              \
   X(TRANSPORT_plain, 1)             \
+  X(TRANSPORT_sdes, 2)              \
+  X(VIDEO_CODEC_other, 0)           \
+  X(VIDEO_CODEC_h264, 1)            \
+  X(VIDEO_CODEC_h265, 2)            \
+  X(VIDEO_CODEC_vp8, 3)             \
+  X(VIDEO_CODEC_vp9, 4)             \
+  X(VIDEO_CODEC_av1, 5)             \
   X(LEVEL_unknown, 0)               \
   X(LEVEL_none, 1)                  \
   X(LEVEL_hop_by_hop, 2)            \

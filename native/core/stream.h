@@ -41,6 +41,8 @@ struct Stream {
   ReplayWindow rtcp;
   StreamKey current, next, previous;
   uint64_t previousUntil = 0;
+  uint64_t clearIndex = 0;   // highest index of a plain stream, counted on from its sequence numbers
+  uint32_t beginnings = 0;   // how often it began anew
   bool refreshed = false;  // a refresh event was given for the frame of this timestamp
   uint32_t refreshTimestamp = 0;
   static_assert(KEY_SLOTS_PER_STREAM == 3, "current, next and previous");

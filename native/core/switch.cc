@@ -67,18 +67,18 @@ Drop Switch::judge(Channel& c, Variant& datagram, const Address& from, uint64_t 
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
   // address of every datagram is compared, then and later.
   const Protocol protocol = protocolOf(bytes, length);
-  const bool stranger = c.proven && from != c.peer;
+  const bool stranger = c.proven && from != c.peer && !c.latching;
   if (stranger && !(c.awaiting && protocol == Protocol::dtls)) return Drop::unknown_source;
   if (protocol == Protocol::unknown) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
-  return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, datagram, protocol, now);
+  return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, datagram, protocol, from, now);
 }
 
 // What costs the others is the fan-out, so what is refused uses nothing up: a forger cannot silence a channel.
-Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, uint64_t now) {
+Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, const Address& from, uint64_t now) {
   const uint64_t interval = ingressInterval_[static_cast<size_t>(c.media)];
   if (!c.ingress.allows(now, interval, INGRESS_BURST_NS)) return Drop::rate_limited;
-  const Drop drop = protocol == Protocol::rtp ? ingressRtp(c, datagram, now)
+  const Drop drop = protocol == Protocol::rtp ? ingressRtp(c, datagram, from, now)
                                               : ingressRtcp(c, datagram.bytes, datagram.length, now);
   if (drop == Drop::none) c.ingress.take(now, interval);
   return drop;
@@ -90,7 +90,7 @@ void Switch::writable(Channel& c) {
 }
 
 Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
-  if (c.plain) return Drop::unknown_protocol;
+  if (c.plain || c.sdes) return Drop::unknown_protocol;
   if (length > MAX_DATAGRAM_BYTES) return Drop::malformed;
   const uint64_t second = now / NS_PER_S;
   if (second != c.dtlsSecond) {
@@ -109,15 +109,16 @@ bool Switch::mediaReady(const Channel& c) const {
   return c.proven && (c.plain || c.keys.ready()) && c.ready && meets(c.level, c.conference->required);
 }
 
-void Switch::tick(uint64_t now) {
-  for (auto& entry : channels_) report(*entry.second, now);
+void Switch::tick(uint64_t now, uint64_t ntp) {
+  for (auto& entry : channels_) report(*entry.second, now, ntp);
 }
 
-void Switch::report(Channel& c, uint64_t now) {
+void Switch::report(Channel& c, uint64_t now, uint64_t ntp) {
   for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(c.streams[i], now);
   c.keys.expire(now);
   expireKept(c, now);
   reportReception(c, now);
+  if (c.ends || c.plain) reportOwn(c, now, ntp);
   for (size_t position = 0; position < POSITIONS; position++) {
     Activity& a = c.activity[position];
     if (a.packets == 0) continue;

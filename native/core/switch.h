@@ -12,6 +12,7 @@
 namespace claviger {
 
 class CommandReader;
+constexpr uint8_t NO_SET = 0xff;
 
 class Switch {
  public:
@@ -34,8 +35,8 @@ class Switch {
   // The channel's socket has room (Transport::awaitRoom): what waited leaves, if it still may.
   void writable(Channel& channel);
 
-  // To be called every ACTIVITY_INTERVAL_MS.
-  void tick(uint64_t now);
+  // To be called every ACTIVITY_INTERVAL_MS. `ntp`: the same moment as a 64-bit NTP timestamp, for sender reports.
+  void tick(uint64_t now, uint64_t ntp = 0);
 
   EventBuffer& events() { return events_; }
   Channel* channel(uint32_t id);
@@ -53,20 +54,25 @@ class Switch {
     uint8_t set;  // place of the set of the key that verified it
     uint8_t position;
     bool rewritten = false;  // the datagram is its first variant
+    uint64_t index = 0;      // ROC ‖ sequence number of a packet that is clear inside
+    const ParameterSets* parameterSets = nullptr;  // to be sent before it
+    bool kept = false;       // the datagram is, for what is made of it
   };
 
   // switch.cc
   Drop judge(Channel& c, Variant& datagram, const Address& from, uint64_t now);
-  Drop media(Channel& c, Variant& datagram, Protocol protocol, uint64_t now);
+  Drop media(Channel& c, Variant& datagram, Protocol protocol, const Address& from, uint64_t now);
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void countDrop(Channel& c, Drop drop);
-  void report(Channel& c, uint64_t now);
+  void report(Channel& c, uint64_t now, uint64_t ntp);
   bool mediaReady(const Channel& c) const;
 
   // ingress_rtp.cc
-  Drop ingressRtp(Channel& c, Variant& datagram, uint64_t now);
+  Drop ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now);
   Drop ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint64_t now);
   Drop ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp);
+  Drop ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, const Address& from, uint64_t now);
+  void readPayload(Channel& c, Stream& stream, MediaPacket& packet, int& trailing);
   Drop judgeBinding(const Channel& c, const Stream* stream, uint32_t ssrc) const;
   Drop judgePosition(const Channel& c, const Stream* stream, const RtpView& rtp, uint8_t& position) const;
   Stream& bind(Channel& c, uint32_t ssrc);
@@ -85,8 +91,29 @@ class Switch {
 
   // forward.cc
   void forward(Channel& c, const Stream& stream, MediaPacket& packet);
-  Drop admit(const Channel& source, const Channel& receiver, uint8_t set) const;
+  // `set`: place of the set that the packet is under, NO_SET for what is clear inside.
+  Drop admit(const Channel& receiver, uint8_t set) const;
   Variant& makeVariant(MediaPacket& packet, uint8_t sink, uint8_t payloadType);
+
+  // hop.cc
+  void forwardOwn(Channel& c, const Stream& stream, MediaPacket& packet, Edge& edge, uint8_t payloadType);
+  // What is taken over of a source's header.
+  struct MediaHeader {
+    bool marked;
+    bool padded;
+    uint32_t multiplexWord;
+  };
+  static MediaHeader headerOf(const MediaPacket& packet);
+  static MediaHeader headerOf(const uint8_t* bytes, const RtpView& rtp, uint8_t position);
+  static size_t writeHeader(const MediaHeader& from, const Channel& to, uint8_t sink, uint8_t payloadType, uint32_t ssrc,
+                            const Placed& placed, uint8_t* out);
+  Drop sendOwn(const uint8_t* payload, size_t length, const MediaHeader& header, const Edge& edge, uint8_t payloadType,
+               const Placed& placed);
+  const Edge* ownEdge(const Channel& source, uint8_t position, const Channel& receiver, uint8_t lane) const;
+  void sendParameterSets(const MediaPacket& packet, const Edge& edge, uint8_t payloadType);
+  void retransmitOwn(Channel& c, uint8_t lane, uint16_t sequence, uint64_t now);
+  void reportOwn(Channel& c, uint64_t now, uint64_t ntp);
+  bool endHere(Channel& c, uint32_t seed);
 
   // retransmit.cc
   void keepVariant(KeptStream& kept, const MediaPacket& packet, const Channel& from, uint8_t sink, uint8_t payloadType,
@@ -104,6 +131,7 @@ class Switch {
   // routes.cc
   bool setRoutes(Conference& conference, Media media, std::vector<Edge>& planned);
   void installPlan(Conference& conference, Media media, std::vector<Edge>& edges);
+  void assignLanes(RoutePlan& plan, Media media);
   void forgetEdges(Channel& closing);
   void refreshPoint(Channel& c, uint8_t position);
   void activate(RoutePlan& plan, Edge& edge);

@@ -43,6 +43,20 @@ RtpView view(const Bytes& packet) {
   return rtp;
 }
 
+Bytes protect(const SrtpKeys& keys, const Bytes& plain, uint64_t index) {
+  const RtpView rtp = view(plain);
+  Bytes out(plain.size() + 16);
+  std::copy(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(rtp.headerLength), out.begin());
+  const size_t head = rtp.headerLength;
+  out.resize(protectSrtp(keys, out.data(), head, rtp.ssrc, plain.data() + head, plain.size() - head, index));
+  return out;
+}
+
+Drop put(ContinuousStream& stream, uint64_t source, uint64_t index, uint32_t timestamp, uint64_t now, Placed& placed) {
+  stream.give(source, index, timestamp, now);
+  return stream.place(index, timestamp, now, placed);
+}
+
 Bytes randomPacket(std::mt19937& random, size_t payload) {
   Bytes packet(12 + payload);
   for (uint8_t& b : packet) b = static_cast<uint8_t>(random());
@@ -56,9 +70,8 @@ TEST("hop", "one published packet under every suite") {
   for (const Known& k : KNOWN) {
     SrtpKeys keys;
     deriveSrtpKeys(k.profile, hex(k.key).data(), keys);
-    Bytes packet = PLAIN;
-    packet.resize(PLAIN.size() + 16);
-    const size_t length = protectSrtp(keys, view(PLAIN), packet.data(), packet.data(), PLAIN.size(), 0x1234);
+    Bytes packet = protect(keys, PLAIN, 0x1234);
+    const size_t length = packet.size();
     if (k.packet != nullptr) {
       CHECK(length == hex(k.packet).size());
       CHECK(same(packet.data(), hex(k.packet)));
@@ -127,8 +140,7 @@ TEST("hop", "forged packet: no bit of header, payload, tag or ROC can be changed
     SrtpKeys keys;
     deriveSrtpKeys(k.profile, hex(k.key).data(), keys);
     const Bytes plain = randomPacket(random, 37);
-    Bytes sealed(plain.size() + 16);
-    sealed.resize(protectSrtp(keys, view(plain), plain.data(), sealed.data(), plain.size(), 0x1fffeul));
+    Bytes sealed = protect(keys, plain, 0x1fffe);
     for (size_t bit = 0; bit < sealed.size() * 8; bit++) {
       Bytes forged = sealed;
       forged[bit / 8] ^= static_cast<uint8_t>(0x80 >> (bit % 8));
@@ -195,7 +207,8 @@ TEST("hop", "key stream reuse: a million switches never give one index to two pa
       const uint64_t back = random() % 3 == 0 ? random() % 6 : 0;
       const uint64_t index = s.index > back ? s.index - back : s.index;
       Placed placed;
-      const Drop drop = stream.place(s.id, index, s.timestamp, now, placed);
+      stream.give(s.id, index, s.timestamp, now);
+      const Drop drop = stream.place(index, s.timestamp, now, placed);
       if (drop != Drop::none) {
         refused++;
         continue;
@@ -206,7 +219,7 @@ TEST("hop", "key stream reuse: a million switches never give one index to two pa
     }
     if (random() % 5 == 0) {
       Placed placed;
-      CHECK(stream.insert(stream.lastTimestamp(), placed) == Drop::none);
+      CHECK(stream.insert(s.timestamp, placed) == Drop::none);
       CHECK(given.emplace(placed.index, std::make_pair(uint64_t{0}, uint64_t{0})).second);
       CHECK(placed.index > highest);
       highest = placed.index;
@@ -223,26 +236,46 @@ TEST("hop", "a change of source leaves no gap in sequence numbers and carries th
   ContinuousStream stream;
   stream.start(1, 0x9000, 500, 8000);
   Placed p;
-  CHECK(stream.place(1, 70'000, 111'111, 0, p) == Drop::none && p.index == 0x1000 && p.timestamp == 500);
-  CHECK(stream.place(1, 70'002, 111'431, 40'000'000, p) == Drop::none && p.index == 0x1002 && p.timestamp == 820);
-  CHECK(stream.place(1, 70'001, 111'271, 41'000'000, p) == Drop::none && p.index == 0x1001 && p.timestamp == 660);
-  CHECK(stream.place(1, 70'001, 111'271, 42'000'000, p) == Drop::replayed);
+  CHECK(put(stream, 1, 70'000, 111'111, 0, p) == Drop::none && p.index == 0x1000 && p.timestamp == 500);
+  CHECK(put(stream, 1, 70'002, 111'431, 40'000'000, p) == Drop::none && p.index == 0x1002 && p.timestamp == 820);
+  CHECK(put(stream, 1, 70'001, 111'271, 41'000'000, p) == Drop::none && p.index == 0x1001 && p.timestamp == 660);
+  CHECK(put(stream, 1, 70'001, 111'271, 42'000'000, p) == Drop::replayed);
   // 20 ms after the last packet: 160 ticks of 8 kHz.
-  CHECK(stream.place(2, 5, 7, 60'000'000, p) == Drop::none && p.index == 0x1003 && p.timestamp == 980);
-  CHECK(stream.place(2, 4, 0, 60'000'000, p) == Drop::too_old);
-  CHECK(stream.insert(981, p) == Drop::none && p.index == 0x1004);
-  CHECK(stream.place(2, 6, 167, 80'000'000, p) == Drop::none && p.index == 0x1005 && p.timestamp == 1140);
+  CHECK(put(stream, 2, 5, 7, 60'000'000, p) == Drop::none && p.index == 0x1003 && p.timestamp == 980);
+  CHECK(put(stream, 2, 4, 0, 60'000'000, p) == Drop::too_old);
+  CHECK(stream.insert(8, p) == Drop::none && p.index == 0x1004 && p.timestamp == 981);
+  CHECK(put(stream, 2, 6, 167, 80'000'000, p) == Drop::none && p.index == 0x1005 && p.timestamp == 1140);
   // Back to the first one, at the same moment: the timestamp still moves.
-  CHECK(stream.place(1, 70'050, 120'000, 80'000'000, p) == Drop::none && p.index == 0x1006 && p.timestamp == 1141);
+  CHECK(put(stream, 1, 70'050, 120'000, 80'000'000, p) == Drop::none && p.index == 0x1006 && p.timestamp == 1141);
+}
+
+TEST("hop", "a packet asked for again has the place that it had, and only in its source's turn") {
+  ContinuousStream stream;
+  stream.start(1, 0x7ffe, 500, 8000);
+  Placed first, p;
+  uint64_t index = 0;
+  CHECK(!stream.sent(0x7ffd, index));
+  CHECK(put(stream, 1, 0x1ffff, 1000, 0, first) == Drop::none);
+  for (uint64_t i = 0; i < 100; i++) CHECK(put(stream, 1, 0x20001 + i, 1160, 0, p) == Drop::none);
+  CHECK(stream.sent(0x7ffe, index) && index == 0x1ffff);
+  p = stream.again(index, 1000);
+  CHECK(p.index == first.index && p.timestamp == first.timestamp);
+  CHECK(!stream.sent(0x7fff, index));  // lost before it came here
+  CHECK(stream.sent(0x8000, index) && index == 0x20001);
+  CHECK(stream.sent(static_cast<uint16_t>(0x8000 + 99), index) && index == 0x20001 + 99);
+  CHECK(!stream.sent(static_cast<uint16_t>(0x8000 + 100), index));
+  CHECK(put(stream, 2, 7, 0, 0, p) == Drop::none);
+  CHECK(!stream.sent(0x8000, index));
+  CHECK(stream.sent(static_cast<uint16_t>(p.index), index) && index == 7);
 }
 
 TEST("hop", "the last index of the keys is used once, and then none") {
   ContinuousStream stream;
   stream.start(1, 0, 0, 8000);
   Placed p;
-  CHECK(stream.place(1, 0, 0, 0, p) == Drop::none);
-  CHECK(stream.place(1, SRTP_MAX_INDEX, 0, 0, p) == Drop::none && p.index == SRTP_MAX_INDEX);
-  CHECK(stream.place(1, SRTP_MAX_INDEX + 1, 0, 0, p) == Drop::no_key);
-  CHECK(stream.place(2, 0, 0, 0, p) == Drop::no_key);
+  CHECK(put(stream, 1, 0, 0, 0, p) == Drop::none);
+  CHECK(put(stream, 1, SRTP_MAX_INDEX, 0, 0, p) == Drop::none && p.index == SRTP_MAX_INDEX);
+  CHECK(put(stream, 1, SRTP_MAX_INDEX + 1, 0, 0, p) == Drop::no_key);
+  CHECK(put(stream, 2, 0, 0, 0, p) == Drop::no_key);
   CHECK(stream.insert(0, p) == Drop::no_key);
 }
