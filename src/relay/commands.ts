@@ -3,11 +3,14 @@
 import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
 import { MAX_DATAGRAM_BYTES } from '../base/limits.js';
 import type { Secret } from '../base/secret.js';
-import type { ChannelParameters, Edge, GroupParameterSet, OpenChannel, RelayLevel } from './contract.js';
-import { LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS } from './schema.js';
+import type { ChannelKeys, ChannelParameters, Edge, GroupParameterSet, OpenChannel, RelayLevel } from './contract.js';
+import { LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS, VIDEO_CODECS } from './schema.js';
 
-/** Master key and salt lengths of the SRTP profiles (RFC 5764 §4.1.2, RFC 7714 §14.2). */
-const PROFILE_BYTES: Readonly<Record<number, number>> = { 1: 30, 7: 28, 8: 44 };
+/**
+ * Master key and salt lengths of the SRTP profiles (RFC 5764 §4.1.2, RFC 7714 §14.2); those above 0x1000 are numbers of our
+ * own for what SDES alone can name (RFC 6188): AES_256_CM_HMAC_SHA1_80 and _32.
+ */
+const PROFILE_BYTES: Readonly<Record<number, number>> = { 1: 30, 2: 30, 7: 28, 8: 44, 4097: 46, 4098: 46 };
 
 class Writer {
   readonly #bytes: Uint8Array<ArrayBuffer>;
@@ -71,8 +74,8 @@ function demand(condition: boolean, what: string): void {
 
 /** @param slot counter slot of the channel on its thread. @param socket descriptor that the thread takes over; -1: none. */
 export function openChannelCommand(o: OpenChannel, slot: number, socket: number): Uint8Array<ArrayBuffer> {
-  demand(o.transport === 'dtls' || o.peer !== undefined, 'a plain channel needs the peer of its SDP');
-  const peer = o.transport === 'plain' ? o.peer : undefined;
+  demand(o.transport === 'dtls' || o.peer !== undefined, 'a channel without DTLS needs the peer of its SDP');
+  const peer = o.transport === 'dtls' ? undefined : o.peer;
   return new Writer(OPCODES.openChannel, 22 + addressBytes(peer))
     .u32(o.channel)
     .u32(o.conference)
@@ -108,18 +111,16 @@ export function awaitPeerCommand(channel: ChannelId): Uint8Array<ArrayBuffer> {
 }
 
 /** The result holds keys: the caller wipes it. */
-export function channelKeysCommand(
-  channel: ChannelId,
-  keys: { profile: number; local: Secret; remote: Secret },
-): Uint8Array<ArrayBuffer> {
+export function channelKeysCommand(channel: ChannelId, keys: ChannelKeys): Uint8Array<ArrayBuffer> {
   const size = PROFILE_BYTES[keys.profile];
   demand(size !== undefined, `unknown SRTP profile ${keys.profile}`);
   demand(keys.local.length === size && keys.remote.length === size, 'channel key length does not fit its profile');
-  return new Writer(OPCODES.setChannelKeys, 8 + keys.local.length + keys.remote.length)
+  return new Writer(OPCODES.setChannelKeys, 9 + keys.local.length + keys.remote.length)
     .u32(channel)
     .u16(keys.profile)
     .secret(keys.local)
     .secret(keys.remote)
+    .u8(keys.forMedia === true ? 1 : 0)
     .done();
 }
 
@@ -129,7 +130,9 @@ export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uin
     (p.tip ? PARAMETER_FLAGS.tip : 0) |
     (p.trailingByte ? PARAMETER_FLAGS.trailingByte : 0) |
     (p.ready ? PARAMETER_FLAGS.ready : 0);
-  const w = new Writer(OPCODES.setParameters, 9 + 6 * p.payloadTypes.length)
+  const seed = p.endsHere?.seed ?? 0;
+  demand(p.endsHere === undefined || (Number.isInteger(seed) && seed > 0 && seed <= 0xffffffff), 'seed out of range');
+  const w = new Writer(OPCODES.setParameters, 14 + 7 * p.payloadTypes.length)
     .u32(channel)
     .u8(flags)
     .u8(LEVELS[p.level])
@@ -143,7 +146,11 @@ export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uin
     demand(Number.isInteger(clockRateHz) && clockRateHz >= 0 && clockRateHz <= 0xffffffff, 'clock rate out of range');
     w.u32(clockRateHz);
   }
-  return w.done();
+  for (const { video = 'other' } of p.payloadTypes) w.u8(VIDEO_CODECS[video]);
+  return w
+    .u8(p.endsHere?.audioLevelId ?? 0)
+    .u32(seed)
+    .done();
 }
 
 export function sendControlCommand(channel: ChannelId, rtcp: Uint8Array): Uint8Array<ArrayBuffer> {

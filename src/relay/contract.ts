@@ -6,6 +6,7 @@ import type { Address, ChannelId, ConferenceId, Media, MemberId } from '../base/
 import type { Result } from '../base/result.js';
 import type { Secret } from '../base/secret.js';
 import type { ReportBlock } from '../wire/rtcp.js';
+import type { VIDEO_CODECS } from './schema.js';
 
 /**
  * The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. Of the relay's own:
@@ -53,8 +54,11 @@ export interface OpenChannel {
   readonly conference: ConferenceId;
   readonly member: MemberId;
   readonly media: Media;
-  /** `plain`: RTP in the clear to and from `peer`, the address of the SDP; only in a conference whose required level is `none`. */
-  readonly transport: 'dtls' | 'plain';
+  /**
+   * `plain`: RTP in the clear to and from `peer`, the address of the SDP; only in a conference whose required level is `none`.
+   * `sdes`: SRTP under keys of the signalling (RFC 4568); sent to `peer`, until a packet that verifies came from elsewhere.
+   */
+  readonly transport: 'dtls' | 'plain' | 'sdes';
   readonly peer?: Address;
 }
 
@@ -75,7 +79,39 @@ export interface ChannelParameters {
     readonly codec: number;
     /** Clock of the RTP timestamps, for the jitter of receiver reports; default 48,000 (audio), 90,000 (video). */
     readonly clockRateHz?: number;
+    /** Whose key frames the relay can tell where the payload is clear to it; else a switch-over happens at once. */
+    readonly video?: VideoCodecName;
   }[];
+  /**
+   * Payloads end at the switch (level `hop-by-hop`, needs keys that were set `forMedia`; or `none`): what is sent here are
+   * streams of the switch's own, whatever the sources are. Needed for receivers without TIP.
+   */
+  readonly endsHere?: {
+    /**
+     * 32 random bits other than 0, from which SSRCs are made (the lane in the low byte: {@link ownSsrc}). For the life of
+     * the channel's keys the first one counts.
+     */
+    readonly seed: number;
+    /** Id of the header extension of RFC 6464, where it was agreed on: 1-14. */
+    readonly audioLevelId?: number;
+  };
+}
+
+export type VideoCodecName = keyof typeof VIDEO_CODECS;
+
+/** SSRC of the switch's own stream of a lane: a video display's position; 1 for a receiver of one audio stream. */
+export function ownSsrc(seed: number, lane: number): number {
+  return ((seed & 0xffffff00) | lane) >>> 0;
+}
+
+export interface ChannelKeys {
+  /** DTLS-SRTP's number (1, 2, 7, 8); 0x1001 and 0x1002 for AES_256_CM_HMAC_SHA1_80 and _32 of SDES. */
+  readonly profile: number;
+  /** Master key ‖ salt of what the switch sends, and of what it receives. */
+  readonly local: Secret;
+  readonly remote: Secret;
+  /** Not for control RTCP only: the channel may become one whose payloads end at the switch. */
+  readonly forMedia?: boolean;
 }
 
 /** A group parameter set (WIRE.md 1). */
@@ -194,7 +230,7 @@ export interface Relay {
    * Master key ‖ salt of each direction; copied into the relay, the caller wipes its own. Keys that are replaced still open
    * what the peer sent before it had the new ones, for PREVIOUS_CHANNEL_KEYS_LIFETIME_MS.
    */
-  setChannelKeys(channel: ChannelId, keys: { profile: number; local: Secret; remote: Secret }): void;
+  setChannelKeys(channel: ChannelId, keys: ChannelKeys): void;
   setParameters(channel: ChannelId, parameters: ChannelParameters): void;
   /** A plain RTCP compound to protect with the channel keys (or send as it is on a plain channel). */
   sendControl(channel: ChannelId, rtcp: Uint8Array): void;

@@ -4,11 +4,11 @@
  */
 import { readU16, readU32 } from '../base/bytes.js';
 import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
-import type { Secret } from '../base/secret.js';
 import { addon, type NativeCore } from './addon.js';
 import * as commands from './commands.js';
 import {
   type ChannelCounters,
+  type ChannelKeys,
   type ChannelParameters,
   DROP_NAMES,
   type DropName,
@@ -62,7 +62,7 @@ export class RelayCore {
     return this.#apply(commands.provePeerCommand(channel, peer));
   }
 
-  setChannelKeys(channel: ChannelId, keys: { profile: number; local: Secret; remote: Secret }): boolean {
+  setChannelKeys(channel: ChannelId, keys: ChannelKeys): boolean {
     return this.#apply(commands.channelKeysCommand(channel, keys));
   }
 

@@ -10,11 +10,11 @@ import {
   RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND,
 } from '../base/limits.js';
 import { ok, type Result, refuse } from '../base/result.js';
-import type { Secret } from '../base/secret.js';
 import { addon, type NativeRelay } from './addon.js';
 import * as commands from './commands.js';
 import type {
   ChannelCounters,
+  ChannelKeys,
   ChannelParameters,
   Edge,
   GroupParameterSet,
@@ -112,7 +112,7 @@ class NativeFace implements Relay {
     this.#toChannel(channel, () => commands.awaitPeerCommand(channel));
   }
 
-  setChannelKeys(channel: ChannelId, keys: { profile: number; local: Secret; remote: Secret }): void {
+  setChannelKeys(channel: ChannelId, keys: ChannelKeys): void {
     this.#toChannel(channel, () => commands.channelKeysCommand(channel, keys));
   }
 

@@ -12,9 +12,9 @@ export const OPCODES = {
   sendDatagram: 3,
   /** channel u32, address */
   provePeer: 4,
-  /** channel u32, profile u16, length u8, local key ‖ salt, length u8, remote key ‖ salt */
+  /** channel u32, profile u16, length u8, local key ‖ salt, length u8, remote key ‖ salt, for media u8 (may be left out) */
   setChannelKeys: 5,
-  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8}, count × clock rate u32 (0: the media kind's; all may be left out) */
+  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8}, count × clock rate u32 (0: the media kind's; all may be left out); then, or nothing, count × VIDEO_CODECS u8, audio level extension u8, seed u32 (0: payloads do not end here) */
   setParameters: 6,
   /** channel u32, length u16, compound */
   sendControl: 7,
@@ -56,7 +56,8 @@ export const EVENTS = {
 } as const;
 
 export const MEDIA = { audio: 0, video: 1 } as const;
-export const TRANSPORTS = { dtls: 0, plain: 1 } as const;
+export const TRANSPORTS = { dtls: 0, plain: 1, sdes: 2 } as const;
+export const VIDEO_CODECS = { other: 0, h264: 1, h265: 2, vp8: 3, vp9: 4, av1: 5 } as const;
 export const LEVELS = { unknown: 0, none: 1, 'hop-by-hop': 2, 'end-to-end': 3 } as const;
 export const PARAMETER_FLAGS = { tip: 1, trailingByte: 2, ready: 4 } as const;
 

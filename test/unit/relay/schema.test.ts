@@ -20,6 +20,7 @@ describe('what JavaScript and native/ must agree on', () => {
       ['EVENT_', schema.EVENTS],
       ['MEDIA_', schema.MEDIA],
       ['TRANSPORT_', schema.TRANSPORTS],
+      ['VIDEO_CODEC_', schema.VIDEO_CODECS],
       ['LEVEL_', schema.LEVELS],
       ['PARAMETER_', schema.PARAMETER_FLAGS],
       ['THREAD_COUNTER_', schema.THREAD_COUNTERS],
