@@ -2,12 +2,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Media } from '../src/base/ids.js';
 import type { GroupParameterSet } from '../src/relay/contract.js';
+import { writeRtpHeader } from '../src/wire/rtp.js';
 import { benchAddon, MANNERS, type Manner, type NativeLoad, type NativeReplicator } from './native.js';
 import { randomSet } from './room.js';
+import { RTPENGINE_ADDED_BYTES, RTPENGINE_PAYLOAD_TYPE, RtpEngine, rtpenginePath } from './rtpengine.js';
 import { Stage } from './stage.js';
 import { SHAPES, Switcher, switchedBytes, Traffic } from './traffic.js';
 
 const WARM_UP_BURSTS = 12;
+/** Setting up a subscription takes it a while, and its figure does not change with their number. */
+export const RTPENGINE_MAX_RECEIVERS = 200;
+const RTPENGINE_FIRST_SSRC = 0x51000000;
 /** The last copy arrives before its sender has counted it. */
 const COUNTING_MS = 500;
 
@@ -47,6 +52,13 @@ export function lossOf(c: Count): string | undefined {
   return undefined;
 }
 
+/** A program of others' in a process of its own, fed as the others are. */
+export interface Outside {
+  /** Of all its threads. */
+  idleNsPerMs(ms: number): Promise<number>;
+  round(packets: number): Promise<Count>;
+}
+
 export class FanoutRig {
   readonly suite: number;
   readonly media: Media;
@@ -57,6 +69,11 @@ export class FanoutRig {
   readonly #replicators = new Map<Manner, NativeReplicator>();
   /** What replicators are sent; they do not mind a packet that they have had before. */
   readonly #loads = new Map<string, NativeLoad>();
+  /** rtpengine, where it is installed. */
+  #engine: RtpEngine | undefined;
+  /** Why it is installed and yet not there. */
+  engineFault: string | undefined;
+  #engineSequence = 0;
 
   private constructor(suite: number, set: GroupParameterSet, stage: Stage) {
     this.suite = suite;
@@ -80,9 +97,10 @@ export class FanoutRig {
         const loss = lossOf(await rig.round(contender, WARM_UP_BURSTS * SHAPES[media].burst));
         if (loss !== undefined) throw new Error(`warming up ${contender}: ${loss}`);
       }
+      await rig.#invite();
       return rig;
     } catch (error) {
-      rig.close();
+      await rig.close();
       throw error;
     }
   }
@@ -97,13 +115,24 @@ export class FanoutRig {
     return contender === 'relay' ? this.#relayRound(packets) : this.#replicatorRound(contender, packets);
   }
 
+  /** Undefined: it is not installed, or there are more than {@link RTPENGINE_MAX_RECEIVERS}. */
+  get outside(): Outside | undefined {
+    const engine = this.#engine;
+    if (engine === undefined) return undefined;
+    return {
+      idleNsPerMs: (ms) => engine.idleNsPerMs(ms),
+      round: (packets) => this.#engineRound(engine, packets),
+    };
+  }
+
   /** Ends a round that is under way. */
   abort(): void {
     this.#stage.abort();
   }
 
   /** Not while a round is under way. */
-  close(): void {
+  async close(): Promise<void> {
+    await this.#engine?.close();
     for (const replicator of this.#replicators.values()) benchAddon().closeReplicator(replicator);
     for (const load of this.#loads.values()) benchAddon().closeLoad(load);
     this.#stage.close();
@@ -175,6 +204,53 @@ export class FanoutRig {
     };
   }
 
+  async #invite(): Promise<void> {
+    const path = rtpenginePath();
+    if (path === undefined || this.receivers > RTPENGINE_MAX_RECEIVERS) return;
+    const { sources, sinks } = benchAddon().groundPorts(this.#stage.ground);
+    try {
+      this.#engine = await RtpEngine.start(path, sources, sinks);
+      const loss = lossOf(await this.#engineRound(this.#engine, WARM_UP_BURSTS * SHAPES[this.media].burst));
+      if (loss !== undefined) throw new Error(`warming up: ${loss}`);
+    } catch (error) {
+      // Not ours to mend: the bench goes on without it, and says so.
+      this.engineFault = `rtpengine is left out: ${error instanceof Error ? error.message : String(error)}`;
+      await this.#engine?.close();
+      this.#engine = undefined;
+    }
+  }
+
+  /** RTP that it encrypts for each receiver; its copies are as long as the relay's. */
+  async #engineRound(engine: RtpEngine, packets: number): Promise<Count> {
+    const { burst, sources } = SHAPES[this.media];
+    const bytes = switchedBytes(this.#traffic.bytes) - RTPENGINE_ADDED_BYTES;
+    const count = this.#perSource(packets);
+    const streams = Array.from({ length: sources }, (_, i) =>
+      plainStream(RTPENGINE_FIRST_SSRC + i, this.#engineSequence, count, bytes),
+    );
+    this.#engineSequence += count;
+    const load = benchAddon().createLoad(streams, bytes);
+    const cpuBefore = engine.cpuNs();
+    const began = performance.now();
+    try {
+      const { sent, arrived } = await this.#stage.send(load, packets, burst, burst, engine.ports);
+      const elapsedMs = performance.now() - began;
+      // It tells nobody what it has read and sent: what arrived is counted.
+      const told = { ingress: sent, egress: arrived, drops: 0, calls: 0 };
+      return {
+        packets,
+        receivers: this.receivers,
+        sent,
+        arrived,
+        ...told,
+        cpuNs: engine.cpuNs() - cpuBefore,
+        elapsedMs,
+      };
+    } finally {
+      benchAddon().closeLoad(load);
+    }
+  }
+
   #perSource(packets: number): number {
     const { burst, sources } = SHAPES[this.media];
     return Math.ceil(packets / (burst * sources)) * burst;
@@ -194,6 +270,24 @@ export class FanoutRig {
     this.#loads.set(name, load);
     return load;
   }
+}
+
+/** RTP packets of `bytes`, without protection. */
+function plainStream(ssrc: number, first: number, count: number, bytes: number): Uint8Array {
+  const out = new Uint8Array(count * bytes).fill(0x5a);
+  for (let i = 0; i < count; i++) {
+    const sequence = (first + i) & 0xffff;
+    const fields = {
+      marker: false,
+      payloadType: RTPENGINE_PAYLOAD_TYPE,
+      sequence,
+      timestamp: (first + i) * 160,
+      ssrc,
+      csrcs: [],
+    };
+    out.set(writeRtpHeader(fields), i * bytes);
+  }
+  return out;
 }
 
 /** `count` packets of each source as the relay sends them on. */

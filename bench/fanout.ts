@@ -1,7 +1,16 @@
 /** `fanout`: what one copy for one receiver costs the relay's thread, beside threads that only receive and send, or encrypt. */
 import type { Media } from '../src/base/ids.js';
-import { CONTENDERS, type Contender, type Count, FanoutRig, lossOf } from './fanout-rig.js';
+import {
+  CONTENDERS,
+  type Contender,
+  type Count,
+  FanoutRig,
+  lossOf,
+  type Outside,
+  RTPENGINE_MAX_RECEIVERS,
+} from './fanout-rig.js';
 import type { Manner } from './native.js';
+import { rtpenginePath } from './rtpengine.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';
 import { SHAPES } from './traffic.js';
@@ -29,6 +38,8 @@ export interface FanoutRun {
   readonly sendUsPerEgress: number;
   readonly sendmmsgUsPerEgress: number;
   readonly segmentUsPerEgress: number;
+  /** CPU of all threads of rtpengine; null: not installed, or too many receivers. */
+  readonly rtpengineUsPerEgress: number | null;
   /** Copies a system call of the replicator with UDP_SEGMENT: how many packets a drain found waiting. */
   readonly segmentCopiesPerCall: number;
   readonly usPerEgressRange: readonly [number, number];
@@ -54,7 +65,9 @@ export interface FanoutOptions {
 }
 
 /** What {@link FanoutRig} does for the bench; a test gives another one. */
-export type Rig = Pick<FanoutRig, 'suite' | 'media' | 'receivers' | 'idleNsPerMs' | 'round' | 'abort' | 'close'>;
+export type Rig = Pick<FanoutRig, 'suite' | 'media' | 'receivers' | 'idleNsPerMs' | 'round' | 'abort'> & {
+  readonly outside?: Outside | undefined;
+};
 
 export type Rounds = Readonly<Record<Contender, readonly Count[]>>;
 
@@ -73,6 +86,7 @@ export function fanoutRun(
   rounds: Rounds,
   idleNsPerMs: number,
   lostRounds: number,
+  outside: { readonly rounds: readonly Count[]; readonly idleNsPerMs: number } = { rounds: [], idleNsPerMs: 0 },
 ): FanoutRun {
   const cost = (contender: Contender, idle = 0): Summary =>
     summarise(rounds[contender].map((c) => usPerEgress(c, idle)));
@@ -92,6 +106,10 @@ export function fanoutRun(
     sendUsPerEgress: rounded(cost('send').median),
     sendmmsgUsPerEgress: rounded(cost('sendmmsg').median),
     segmentUsPerEgress: rounded(cost('segment').median),
+    rtpengineUsPerEgress:
+      outside.rounds.length === 0
+        ? null
+        : rounded(summarise(outside.rounds.map((c) => usPerEgress(c, outside.idleNsPerMs))).median),
     segmentCopiesPerCall: rounded(summarise(rounds.segment.map((c) => c.egress / c.calls)).median),
     usPerEgressRange: range(relay),
     bareUsPerEgressRange: range(bare),
@@ -117,25 +135,31 @@ export async function measure(
   options.signal.addEventListener('abort', onAbort);
   try {
     const idleNsPerMs = await rig.idleNsPerMs(IDLE_MS);
-    const one = async (contender: Contender): Promise<void> => {
+    const outside = { rounds: [] as Count[], idleNsPerMs: (await rig.outside?.idleNsPerMs(IDLE_MS)) ?? 0 };
+    const one = async (name: string, into: Count[], round: () => Promise<Count>): Promise<void> => {
       for (;;) {
         options.signal.throwIfAborted();
-        const count = await rig.round(contender, packets);
+        const count = await round();
         options.signal.throwIfAborted();
         const loss = lossOf(count);
         if (loss === undefined) {
-          done[contender].push(count);
+          into.push(count);
           return;
         }
         lost++;
-        options.progress(`${title}: a round of ${contender} is repeated: ${loss}`);
+        options.progress(`${title}: a round of ${name} is repeated: ${loss}`);
         if (lost > options.rounds) throw new Error(`${title}: ${lost} rounds lost packets; the last: ${loss}`);
       }
     };
     for (let round = 0; round < options.rounds; round++) {
-      for (let i = 0; i < CONTENDERS.length; i++) await one(CONTENDERS[(round + i) % CONTENDERS.length]!);
+      for (let i = 0; i < CONTENDERS.length; i++) {
+        const contender = CONTENDERS[(round + i) % CONTENDERS.length]!;
+        await one(contender, done[contender], () => rig.round(contender, packets));
+      }
+      const { outside: other } = rig;
+      if (other !== undefined) await one('rtpengine', outside.rounds, () => other.round(packets));
     }
-    return fanoutRun(rig, done, idleNsPerMs, lost);
+    return fanoutRun(rig, done, idleNsPerMs, lost, outside);
   } finally {
     options.signal.removeEventListener('abort', onAbort);
   }
@@ -148,10 +172,11 @@ export async function fanout(options: FanoutOptions): Promise<FanoutRun[]> {
       for (const receivers of options.receivers) {
         options.signal.throwIfAborted();
         const rig = await FanoutRig.open(suite, media, receivers);
+        if (rig.engineFault !== undefined) options.progress(`fanout: ${rig.engineFault}`);
         try {
           runs.push(await measure(rig, options));
         } finally {
-          rig.close();
+          await rig.close();
         }
       }
     }
@@ -169,6 +194,9 @@ export const FANOUT_COUNTED = `CPU microseconds of one thread (its own clock) a 
   a call     copies a call of GSO: how many packets of a burst it found waiting.
   copies     a relay with keys of its own with each receiver: verify and decrypt once, then for each receiver encrypt
              (AES-CM, OpenSSL, key schedule done), tag (HMAC-SHA1, states computed beforehand), sendto. Same lengths.
+  rtpengine  where it is installed, up to ${RTPENGINE_MAX_RECEIVERS} receivers: a publisher for each source, a subscriber for each receiver, user space
+             only (table -1), one thread. It is given RTP and encrypts and tags a copy for each receiver with keys of their
+             own; its copies are as long. CPU of its whole process less what that takes when idle.
   efficiency GSO / relay for video, send / relay for audio.    versus: copies / relay.
   A send on the loopback takes the copy to the sink within the same call, so all columns contain the delivery up to the
   sink's socket filter, which refuses it (unless the kernel is built with CONFIG_IRQ_TIME_ACCOUNTING: then all lack it).
@@ -191,6 +219,7 @@ export function fanoutTable(runs: readonly FanoutRun[]): string {
     'GSO',
     'a call',
     'copies',
+    'rtpengine',
     'efficiency',
     'versus',
     'lost',
@@ -207,9 +236,12 @@ export function fanoutTable(runs: readonly FanoutRun[]): string {
     r.segmentUsPerEgress.toFixed(3),
     r.segmentCopiesPerCall.toFixed(1),
     r.copiesUsPerEgress.toFixed(3),
+    r.rtpengineUsPerEgress?.toFixed(2) ?? '-',
     r.relayEfficiency.toFixed(2),
     r.versusCopies.toFixed(2),
     String(r.lostRounds),
   ]);
-  return table(header, rows, FANOUT_COUNTED);
+  const missing =
+    rtpenginePath() === undefined ? ['rtpengine: not installed, so there is nothing of it to compare with'] : [];
+  return [table(header, rows, FANOUT_COUNTED), ...missing].join('\n');
 }

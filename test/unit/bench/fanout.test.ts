@@ -100,6 +100,7 @@ describe('fanout', () => {
       sendUsPerEgress: 1,
       sendmmsgUsPerEgress: 3,
       segmentUsPerEgress: 0.4,
+      rtpengineUsPerEgress: null,
       segmentCopiesPerCall: 10,
       usPerEgressRange: [1, 9],
       bareUsPerEgressRange: [0.5, 4],
@@ -121,6 +122,21 @@ describe('fanout', () => {
     await measure(rig, { rounds: 2, packets: 60, signal: forever, progress: () => undefined });
     const [first, ...rest] = CONTENDERS;
     expect(rig.asked).toEqual([first, ...rest, ...rest, first]);
+  });
+
+  it('asks a program of others in every round, where there is one, and takes its idle time off', async () => {
+    const asked: number[] = [];
+    const outside = {
+      idleNsPerMs: async () => 1_000,
+      round: async (packets: number) => {
+        asked.push(packets);
+        return { ...whole, cpuNs: 130_000 };
+      },
+    };
+    const rig = Object.assign(new PlannedRig([]), { outside });
+    const run = await measure(rig, { rounds: 2, packets: 60, signal: forever, progress: () => undefined });
+    expect(asked).toEqual([20, 20]);
+    expect(run).toMatchObject({ rtpengineUsPerEgress: 2, sendUsPerEgress: 1.017 });
   });
 
   it('names a round with loss, repeats it and never uses it', async () => {
