@@ -5,12 +5,13 @@ import { CAPACITY_COUNTED, CAPACITY_DEFAULTS, CAPACITY_RECEIVERS } from './capac
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
 import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
+import { NEIGHBOUR_COUNTED, NEIGHBOUR_DEFAULTS } from './neighbour.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
 import { SCALE_COUNTED, SCALE_DEFAULTS } from './scale.js';
 import { SOAK_COUNTED, SOAK_DEFAULTS } from './soak.js';
 import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'join', 'soak'] as const;
+export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'neighbour', 'join', 'soak'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
@@ -48,6 +49,7 @@ const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' |
   capacity: { ...CAPACITY_DEFAULTS, packets: 0, seconds: 0, receivers: CAPACITY_RECEIVERS, media: FANOUT_MEDIA },
   scale: { ...SCALE_DEFAULTS, seconds: 0, receivers: [], media: [] },
   join: { ...JOIN_DEFAULTS, ms: 0, seconds: 0, receivers: [], media: [] },
+  neighbour: { ...NEIGHBOUR_DEFAULTS, packets: 0, seconds: 0, receivers: [], media: [] },
   soak: { ...SOAK_DEFAULTS, packets: 0, ms: 0, receivers: [], media: [] },
 };
 
@@ -69,7 +71,7 @@ run only: they are taken side by side.
   --suites L     SRTP suites (${BOTH_SUITES.join(', ')} ${SUITES.join(',')}; else ${SUITES[0]}); one that this relay does not have is named and left out
   --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout, scale: copies in a round (${FANOUT_DEFAULTS.packets},
                  ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts; join: handshakes of each engine in a round (${JOIN_DEFAULTS.packets})
-  --ms N         capacity, latency, scale: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms})
+  --ms N         capacity, latency, scale, neighbour: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms}, ${NEIGHBOUR_DEFAULTS.ms})
   --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')})
   --media M      fanout, capacity, latency: audio or video only (both)
   --seconds N    soak: how long (${SOAK_DEFAULTS.seconds})
@@ -84,6 +86,8 @@ latency: ${LATENCY_COUNTED}
 capacity: ${CAPACITY_COUNTED}
 
 scale: ${SCALE_COUNTED}
+
+neighbour: ${NEIGHBOUR_COUNTED}
 
 join: ${JOIN_COUNTED}
 

@@ -5,6 +5,7 @@ import { capacity, capacityTable } from './capacity.js';
 import { fanout, fanoutTable } from './fanout.js';
 import { joinEngines, joinTable } from './join-engines.js';
 import { latency, latencyTable } from './latency.js';
+import { neighbour, neighbourTable } from './neighbour.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { scale, scaleTable } from './scale.js';
 import { soak, soakTable } from './soak.js';
@@ -44,6 +45,10 @@ async function carryOut(o: Common): Promise<Measured> {
     case 'scale': {
       const runs = await scale(o);
       return { runs, text: scaleTable(runs) };
+    }
+    case 'neighbour': {
+      const runs = await neighbour(o);
+      return { runs, text: neighbourTable(runs) };
     }
     case 'join': {
       const engines = await joinEngines({ rounds: o.rounds, handshakes: o.packets, signal: o.signal });

@@ -49,8 +49,10 @@ describe('the command line of the benches', () => {
   });
 
   it('refuses an unknown bench with the list of benches', () => {
-    expect(refusal('speed')).toBe('no bench speed; there are: retag, fanout, latency, capacity, scale, join, soak');
-    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, join, soak');
+    expect(refusal('speed')).toBe(
+      'no bench speed; there are: retag, fanout, latency, capacity, scale, neighbour, join, soak',
+    );
+    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, neighbour, join, soak');
   });
 
   it.each([
