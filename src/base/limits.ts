@@ -178,6 +178,14 @@ export const SIP_MAX_FORKS = 8;
 export const SIP_MAX_DIGEST_NONCES = 16_384;
 /** Challenges (401, 407) to one request that we answer: two realms on the way, and a nonce that expired. */
 export const DIGEST_MAX_ATTEMPTS = 4;
+/** A call that we make: connecting to a peer, ringing, tries at one peer, and how long its Retry-After may make us wait in all. */
+export const DIAL_CONNECT_TIMEOUT_MS = 5_000;
+export const DIAL_RING_TIMEOUT_MS = 120_000;
+export const DIAL_MAX_TRIES_PER_PEER = 2;
+export const DIAL_MAX_WAIT_MS = 32_000;
+/** Calls under way that we make, and those that are over whose outcome is kept. */
+export const MAX_DIALS = 256;
+export const MAX_FINISHED_DIALS = 256;
 /** After the last change of a certificate's folder its files are read; where they do not fit yet, once more after the retry. */
 export const TLS_RELOAD_QUIET_MS = 300;
 export const TLS_RELOAD_RETRY_MS = 2_000;

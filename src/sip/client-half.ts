@@ -1,5 +1,7 @@
 /** Our requests and what the peer answers (RFC 3261 §8.1.3, §9.1, §13.2.2, §14.1, §15.1.1). */
 import { SIP_MAX_FORKS } from '../base/limits.js';
+import { parseRetryAfter } from '../wire/sip-headers.js';
+import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipResponse } from '../wire/sip-types.js';
 import { parseSipUri } from '../wire/sip-uri.js';
 import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.js';
@@ -61,8 +63,9 @@ export class ClientHalf {
     return true;
   }
 
-  #fail(call: CallNumber, status: number, reason: string, warning = ''): void {
-    this.#table.outputs.push({ type: 'failed', call, status, reason, warning });
+  #fail(call: CallNumber, status: number, reason: string, warning = '', retryAfterSeconds?: number): void {
+    const later = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+    this.#table.outputs.push({ type: 'failed', call, status, reason, warning, ...later });
   }
 
   reinvite(call: Call, sdp: string, now: number): void {
@@ -218,7 +221,7 @@ export class ClientHalf {
       return;
     }
     const { reason, warning } = reasonAndWarning(response, response.phrase);
-    this.#fail(call.id, response.status, reason, warning);
+    this.#fail(call.id, response.status, reason, warning, parseRetryAfter(headerValue(response, 'retry-after') ?? ''));
   }
 
   #onAnswerAgain(use: ClientUse, call: Call | undefined, response: SipResponse, now: number): void {

@@ -124,6 +124,7 @@ export type UserAgentOutput =
       readonly status: number;
       readonly reason: string;
       readonly warning: string;
+      readonly retryAfterSeconds?: number;
     }
   /** Our re-INVITE was refused or timed out (408); the call goes on as before. */
   | {
