@@ -2,6 +2,7 @@
 import { callCommand } from './call.js';
 import type { Command } from './command.js';
 import { demoCommand } from './demo.js';
+import { dialCommand } from './dial.js';
 import { doctorCommand } from './doctor.js';
 import { eventsCommand } from './events.js';
 import { portsCommand } from './ports.js';
@@ -11,6 +12,7 @@ import { tokenCommand } from './token.js';
 const COMMANDS: readonly Command[] = [
   serveCommand,
   callCommand,
+  dialCommand,
   demoCommand,
   portsCommand,
   tokenCommand,

@@ -36,6 +36,19 @@ export type AssociationReport =
   | { readonly type: 'failed'; readonly reason: string; readonly detail: string; readonly alert?: number }
   | { readonly type: 'closed' };
 
+/** Calls that the switch makes: the caller's own numbers, never used twice. */
+export type DialNumber = number;
+
+export type DialOutcome =
+  | { readonly type: 'answered' }
+  /** `unreachable`: the connection broke before a final answer. */
+  | {
+      readonly type: 'failed';
+      readonly status: number | 'unreachable';
+      readonly reason: string;
+      readonly retryAfterSeconds?: number;
+    };
+
 export type ControlInput =
   | { readonly type: 'sip'; readonly input: UserAgentInput }
   | { readonly type: 'relay'; readonly events: readonly RelayEvent[] }
@@ -43,6 +56,17 @@ export type ControlInput =
   /** What somebody in charge wants of a conference; nothing happens where there is no such conference. */
   | { readonly type: 'operate'; readonly conference: string; readonly event: OperatorEvent }
   | { readonly type: 'administration'; readonly command: AdministrationCommand }
+  /** Call `target` (a sip: or sips: URI) into a conference on an open connection; `dial-ended` follows once. */
+  | {
+      readonly type: 'dial';
+      readonly dial: DialNumber;
+      readonly conference: string;
+      readonly connection: number;
+      readonly target: string;
+      readonly trunk: string | undefined;
+    }
+  /** Give up a call that is not answered yet; `dial-ended` does not follow. */
+  | { readonly type: 'dial-cancel'; readonly dial: DialNumber }
   /** No new calls (503 with Retry-After), BYE to everybody; `stopped` follows when the last call is over. */
   | { readonly type: 'stop'; readonly retryAfterSeconds: number }
   | Tick;
@@ -65,6 +89,7 @@ export type ControlOutput =
   | { readonly type: 'security-event'; readonly event: SecurityEvent }
   /** A member's channels are all proven for the first time, so long after its INVITE. */
   | { readonly type: 'member-ready'; readonly afterMs: number }
+  | { readonly type: 'dial-ended'; readonly dial: DialNumber; readonly outcome: DialOutcome }
   | { readonly type: 'call-refused'; readonly status: number }
   /** Something that a peer sent had no effect; to be counted, not logged one by one. `reason` is one of a fixed set. */
   | { readonly type: 'refused-input'; readonly protocol: 'tip' | 'sdp'; readonly reason: string }

@@ -23,8 +23,11 @@ import type {
   ControlOutput,
   LogLevel,
 } from './contract.js';
+import { Dialling } from './dialling.js';
 import { Renegotiation } from './renegotiation.js';
 import { Connections, denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
+
+type Refusal = readonly [status: number, text: string, retryAfterSeconds?: number];
 
 const RETRY_AFTER_FULL_S = 30;
 const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -39,6 +42,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #channels = new Map<ChannelId, HeldChannel>();
   readonly #associations = new Map<AssociationNumber, ChannelId>();
   readonly #renegotiation: Renegotiation;
+  readonly #dialling: Dialling;
   /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
   readonly #connections = new Connections();
   readonly #host: CallHost & MediaHost;
@@ -91,6 +95,25 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         call?.conference.apply({ type: 'leave', member, cause: 'dropped' }, this.#now);
       },
     });
+    this.#dialling = new Dialling({
+      connections: this.#connections,
+      trunks: options.trunks ?? [],
+      media: this.#host,
+      calls: this.#calls,
+      advertise: options.advertise,
+      newCall: () => this.#userAgent.newCall(),
+      send: (command) => this.#toUserAgent(command),
+      output: (output) => this.#outputs.push(output),
+      conferenceFor: (name, caller) => {
+        const conference = this.#conferenceFor(name, caller);
+        return conference instanceof ConferenceRuntime ? conference : conference[1];
+      },
+      leave: (member) => {
+        const call = this.#calls.get(member);
+        this.#forgetCall(member);
+        call?.conference.apply({ type: 'leave', member, cause: 'hung-up' }, this.#now);
+      },
+    });
   }
 
   views(): readonly ConferenceView[] {
@@ -131,6 +154,13 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         break;
       case 'administration':
         administer(input.command, this.#conferences, this.#directory, now);
+        break;
+      case 'dial':
+        this.#dialling.start(input, now);
+        this.#dropIfEmpty(this.#conferences.get(input.conference));
+        break;
+      case 'dial-cancel':
+        this.#dialling.cancel(input.dial);
         break;
       case 'stop':
         this.#stop(input.retryAfterSeconds);
@@ -180,7 +210,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   }
 
   #onUserAgent(out: UserAgentOutput): void {
-    if (this.#renegotiation.receive(out, this.#now)) return;
+    if (this.#renegotiation.receive(out, this.#now) || this.#dialling.receive(out, this.#now)) return;
     switch (out.type) {
       case 'send':
       case 'close':
@@ -210,11 +240,6 @@ export class Control implements Engine<ControlInput, ControlOutput> {
 
   #incoming(invite: Extract<UserAgentOutput, { type: 'incoming' }>): void {
     const { call, connection, user, from } = invite;
-    if (!CONFERENCE_NAME.test(user))
-      return this.#reject(call, 404, 'a conference name is 1 to 64 of A-Z a-z 0-9 . _ -');
-    const settings = this.#directory.settingsOf(user);
-    const whyNot = this.#conferences.has(user) ? undefined : this.#directory.whyNot(user);
-    if (whyNot !== undefined) return this.#reject(call, ...whyNot);
     const offer = invite.offer === undefined ? undefined : readOffer(invite.offer);
     if (offer?.ok === false) {
       this.#outputs.push({ type: 'refused-input', protocol: 'sdp', reason: offer.reason });
@@ -223,18 +248,32 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const connected = this.#connections.get(connection)!;
     const forbidden = offer && srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
     if (forbidden !== undefined) return this.#reject(call, 488, forbidden);
-    const known = this.#conferences.get(user);
-    const { maxConferences, maxMembers } = this.#options;
-    const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;
-    if (full) this.#makeRoom(connected.remote.address, ({ conference }) => known === undefined || conference === known);
-    const conference = known ?? this.#createConference(user, settings);
-    if (conference === undefined) return this.#reject(call, 503, 'no room for another conference', RETRY_AFTER_FULL_S);
-    if (conference.state.members.size >= maxMembers) {
-      return this.#reject(call, 503, `conference ${user} is full`, RETRY_AFTER_FULL_S);
-    }
+    const conference = this.#conferenceFor(user, connected.remote.address);
+    if (!(conference instanceof ConferenceRuntime)) return this.#reject(call, ...conference);
     const address = this.#options.advertise ?? connected.local.address;
     this.#join(conference, call, { name: from, caller: connected.remote.address, address }, offer?.value);
-    if (conference.state.members.size === 0 && this.#conferences.get(user) === conference) this.#host.empty(conference);
+    this.#dropIfEmpty(conference);
+  }
+
+  #dropIfEmpty(conference: ConferenceRuntime | undefined): void {
+    if (conference === undefined || conference.state.members.size > 0) return;
+    if (this.#conferences.get(conference.name) === conference) this.#host.empty(conference);
+  }
+
+  /** The conference of this name, made where that is allowed, with room for one more; else why not. */
+  #conferenceFor(name: string, caller: string): ConferenceRuntime | Refusal {
+    if (!CONFERENCE_NAME.test(name)) return [404, 'a conference name is 1 to 64 of A-Z a-z 0-9 . _ -'];
+    const known = this.#conferences.get(name);
+    const whyNot = known === undefined ? this.#directory.whyNot(name) : undefined;
+    if (whyNot !== undefined) return whyNot;
+    const { maxConferences, maxMembers } = this.#options;
+    const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;
+    if (full) this.#makeRoom(caller, ({ conference }) => known === undefined || conference === known);
+    const conference = known ?? this.#createConference(name, this.#directory.settingsOf(name));
+    if (conference === undefined) return [503, 'no room for another conference', RETRY_AFTER_FULL_S];
+    return conference.state.members.size < maxMembers
+      ? conference
+      : [503, `conference ${name} is full`, RETRY_AFTER_FULL_S];
   }
 
   #createConference(name: string, settings: ConferenceSettings | undefined): ConferenceRuntime | undefined {
@@ -267,12 +306,14 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const call = this.#calls.get(member);
     if (call === undefined) return;
     this.#log('info', 'call admitted', { call: member, conference: call.conference.name });
+    if (this.#dialling.admitted(member)) return;
     this.#toUserAgent({ type: 'accept', call: member, sdp: call.describe(this.#now) });
   }
 
   #refuseJoin(effect: Extract<Effect, { type: 'refuse' }>): void {
     const { member, status, reasonText, warning, retryAfterSeconds } = effect;
     this.#forgetCall(member);
+    if (this.#dialling.refused(effect)) return;
     this.#outputs.push({ type: 'call-refused', status });
     const headers = headersOfRefusal(
       this.#options.name,

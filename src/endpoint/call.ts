@@ -41,7 +41,8 @@ export class Call {
   #connection: SipConnection | undefined;
   readonly #sessionId = String(randomBytes(6).readUIntBE(0, 6));
   #sessionVersion = 0;
-  #security: 'dtls' | 'plain' = 'dtls';
+  /** Undefined until something is agreed. */
+  #security: 'dtls' | 'plain' | undefined;
   #number = 0;
   #icon: boolean | undefined;
   #isReady = false;
@@ -61,6 +62,24 @@ export class Call {
       made.#finish({ by: 'failure', cause: error instanceof Error ? error.message : String(error) });
       throw error;
     }
+    return made;
+  }
+
+  /**
+   * Answers the INVITE `call` that came on `connection`, which is the call's own from now on: what else comes on it goes to
+   * {@link onSip}. An offer that cannot be answered is refused, and the call is over.
+   */
+  static async answer(
+    options: Omit<CallOptions, 'target'>,
+    connection: SipConnection,
+    { call: number, offer }: Extract<UserAgentOutput, { type: 'incoming' }>,
+  ): Promise<Call> {
+    const made = new Call({ ...options, target: '' });
+    made.#connection = connection;
+    made.#number = number;
+    await made.#offeredAgain(offer);
+    if (made.#security === undefined) made.#finish({ by: 'failure', cause: 'the offer could not be answered' });
+    else made.#checkReady();
     return made;
   }
 
@@ -116,7 +135,7 @@ export class Call {
       port,
       timeoutMs: ENDPOINT_CONNECT_TIMEOUT_MS,
       ...(caPem === undefined ? {} : { caPem }),
-      onOutput: (output) => this.#onSip(output),
+      onOutput: this.onSip,
     });
     this.#connection = connection;
     const { address } = connection.local;
@@ -213,7 +232,8 @@ export class Call {
     this.#options.onMoved?.(security);
   }
 
-  #onSip(output: Exclude<UserAgentOutput, { type: 'send' | 'close' }>): void {
+  /** What the call's connection has to say. */
+  readonly onSip = (output: Exclude<UserAgentOutput, { type: 'send' | 'close' }>): void => {
     switch (output.type) {
       case 'answered':
         this.#answered?.({ sdp: output.sdp });
@@ -238,7 +258,7 @@ export class Call {
       default:
         break; // progress, confirmed and what follows re-INVITEs of ours, which there are none
     }
-  }
+  };
 
   #onLine(line: MediaLine, output: LineOutput): void {
     switch (output.type) {

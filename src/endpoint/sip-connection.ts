@@ -60,6 +60,16 @@ export class SipConnection {
     });
   }
 
+  /** A connection that the peer has opened. */
+  static accept(socket: TLSSocket, onOutput: SipConnectionOptions['onOutput']): SipConnection {
+    return new SipConnection(socket, {
+      host: socket.remoteAddress ?? '',
+      port: socket.remotePort ?? 0,
+      timeoutMs: 0,
+      onOutput,
+    });
+  }
+
   private constructor(socket: TLSSocket, options: SipConnectionOptions) {
     this.#socket = socket;
     this.#options = options;

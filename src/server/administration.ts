@@ -10,6 +10,7 @@ import { RateLimit } from './admin/rate-limit.js';
 import { ROUTES } from './admin/routes.js';
 import { AdminServer } from './admin.js';
 import type { Config } from './config.js';
+import type { Dialler } from './dialler.js';
 import { Drain } from './drain.js';
 import type { EventJournal } from './events/journal.js';
 import { LevelHistory } from './level-history.js';
@@ -27,6 +28,7 @@ export interface AdministrationOptions {
   readonly files: AdministrationFiles;
   /** Settings of a conference that is made and does not say otherwise. */
   readonly defaults: AdminHost['defaults'];
+  readonly dialler: Dialler;
   readonly receive: (input: ControlInput) => void;
   readonly isReady: () => boolean;
   readonly now: () => number;
@@ -125,6 +127,7 @@ export class Administration {
       history: (conference) => this.#history.of(conference),
       events: journal,
       drain: this.#drain,
+      dialler: this.#options.dialler,
       checkConfiguration: (text) => {
         const checked = loadConfig({ file: 'configuration', text, flags: {}, env: {} });
         return checked.ok ? [] : (checked.detail ?? checked.reason).split('\n');

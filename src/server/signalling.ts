@@ -9,7 +9,7 @@ import {
 } from '../base/limits.js';
 import { makeEvent, type SecurityEvent, type SecurityEventCode } from '../security/events.js';
 import type { Send } from '../sip/contract.js';
-import { accessOf, type TrunkProfile } from '../sip/trunk.js';
+import { accessOf, type TrunkPeer, type TrunkProfile } from '../sip/trunk.js';
 import { ownFiles, serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
 import { tlsPorts } from './config-tls.js';
@@ -20,6 +20,7 @@ import { type Identify, SipTransports } from './sip-transports.js';
 import { withListenSettings } from './tls-contexts.js';
 import { chooseLevel, expiriesOf, type TlsLevel, type TlsProblem, type TlsSet } from './tls-set.js';
 import { TlsStore } from './tls-store.js';
+import { TrunkConnections } from './trunk-connections.js';
 
 export interface SignallingOptions extends SipConnectionsOptions {
   readonly config: Config;
@@ -75,6 +76,7 @@ export class Signalling {
   readonly transports: SipTransports;
   readonly trunks: readonly TrunkProfile[];
   readonly #options: SignallingOptions;
+  readonly #trunkConnections: TrunkConnections;
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
   /** Of TLS listeners, by their user's name. */
   readonly #bound = new Map<string, { readonly port: number; readonly mutual: boolean }>();
@@ -85,7 +87,18 @@ export class Signalling {
     this.trunks = options.config.trunks.map(trunkProfile);
     this.transports = new SipTransports({
       ...options,
+      onInput: (input) => {
+        if (input.type === 'disconnected') this.#trunkConnections.closed(input.connection);
+        options.onInput(input);
+      },
       onProblem: (kind, detail, remote) => this.#onProblem(kind, detail, remote),
+    });
+    const nameChecks = new Map(options.config.trunks.map((t) => [t.name, t.targetNameCheck]));
+    this.#trunkConnections = new TrunkConnections({
+      transports: this.transports,
+      tlsSet: (port) => this.tlsSet(port),
+      targetNameCheck: (trunk) => nameChecks.get(trunk) ?? 'host',
+      onSecurityEvent: options.onSecurityEvent,
     });
   }
 
@@ -132,6 +145,11 @@ export class Signalling {
       this.transports.listen({ transport: 'tls', address, port, tls, identify }),
     );
     this.#bound.set(user, { port: bound.port, mutual });
+  }
+
+  /** A connection to a peer of a trunk; undefined: there is none, which an event has told. */
+  connect(trunk: TrunkProfile, peer: TrunkPeer): Promise<number | undefined> {
+    return this.#trunkConnections.connect(trunk, peer);
   }
 
   /** Reads the files again (SIGHUP). Calls go on; connections that come later get the new certificates. */

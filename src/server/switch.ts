@@ -22,6 +22,7 @@ import { openRelay } from '../relay/relay.js';
 import type { Level } from '../security/levels.js';
 import { Administration, type AdministrationFiles, administrationFiles, VERSION } from './administration.js';
 import type { Config } from './config.js';
+import { Dialler, type DialRequest, type DialView } from './dialler.js';
 import type { EventRecord } from './events/record.js';
 import { type EventFiles, eventFiles, SecurityEvents } from './events/security-events.js';
 import { gateOf } from './gate.js';
@@ -66,6 +67,7 @@ export class Switch {
   readonly #relay: Relay;
   readonly #pool: AssociationPool;
   readonly #signalling: Signalling;
+  readonly #dialler: Dialler;
   readonly #admin: Administration;
   readonly #events: SecurityEvents;
   readonly #metrics: Metrics;
@@ -186,7 +188,14 @@ export class Switch {
         if (suppressed !== undefined) options.log.warn({ kind, detail, remote, suppressed }, 'SIP connection problem');
       },
     });
+    this.#dialler = new Dialler({
+      trunks: this.#signalling.trunks,
+      connect: (trunk, peer) => this.#signalling.connect(trunk, peer),
+      receive: (input) => this.#receive(input),
+      now,
+    });
     this.#admin = new Administration({
+      dialler: this.#dialler,
       config,
       control: this.#control,
       relay: this.#relay,
@@ -229,6 +238,19 @@ export class Switch {
     this.#receive({ type: 'operate', conference, event });
   }
 
+  /** Calls an endpoint into a conference; what becomes of it shows in {@link dialled}. */
+  dial(request: DialRequest): ReturnType<Dialler['dial']> {
+    return this.#dialler.dial(request);
+  }
+
+  dialled(conference: string, id: number): DialView | undefined {
+    return this.#dialler.get(conference, id);
+  }
+
+  cancelDial(id: number): void {
+    this.#dialler.cancel(id);
+  }
+
   /** Rises with every rekey (WIRE.md 10). */
   groupSetsMade(name: string): number {
     return this.#control.groupSetsMade(name);
@@ -250,6 +272,7 @@ export class Switch {
   }
 
   async #stopOnce(): Promise<void> {
+    this.#dialler.close();
     let timeout: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#onStopped = resolve;
@@ -306,6 +329,9 @@ export class Switch {
         break;
       case 'member-ready':
         this.#metrics.negotiations.observe(out.afterMs / 1_000);
+        break;
+      case 'dial-ended':
+        this.#dialler.onEnded(out);
         break;
       case 'call-refused':
         this.#metrics.refusals.inc({ status: String(out.status) });

@@ -1,47 +1,27 @@
 /** Trunks over real TLS: who is let in, what an operator hears of those who are not, and certificates that change (T3, X1 to X4). */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/server/load-config.js';
-import { openLog } from '../../src/server/log.js';
-import { Switch } from '../../src/server/switch.js';
+import type { SecurityEvent } from '../../src/security/events.js';
+import type { Switch } from '../../src/server/switch.js';
+import { makePlace, type Place } from '../support/configured-switch.js';
 import { type Identity, issue, put, revocationList } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
 
-interface Event {
-  readonly code: string;
-  readonly endpoint?: string;
-  readonly cause: string;
-  readonly remedy: string;
-}
-
-let folder = '';
-let root: Identity;
-let server: Identity;
+let place: Place;
 let peer: Identity;
-let running: Switch | undefined;
-let events: Event[] = [];
+let running: Switch;
+let events: readonly SecurityEvent[];
 const sockets: TLSSocket[] = [];
-const file = (name: string): string => join(folder, name);
+const file = (name: string): string => place.file(name);
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
-  mkdirSync(file('tls'));
-  root = await issue(undefined, { cn: 'root' });
-  server = await issue(root, { cn: 'switch', names: ['switch.example', '127.0.0.1'] });
-  peer = await issue(root, { cn: 'peer.example' });
-  put(folder, 'tls/server.pem', server.pem);
-  put(folder, 'tls/key.pem', server.keyPem);
-  put(folder, 'tls/ca.pem', root.pem);
-  events = [];
+  place = await makePlace();
+  peer = await issue(place.root, { cn: 'peer.example' });
+  events = place.events;
 });
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  await running?.stop();
-  running = undefined;
-  rmSync(folder, { recursive: true, force: true });
+  await place.close();
 });
 
 const TRUNK = `
@@ -51,35 +31,8 @@ x509Names = ["other.example", "PEER.example"]
 peers = ["peer.example"]
 `;
 
-/** Starts a switch with these lines of configuration beside certificates in the folder. */
 async function start(toml = TRUNK, tls = ''): Promise<number> {
-  const text = `
-[data]
-dir = "${file('data')}"
-[sip]
-address = "127.0.0.1"
-port = 0
-[media]
-address = "127.0.0.1"
-threads = 1
-[dtls]
-threads = 1
-[admin]
-port = 0
-[conferences]
-policy = "non-secure"
-[tls]
-certificate = "${file('tls/server.pem')}"
-key = "${file('tls/key.pem')}"
-ca = "${file('tls/ca.pem')}"
-${tls}
-${toml}`;
-  const config = loadConfig({ file: put(folder, 'claviger.toml', text), flags: {}, env: {} });
-  if (!config.ok) throw new Error(config.detail);
-  running = await Switch.start(config.value, {
-    log: openLog({ level: 'silent' }),
-    onSecurityEvent: (event) => void events.push(event),
-  });
+  running = await place.start(`[conferences]\npolicy = "non-secure"\n${toml}`, tls);
   return running.sip.port;
 }
 
@@ -94,7 +47,7 @@ function dial(port: number, identity?: Identity, session?: Buffer): Promise<Clie
     let text = '';
     const own = identity === undefined ? {} : { cert: identity.pem, key: identity.keyPem };
     const again = session === undefined ? {} : { session };
-    const socket = connect({ host: '127.0.0.1', port, ca: root.pem, ...own, ...again }, () =>
+    const socket = connect({ host: '127.0.0.1', port, ca: place.root.pem, ...own, ...again }, () =>
       resolve({ socket, text: () => text }),
     );
     sockets.push(socket);
@@ -127,7 +80,7 @@ describe('a port with a trunk (T3)', () => {
   });
 
   it('answers a certificate with another name 403, and says so once with its names', async () => {
-    const client = await dial(await start(), await issue(root, { cn: 'stranger.example' }));
+    const client = await dial(await start(), await issue(place.root, { cn: 'stranger.example' }));
     for (const id of ['one', 'two']) send(client, 'OPTIONS', id);
     await until('two answers', () => answers(client).length > 1);
     expect(answers(client)).toEqual(['403', '403']);
@@ -143,7 +96,7 @@ describe('a port with a trunk (T3)', () => {
       /UNABLE_TO_(VERIFY_LEAF|GET_ISSUER)/,
     ],
     ['signed by itself', () => issue(undefined, { cn: 'peer.example', authority: false }), /SELF_SIGNED/],
-    ['that has expired', () => issue(root, { cn: 'peer.example', days: -1 }), /CERT_HAS_EXPIRED/],
+    ['that has expired', () => issue(place.root, { cn: 'peer.example', days: -1 }), /CERT_HAS_EXPIRED/],
     ['that is not there', async () => undefined, /no certificate was shown/],
   ])('ends the connection of a certificate %s, and says why', async (_, make, cause) => {
     const port = await start();
@@ -166,7 +119,7 @@ describe('a port with a trunk (T3)', () => {
 
 describe('revocation lists (X2)', () => {
   it('a certificate that is listed is refused, and the expiry of a list is reported at the start', async () => {
-    put(folder, 'tls/crl.pem', await revocationList(root, [peer], 3));
+    put(place.folder, 'tls/crl.pem', await revocationList(place.root, [peer], 3));
     const port = await start(TRUNK, `crl = "${file('tls/crl.pem')}"`);
     expect(events.map((e) => `${e.code}: ${e.cause}`).join('\n')).toMatch(
       /certificate-expiring: .*revocation list of CN=root \(tls\) ends at/,
@@ -177,12 +130,12 @@ describe('revocation lists (X2)', () => {
   });
 
   it('attack: a revoked peer cannot come back on the TLS session of before', async () => {
-    put(folder, 'tls/crl.pem', await revocationList(root, []));
+    put(place.folder, 'tls/crl.pem', await revocationList(place.root, []));
     const port = await start(TRUNK, `crl = "${file('tls/crl.pem')}"`);
     const before = await dial(port, peer);
     const session = await new Promise<Buffer>((resolve) => before.socket.once('session', resolve));
-    put(folder, 'tls/crl.pem', await revocationList(root, [peer]));
-    expect(running!.reloadCertificates()).toBe(true);
+    put(place.folder, 'tls/crl.pem', await revocationList(place.root, [peer]));
+    expect(running.reloadCertificates()).toBe(true);
     const after = await dial(port, peer, session).catch(() => undefined);
     await until('the event', () => codes().includes('tls-verify-failed'));
     expect(after === undefined || !after.socket.isSessionReused()).toBe(true);
@@ -192,9 +145,9 @@ describe('revocation lists (X2)', () => {
 
 describe('TLS levels and what they refuse', () => {
   it('a port with its own set shows its own certificate', async () => {
-    const own = await issue(root, { cn: 'own', names: ['127.0.0.1'] });
-    put(folder, 'tls/own.pem', own.pem + root.pem);
-    put(folder, 'tls/own-key.pem', own.keyPem);
+    const own = await issue(place.root, { cn: 'own', names: ['127.0.0.1'] });
+    put(place.folder, 'tls/own.pem', own.pem + place.root.pem);
+    put(place.folder, 'tls/own-key.pem', own.keyPem);
     const port = await start(
       '',
       `[sip.tls]\ncertificate = "${file('tls/own.pem')}"\nkey = "${file('tls/own-key.pem')}"`,
@@ -219,7 +172,7 @@ describe('TLS levels and what they refuse', () => {
   ])('%s', async (_, offer, protocol) => {
     const port = await start('');
     const spoken = await new Promise<string | undefined>((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port, ca: root.pem, ...offer }, () =>
+      const socket = connect({ host: '127.0.0.1', port, ca: place.root.pem, ...offer }, () =>
         resolve(socket.getProtocol() ?? ''),
       );
       sockets.push(socket);
@@ -233,12 +186,12 @@ describe('files that change (X4)', () => {
   it('come into force for new connections while old ones go on, and a key that does not fit leaves all as it was', async () => {
     const port = await start();
     const before = await dial(port, peer);
-    const renewed = await issue(root, { cn: 'renewed', names: ['127.0.0.1'] });
-    put(folder, 'tls/server.pem', renewed.pem);
-    expect(running!.reloadCertificates()).toBe(false);
+    const renewed = await issue(place.root, { cn: 'renewed', names: ['127.0.0.1'] });
+    put(place.folder, 'tls/server.pem', renewed.pem);
+    expect(running.reloadCertificates()).toBe(false);
     expect(codes()).toEqual(['tls-key-invalid']);
     expect((await dial(port, peer)).socket.getPeerCertificate().subject.CN).toBe('switch');
-    put(folder, 'tls/key.pem', renewed.keyPem);
+    put(place.folder, 'tls/key.pem', renewed.keyPem);
     let shown = '';
     // By the watch alone: nobody calls reload.
     for (let i = 0; i < 100 && shown !== 'renewed'; i++) {

@@ -16,6 +16,7 @@ import type { AdminHost } from '../../src/server/admin/host.js';
 import { RateLimit } from '../../src/server/admin/rate-limit.js';
 import { ROUTES } from '../../src/server/admin/routes.js';
 import { AdminServer } from '../../src/server/admin.js';
+import { Dialler } from '../../src/server/dialler.js';
 import { Drain } from '../../src/server/drain.js';
 import { EventJournal } from '../../src/server/events/journal.js';
 import { loadConfig } from '../../src/server/load-config.js';
@@ -123,6 +124,12 @@ export async function startApi(
     history: () => [{ time: clock.now, level: 'end-to-end' }],
     events: journal,
     drain,
+    dialler: new Dialler({
+      trunks: [],
+      connect: async () => undefined,
+      receive: () => undefined,
+      now: () => clock.now,
+    }),
     checkConfiguration: (text) => {
       const checked = loadConfig({ file: 'configuration', text, flags: {}, env: {} });
       return checked.ok ? [] : [checked.detail ?? ''];

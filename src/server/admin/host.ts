@@ -3,6 +3,7 @@ import type { OperatorEvent } from '../../conference/contract.js';
 import type { AdministrationCommand, ConferenceView } from '../../control/administration.js';
 import type { ConferenceSettings } from '../../control/contract.js';
 import type { Level } from '../../security/levels.js';
+import type { Dialler } from '../dialler.js';
 import type { Drain } from '../drain.js';
 import type { EventJournal } from '../events/journal.js';
 
@@ -26,6 +27,7 @@ export interface AdminHost {
   history(conference: string): readonly { readonly time: number; readonly level: Level }[];
   readonly events: EventJournal;
   readonly drain: Drain;
+  readonly dialler: Dialler;
   /** The problems of a configuration file's text; none: it could be started with. */
   checkConfiguration(toml: string): readonly string[];
   isReady(): boolean;

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { ConferenceView } from '../../control/administration.js';
 import { checkPolicy } from '../../security/policy.js';
+import { CALL_ROUTES } from './call-routes.js';
 import type { AdminHost } from './host.js';
 import { openApi } from './openapi.js';
 import { invalidField, type Problem, problem } from './problem.js';
@@ -306,7 +307,7 @@ const running: readonly Route[] = [
   }),
 ];
 
-export const ROUTES: readonly Route[] = [...conferences, ...events, ...running];
+export const ROUTES: readonly Route[] = [...conferences, ...CALL_ROUTES, ...events, ...running];
 
 /** The document at `/openapi.json`. */
 export const OPENAPI = openApi(ROUTES);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ADMIN_MAX_EVENTS_PER_ANSWER } from '../../base/limits.js';
 import { SECURITY_EVENTS, type SecurityEventCode } from '../../security/events.js';
 
-const integerText = (min: number, max: number) =>
+export const integerText = (min: number, max: number) =>
   z
     .string()
     .regex(/^\d{1,16}$/, 'must be a whole number')

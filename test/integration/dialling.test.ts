@@ -1,0 +1,292 @@
+/** The switch as caller: through a trunk, into its conference, and never with less security than the conference asks for. */
+import { connect, createServer as createTcp } from 'node:net';
+import { createServer, type TLSSocket } from 'node:tls';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type AnsweringEndpoint,
+  type Call,
+  type CallOptions,
+  listen,
+  type ReceivedMedia,
+} from '../../src/endpoint/index.js';
+import type { Switch } from '../../src/server/switch.js';
+import { audioInput, dial, videoInput } from '../support/caller.js';
+import { freePort, makePlace, type Place } from '../support/configured-switch.js';
+import { type Identity, issue, put } from '../support/pki.js';
+import { until } from '../support/running-switch.js';
+
+let place: Place;
+let running: Switch;
+const closing: (() => Promise<unknown> | unknown)[] = [];
+
+beforeEach(async () => {
+  place = await makePlace();
+});
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+  await place.close();
+});
+
+async function trunk(peers: readonly number[], more = ''): Promise<string> {
+  const list = peers.map((port) => `"127.0.0.1:${port}"`).join(', ');
+  return `[[trunks]]\nname = "peer"\nport = ${await freePort()}\nx509Names = ["peer.example"]\npeers = [${list}]\n${more}\n`;
+}
+
+async function start(toml: string): Promise<void> {
+  running = await place.start(toml);
+}
+
+interface Callee extends AnsweringEndpoint {
+  readonly calls: Call[];
+  readonly received: ReceivedMedia[];
+}
+
+/** An endpoint that answers, or refuses with this status. */
+async function callee(how: 'answer' | number, identity?: Identity): Promise<Callee> {
+  const shown = identity ?? (await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1', 'peer.example'] }));
+  const calls: Call[] = [];
+  const received: ReceivedMedia[] = [];
+  const options: Omit<CallOptions, 'target'> = {
+    name: 'callee',
+    audio: [audioInput(1)],
+    video: [videoInput(1)],
+    onReceived: (rtp) => void received.push(rtp),
+  };
+  const endpoint = await listen({
+    address: '127.0.0.1',
+    port: 0,
+    tls: { cert: shown.pem, key: shown.keyPem, ca: place.root.pem, requestCert: true, rejectUnauthorized: true },
+    answer: () => (how === 'answer' ? options : { refuse: how }),
+    onCall: (call) => void calls.push(call),
+  });
+  closing.push(async () => {
+    for (const call of calls) call.kill();
+    await endpoint.close();
+  });
+  return { ...endpoint, calls, received };
+}
+
+/** A peer that answers each request with the text that `reply` gives; CRLF and the copied headers are added. */
+async function scripted(
+  reply: (request: string) => string | undefined,
+): Promise<{ port: number; requests: string[]; shown: string[] }> {
+  const identity = await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1'] });
+  const requests: string[] = [];
+  const shown: string[] = [];
+  const sockets: TLSSocket[] = [];
+  const server = createServer(
+    { cert: identity.pem, key: identity.keyPem, ca: place.root.pem, requestCert: true },
+    (socket) => {
+      sockets.push(socket);
+      shown.push(String(socket.getPeerCertificate().subject.CN));
+      let text = '';
+      socket.on('error', () => undefined);
+      socket.on('data', (chunk) => {
+        text += chunk.toString('latin1');
+        for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
+          const length = Number(/content-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? 0);
+          if (text.length < end + 4 + length) return;
+          const request = text.slice(0, end + 4 + length);
+          text = text.slice(end + 4 + length);
+          requests.push(request);
+          const [head = '', body = ''] = (reply(request) ?? '').split('\n\n');
+          if (head === '') continue;
+          const copied = ['Via', 'From', 'Call-ID', 'CSeq'].map((n) =>
+            new RegExp(`^${n}: .*$`, 'm').exec(request)![0].trim(),
+          );
+          const to = `${/^To: .*$/m.exec(request)![0].trim()}${request.includes(';tag=callee') ? '' : ';tag=callee'}`;
+          const lines = [...head.split('\n'), ...copied, to, `Content-Length: ${Buffer.byteLength(body)}`];
+          socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
+        }
+      });
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return { port: (server.address() as { port: number }).port, requests, shown };
+}
+
+const methods = (requests: readonly string[]): string[] => requests.map((r) => r.split(' ')[0]!);
+const codes = (): string[] => place.events.map((e) => e.code).filter((code) => code !== 'certificate-expiring');
+
+/** Dials and waits for the end of it. */
+async function outcome(
+  conference = 'board',
+  target = '4711',
+): Promise<{ state: string; status?: number; reason?: string }> {
+  const made = running.dial({ conference, target });
+  if (!made.ok) throw new Error(made.detail);
+  await until(
+    'the outcome of the call',
+    () => running.dialled(conference, made.value.id)?.state !== 'dialling',
+    30_000,
+  );
+  return running.dialled(conference, made.value.id)!;
+}
+
+describe('a call that the switch makes', () => {
+  it('joins a secure conference end to end, and goes on while certificates are renewed in both directions', async () => {
+    const peer = await callee('answer');
+    const other = await scripted(() => 'SIP/2.0 486 Busy Here');
+    await start(`${await trunk([peer.port])}${(await trunk([other.port])).replace('"peer"', '"other"')}`);
+    const target = `sips:board@127.0.0.1:${running.sip.port}`;
+    const caller = await dial({ target, caPem: place.root.pem });
+    closing.push(() => caller.call.kill());
+    await caller.call.ready;
+    const made = running.dial({ conference: 'board', target: '4711', trunk: 'peer' });
+    expect(made.ok).toBe(true);
+    await until('the callee is in', () => peer.calls[0]?.status().ready === true, 30_000);
+    expect(running.dialled('board', 1)).toMatchObject({ state: 'answered', trunk: 'peer' });
+    await until('media both ways', () => peer.received.length > 20 && caller.received.length > 20, 30_000);
+    expect(running.conferenceLevel('board')).toBe('end-to-end');
+    const sent = new Set(caller.sent.map((p) => Buffer.from(p.payload).toString('base64')));
+    expect(peer.received.every((rtp) => sent.has(Buffer.from(rtp.payload).toString('base64')))).toBe(true);
+
+    const renewed = await issue(place.root, { cn: 'renewed', names: ['127.0.0.1'] });
+    put(place.folder, 'tls/server.pem', renewed.pem);
+    put(place.folder, 'tls/key.pem', renewed.keyPem);
+    expect(running.reloadCertificates()).toBe(true);
+    const before = [peer.received.length, caller.received.length];
+    running.dial({ conference: 'board', target: '1', trunk: 'other' });
+    await until('a call with the new certificate', () => other.requests.length > 0);
+    expect(other.shown).toEqual(['renewed']);
+    await until(
+      'media goes on',
+      () => peer.received.length > before[0]! + 20 && caller.received.length > before[1]! + 20,
+    );
+    expect(running.conferenceLevel('board')).toBe('end-to-end');
+    await caller.call.hangup();
+  });
+
+  it('joins a non-secure conference with plain RTP', async () => {
+    const peer = await callee('answer');
+    await start(`[conferences]\npolicy = "non-secure"\n${await trunk([peer.port])}`);
+    expect(await outcome()).toMatchObject({ state: 'answered' });
+    expect(running.conferenceLevel('board')).toBe('none');
+  });
+
+  it.each<[number, string | undefined]>([
+    [403, 'trunk-forbidden'],
+    [488, 'trunk-srtp-refused'],
+    [606, 'trunk-keys-refused'],
+    [486, undefined],
+  ])('answered %i tells the operator %s, and nobody else is tried', async (status, code) => {
+    const peer = await callee(status);
+    const second = await scripted(() => 'SIP/2.0 486 Busy Here');
+    await start(await trunk([peer.port, second.port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', status });
+    expect(codes()).toEqual(code === undefined ? [] : [code]);
+    expect(second.requests).toEqual([]);
+    expect(running.conferenceLevel('board')).toBeUndefined();
+  });
+
+  it('goes on to the next peer where the first is not there, and says so', async () => {
+    const peer = await callee('answer');
+    await start(await trunk([await freePort(), peer.port]));
+    expect(await outcome()).toMatchObject({ state: 'answered' });
+    expect(codes()).toEqual(['peer-unreachable']);
+    expect(place.events[0]!.remedy).toContain('port numbers');
+  });
+
+  it('comes again after 503 when Retry-After says so, and not before', async () => {
+    const at: number[] = [];
+    const peer = await scripted((request) => {
+      if (!request.startsWith('INVITE')) return undefined;
+      at.push(performance.now());
+      return at.length === 1 ? 'SIP/2.0 503 Busy\nRetry-After: 1' : 'SIP/2.0 486 Busy Here';
+    });
+    await start(await trunk([peer.port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', status: 486 });
+    await until('ACK', () => peer.requests.length > 3);
+    expect(methods(peer.requests)).toEqual(['INVITE', 'ACK', 'INVITE', 'ACK']);
+    expect(at[1]! - at[0]!).toBeGreaterThanOrEqual(990);
+  });
+
+  it('can be given up', async () => {
+    const peer = await scripted((request) => (request.startsWith('INVITE') ? 'SIP/2.0 180 Ringing' : 'SIP/2.0 200 OK'));
+    await start(await trunk([peer.port]));
+    const made = running.dial({ conference: 'board', target: '4711' });
+    await until('ringing', () => peer.requests.length > 0);
+    running.cancelDial(made.ok ? made.value.id : 0);
+    await until('CANCEL', () => methods(peer.requests).includes('CANCEL'));
+    await until('its end', () => running.dialled('board', 1)?.state === 'cancelled');
+  });
+
+  it.each<[string, () => Promise<Identity>, string]>([
+    ['names somebody else', () => issue(place.root, { cn: 'x', names: ['127.0.0.1'] }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['does not name the host', () => issue(place.root, { cn: 'peer.example' }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [
+      'has expired',
+      () => issue(place.root, { cn: 'peer.example', names: ['127.0.0.1'], days: -1 }),
+      'CERT_HAS_EXPIRED',
+    ],
+    [
+      'is of an authority that nobody knows',
+      async () => issue(await issue(undefined), { cn: 'peer.example', names: ['127.0.0.1'] }),
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    ],
+  ])('is not made to a peer whose certificate %s', async (_, make, cause) => {
+    const peer = await callee('answer', await make());
+    await start(await trunk([peer.port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', reason: 'no peer could be reached' });
+    expect(codes()).toEqual(['tls-verify-failed']);
+    expect(place.events[0]!.cause).toContain(cause);
+  });
+});
+
+describe('attacks by downgrade', () => {
+  it('an answer of plain RTP to a secure offer is no answer: BYE with the reason, an event, and nobody in the conference', async () => {
+    const peer = await scripted((request) => {
+      if (request.startsWith('BYE')) return 'SIP/2.0 200 OK';
+      if (!request.startsWith('INVITE')) return undefined;
+      const lines = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'];
+      for (const m of request.match(/^m=\w+/gm)!) lines.push(`${m} 4000 RTP/AVP 96`, 'a=rtpmap:96 opus/48000/2');
+      return `SIP/2.0 200 OK\nContact: <sip:x@127.0.0.1;transport=tls>\nContent-Type: application/sdp\n\n${lines.join('\r\n')}\r\n`;
+    });
+    await start(await trunk([peer.port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', status: 488 });
+    await until('BYE', () => methods(peer.requests).includes('BYE'));
+    expect(peer.requests[0]).toMatch(/m=audio \d+ UDP\/TLS\/RTP\/SAVPF/);
+    expect(peer.requests[0]).not.toMatch(/RTP\/AVP/);
+    expect(methods(peer.requests)).toEqual(['INVITE', 'ACK', 'BYE']);
+    expect(peer.requests[2]).toContain('Reason: SIP;cause=488');
+    expect(codes()).toEqual(['security-mismatch']);
+    expect(running.conferenceLevel('board')).toBeUndefined();
+  });
+
+  it.each([488, 606, 415])('after %i the call is not offered again with less', async (status) => {
+    const peer = await scripted((request) => (request.startsWith('INVITE') ? `SIP/2.0 ${status} No` : undefined));
+    await start(await trunk([peer.port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', status });
+    await until('ACK', () => peer.requests.length > 1);
+    expect(methods(peer.requests)).toEqual(['INVITE', 'ACK']);
+  });
+
+  it('a redirection to TCP is not followed, and a trunk that has TLS never calls without', async () => {
+    const plain = createTcp();
+    let dialled = 0;
+    plain.on('connection', () => void dialled++);
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    closing.push(() => new Promise((resolve) => plain.close(resolve)));
+    const { port } = plain.address() as { port: number };
+    const peer = await scripted((request) =>
+      request.startsWith('INVITE') ? `SIP/2.0 302 Moved\nContact: <sip:x@127.0.0.1:${port};transport=tcp>` : undefined,
+    );
+    await start(await trunk([peer.port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', status: 302 });
+    expect(dialled).toBe(0);
+    // A peer that speaks plain TCP on the trunk's port is a failed handshake, not a reason to try without TLS.
+    connect({ port, host: '127.0.0.1' }).destroy();
+  });
+
+  it('a secure conference does not call through a trunk that allows no SRTP', async () => {
+    const peer = await scripted(() => 'SIP/2.0 486 Busy Here');
+    await start(await trunk([peer.port], 'security = "authenticated"\nsrtp = false'));
+    expect(await outcome()).toMatchObject({ state: 'failed', status: 488 });
+    expect(codes()).toEqual(['security-mismatch']);
+    expect(peer.requests).toEqual([]);
+  });
+});

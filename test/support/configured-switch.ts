@@ -1,0 +1,78 @@
+/** A switch on loopback from lines of configuration, with certificates of a test authority in its folder. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SecurityEvent } from '../../src/security/events.js';
+import { loadConfig } from '../../src/server/load-config.js';
+import { openLog } from '../../src/server/log.js';
+import { Switch } from '../../src/server/switch.js';
+import { type Identity, issue, put } from './pki.js';
+
+export interface Place {
+  readonly folder: string;
+  readonly root: Identity;
+  readonly events: SecurityEvent[];
+  readonly file: (name: string) => string;
+  /** @param tls further lines of `[tls]`. */
+  readonly start: (toml: string, tls?: string) => Promise<Switch>;
+  readonly close: () => Promise<void>;
+}
+
+export async function makePlace(): Promise<Place> {
+  const folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
+  const file = (name: string): string => join(folder, name);
+  mkdirSync(file('tls'));
+  const root = await issue(undefined, { cn: 'root' });
+  const server = await issue(root, { cn: 'switch', names: ['switch.example', '127.0.0.1'] });
+  put(folder, 'tls/server.pem', server.pem);
+  put(folder, 'tls/key.pem', server.keyPem);
+  put(folder, 'tls/ca.pem', root.pem);
+  const events: SecurityEvent[] = [];
+  let running: Switch | undefined;
+  const start = async (toml: string, tls = ''): Promise<Switch> => {
+    const text = `
+[data]
+dir = "${file('data')}"
+[sip]
+address = "127.0.0.1"
+port = 0
+[media]
+address = "127.0.0.1"
+threads = 1
+[dtls]
+threads = 1
+[admin]
+port = 0
+[tls]
+certificate = "${file('tls/server.pem')}"
+key = "${file('tls/key.pem')}"
+ca = "${file('tls/ca.pem')}"
+${tls}
+${toml}`;
+    const config = loadConfig({ file: put(folder, 'claviger.toml', text), flags: {}, env: {} });
+    if (!config.ok) throw new Error(config.detail);
+    const onSecurityEvent = (event: SecurityEvent): void => void events.push(event);
+    running = await Switch.start(config.value, { log: openLog({ level: 'silent' }), onSecurityEvent });
+    return running;
+  };
+  const close = async (): Promise<void> => {
+    await running?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { folder, root, events, file, start, close };
+}
+
+/** A TCP port that was free just now; for the few settings that take no 0. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const bound = server.address();
+      server.close(() =>
+        typeof bound === 'object' && bound !== null ? resolve(bound.port) : reject(new Error('no port')),
+      );
+    });
+  });
+}
