@@ -1,6 +1,6 @@
 /** The switch as caller: through a trunk, into its conference, and never with less security than the conference asks for. */
-import { connect, createServer as createTcp } from 'node:net';
-import { createServer, type TLSSocket } from 'node:tls';
+import { createServer as createTcp, type Socket } from 'node:net';
+import { createServer } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type AnsweringEndpoint,
@@ -11,6 +11,7 @@ import {
 } from '../../src/endpoint/index.js';
 import type { Switch } from '../../src/server/switch.js';
 import { audioInput, dial, videoInput } from '../support/caller.js';
+import { claviger } from '../support/cli.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { type Identity, issue, put } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
@@ -73,11 +74,10 @@ async function scripted(
   const identity = await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1'] });
   const requests: string[] = [];
   const shown: string[] = [];
-  const sockets: TLSSocket[] = [];
+  const sockets: Socket[] = [];
   const server = createServer(
     { cert: identity.pem, key: identity.keyPem, ca: place.root.pem, requestCert: true },
     (socket) => {
-      sockets.push(socket);
       shown.push(String(socket.getPeerCertificate().subject.CN));
       let text = '';
       socket.on('error', () => undefined);
@@ -101,6 +101,7 @@ async function scripted(
       });
     },
   );
+  server.on('connection', (socket) => void sockets.push(socket));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closing.push(() => {
     for (const socket of sockets) socket.destroy();
@@ -265,7 +266,7 @@ describe('attacks by downgrade', () => {
     expect(methods(peer.requests)).toEqual(['INVITE', 'ACK']);
   });
 
-  it('a redirection to TCP is not followed, and a trunk that has TLS never calls without', async () => {
+  it('a redirection to TCP is not followed', async () => {
     const plain = createTcp();
     let dialled = 0;
     plain.on('connection', () => void dialled++);
@@ -278,8 +279,23 @@ describe('attacks by downgrade', () => {
     await start(await trunk([peer.port]));
     expect(await outcome()).toMatchObject({ state: 'failed', status: 302 });
     expect(dialled).toBe(0);
-    // A peer that speaks plain TCP on the trunk's port is a failed handshake, not a reason to try without TLS.
-    connect({ port, host: '127.0.0.1' }).destroy();
+  });
+
+  it('a peer that has no TLS any more is not called without', async () => {
+    const heard: string[] = [];
+    const plain = createTcp((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', (chunk) => {
+        heard.push(chunk.toString('latin1'));
+        socket.end('SIP/2.0 400 Bad Request\r\n\r\n');
+      });
+    });
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    closing.push(() => new Promise((resolve) => plain.close(resolve)));
+    await start(await trunk([(plain.address() as { port: number }).port]));
+    expect(await outcome()).toMatchObject({ state: 'failed', reason: 'no peer could be reached' });
+    expect(codes()).toEqual(['peer-unreachable']);
+    expect(heard.join('')).not.toContain('INVITE');
   });
 
   it('a secure conference does not call through a trunk that allows no SRTP', async () => {
@@ -288,5 +304,18 @@ describe('attacks by downgrade', () => {
     expect(await outcome()).toMatchObject({ state: 'failed', status: 488 });
     expect(codes()).toEqual(['security-mismatch']);
     expect(peer.requests).toEqual([]);
+  });
+});
+
+describe('claviger dial', () => {
+  it('has the switch call through the administration API, and says what became of it', async () => {
+    const busy = await callee(486);
+    await start(await trunk([busy.port]));
+    const { exit, output } = claviger([
+      ...['dial', 'board', '4711', '--api', `https://127.0.0.1:${running.admin.port}`],
+      ...['--token-file', place.file('data/admin-token'), '--ca', place.file('tls/ca.pem')],
+    ]);
+    expect(await exit).toBe(1);
+    expect(output.text).toContain('claviger dial: 4711: 486');
   });
 });

@@ -16,6 +16,7 @@ import type { AdminHost } from '../../src/server/admin/host.js';
 import { RateLimit } from '../../src/server/admin/rate-limit.js';
 import { ROUTES } from '../../src/server/admin/routes.js';
 import { AdminServer } from '../../src/server/admin.js';
+import { trunkProfile, trunkSchema } from '../../src/server/config-trunks.js';
 import { Dialler } from '../../src/server/dialler.js';
 import { Drain } from '../../src/server/drain.js';
 import { EventJournal } from '../../src/server/events/journal.js';
@@ -124,9 +125,10 @@ export async function startApi(
     history: () => [{ time: clock.now, level: 'end-to-end' }],
     events: journal,
     drain,
+    // Its one peer never answers.
     dialler: new Dialler({
-      trunks: [],
-      connect: async () => undefined,
+      trunks: [trunkProfile(trunkSchema.parse({ name: 'peer', x509Names: ['peer.example'], peers: ['peer.example'] }))],
+      connect: () => new Promise(() => undefined),
       receive: () => undefined,
       now: () => clock.now,
     }),

@@ -14,7 +14,10 @@ afterEach(() => api.close());
 /** Every route with parameters that are valid; what is behind them need not exist. */
 const paths = ROUTES.map((route) => ({
   route,
-  path: route.path.replace('{conference}', 'board').replace(/\{\w+\}/g, '7'),
+  path: route.path
+    .replace('{conference}', 'board')
+    .replace('{call}', '1')
+    .replace(/\{\w+\}/g, '7'),
 }));
 
 async function get(path: string, asked: Asked = { token: api.tokens.admin }) {
@@ -214,6 +217,7 @@ describe('what is answered', () => {
     const bodies: Readonly<Record<string, unknown>> = {
       createConference: { name: 'new' },
       startDrain: {},
+      dial: { target: '4711' },
       controlConference: { locked: true },
       checkConfiguration: { toml: '[sip]\nport = 1\n' },
     };
