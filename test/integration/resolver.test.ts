@@ -11,8 +11,8 @@ const u16 = (...n: number[]): Buffer => Buffer.from(n.flatMap((v) => [v >> 8, v 
 
 /** Questions `type name` to record data. */
 const ZONE: Readonly<Record<string, readonly Buffer[]>> = {
-  '35 example.com': [Buffer.concat([u16(1, 1), text('s'), text('SIPS+D2T'), text(''), name('_sips._tcp.example.com')])],
-  '33 _sips._tcp.example.com': [Buffer.concat([u16(0, 0, 5_071), name('one.example.com')])],
+  '35 example.com': [Buffer.concat([u16(1, 1), text('s'), text('SIPS+D2T'), text(''), name('_alt._tcp.example.com')])],
+  '33 _alt._tcp.example.com': [Buffer.concat([u16(0, 0, 5_071), name('one.example.com')])],
   '1 one.example.com': [Buffer.of(192, 0, 2, 1)],
   '28 one.example.com': [Buffer.from('20010db8000000000000000000000001', 'hex')],
 };
