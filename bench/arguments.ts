@@ -8,16 +8,17 @@ import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
 import { NEIGHBOUR_COUNTED, NEIGHBOUR_DEFAULTS } from './neighbour.js';
 import { RETAG_COUNTED, RETAG_DEFAULTS, RETAG_SIZES } from './retag.js';
 import { SCALE_COUNTED, SCALE_DEFAULTS } from './scale.js';
+import { SIP_COUNTED, SIP_DEFAULTS } from './sip.js';
 import { SOAK_COUNTED, SOAK_DEFAULTS } from './soak.js';
 import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'neighbour', 'join', 'soak'] as const;
+export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'neighbour', 'join', 'sip', 'soak'] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 1_000;
 const MAX_PACKETS = 10_000_000;
-const MAX_RECEIVERS = 4_000;
+const MAX_RECEIVERS = 8_000;
 const MAX_SUITE = 255;
 const MIN_MS = 20;
 const MAX_MS = 60_000;
@@ -50,6 +51,7 @@ const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' |
   scale: { ...SCALE_DEFAULTS, seconds: 0, receivers: [], media: [] },
   join: { ...JOIN_DEFAULTS, ms: 0, seconds: 0, receivers: [], media: [] },
   neighbour: { ...NEIGHBOUR_DEFAULTS, packets: 0, seconds: 0, receivers: [], media: [] },
+  sip: { ...SIP_DEFAULTS, ms: 0, seconds: 0, media: [] },
   soak: { ...SOAK_DEFAULTS, packets: 0, ms: 0, receivers: [], media: [] },
 };
 
@@ -70,9 +72,10 @@ run only: they are taken side by side.
   --rounds N     alternating rounds, at least ${MIN_ROUNDS} (${BENCHES.map((b) => `${b} ${DEFAULTS[b].rounds}`).join(', ')})
   --suites L     SRTP suites (${BOTH_SUITES.join(', ')} ${SUITES.join(',')}; else ${SUITES[0]}); one that this relay does not have is named and left out
   --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout, scale: copies in a round (${FANOUT_DEFAULTS.packets},
-                 ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts; join: handshakes of each engine in a round (${JOIN_DEFAULTS.packets})
+                 ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts; join: handshakes of each engine in a round (${JOIN_DEFAULTS.packets});
+                 sip: calls of a round (${SIP_DEFAULTS.packets})
   --ms N         capacity, latency, scale, neighbour: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms}, ${NEIGHBOUR_DEFAULTS.ms})
-  --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')})
+  --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')}); sip: idle calls (${SIP_DEFAULTS.receivers.join(',')})
   --media M      fanout, capacity, latency: audio or video only (both)
   --seconds N    soak: how long (${SOAK_DEFAULTS.seconds})
   --help         this text
@@ -90,6 +93,8 @@ scale: ${SCALE_COUNTED}
 neighbour: ${NEIGHBOUR_COUNTED}
 
 join: ${JOIN_COUNTED}
+
+sip: ${SIP_COUNTED}
 
 soak: ${SOAK_COUNTED}
 `;

@@ -8,6 +8,7 @@ import { latency, latencyTable } from './latency.js';
 import { neighbour, neighbourTable } from './neighbour.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
 import { scale, scaleTable } from './scale.js';
+import { type SipFigures, sip, sipTable } from './sip.js';
 import { soak, soakTable } from './soak.js';
 import { sortSuites } from './suites.js';
 import { machine, machineLine } from './table.js';
@@ -15,11 +16,11 @@ import { machine, machineLine } from './table.js';
 const USAGE = 2;
 const INTERRUPTED = 130;
 
-/** `engines` of the join bench, `runs` of the others. */
-/** `failed`: measured, and found wanting. */
+/** `engines` of the join bench, plain figures of sip, `runs` of the others; `failed`: measured, and found wanting. */
 type Measured = { readonly text: string; readonly failed?: boolean } & (
   | { readonly runs: readonly object[] }
   | { readonly engines: readonly object[] }
+  | SipFigures
 );
 
 type Common = BenchOptions & { readonly signal: AbortSignal; readonly progress: (line: string) => void };
@@ -53,6 +54,10 @@ async function carryOut(o: Common): Promise<Measured> {
     case 'join': {
       const engines = await joinEngines({ rounds: o.rounds, handshakes: o.packets, signal: o.signal });
       return { engines, text: joinTable(engines) };
+    }
+    case 'sip': {
+      const figures = await sip({ ...o, calls: o.packets, idleCalls: o.receivers[0]! });
+      return { ...figures, text: sipTable(figures) };
     }
     case 'soak': {
       const runs = await soak(o);

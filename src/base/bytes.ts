@@ -65,8 +65,8 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /**
  * The same text in memory of its own. A piece cut out of a longer text can keep all of that alive, so what outlives a
- * message that a peer wrote is copied.
+ * message that a peer wrote is copied: V8 makes one text of the two before it cuts, and that is all the result refers to.
  */
 export function ownText(text: string): string {
-  return Buffer.from(text, 'utf8').toString('utf8');
+  return ` ${text}`.slice(1);
 }

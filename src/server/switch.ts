@@ -80,6 +80,7 @@ export class Switch {
   /** File with the administrator's token, where the configuration names none. */
   readonly adminTokenFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #rearm: NodeJS.Immediate | undefined;
   #sip: Address | undefined;
   #adminAddress: Address | undefined;
   #ready = false;
@@ -287,6 +288,7 @@ export class Switch {
   /** Closing order: no new work (listeners), no more negotiation (pool), then the media path and its keys. */
   async #release(): Promise<void> {
     clearTimeout(this.#timer);
+    clearImmediate(this.#rearm);
     this.#ready = false;
     await Promise.all([this.#signalling.close(), this.#admin.close()]);
     await this.#pool.close();
@@ -305,6 +307,12 @@ export class Switch {
       else others.push(out);
     }
     for (const out of others) this.#perform(out);
+    this.#rearm ??= setImmediate(() => this.#setTimer());
+  }
+
+  /** Once for all that came in one turn: finding the earliest deadline asks every conference. */
+  #setTimer(): void {
+    this.#rearm = undefined;
     clearTimeout(this.#timer);
     const deadline = this.#control.deadline();
     if (deadline === undefined) return;

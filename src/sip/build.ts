@@ -59,6 +59,8 @@ const PHRASES: Readonly<Record<number, string>> = {
   606: 'Not Acceptable',
 };
 
+const NONE: readonly SipHeader[] = [];
+
 export function phraseOf(status: number): string {
   return PHRASES[status] ?? 'Other';
 }
@@ -83,20 +85,31 @@ export function writeResponse(
 ): Uint8Array {
   const { status } = draft;
   const headers: SipHeader[] = [];
-  const vias = request.headers.filter((h) => h.name === 'via');
-  for (const [i, { name, value }] of vias.entries()) {
-    headers.push({ name, value: i === 0 ? markSource(value, request.via?.[0], source) : value });
+  const recordRoutes: SipHeader[] = [];
+  let top = true;
+  for (const header of request.headers) {
+    const { name, value } = header;
+    switch (name) {
+      case 'via':
+        headers.push(top ? { name, value: markSource(value, request.via?.[0], source) } : header);
+        top = false;
+        break;
+      case 'to':
+        headers.push(draft.toTag === undefined ? header : { name, value: `${value};tag=${draft.toTag}` });
+        break;
+      case 'from':
+      case 'call-id':
+      case 'cseq':
+        headers.push(header);
+        break;
+      case 'record-route':
+        if (status > 100 && status < 300) recordRoutes.push(header);
+    }
   }
-  for (const name of ['from', 'to', 'call-id', 'cseq']) {
-    const value = headerValue(request, name);
-    if (value === undefined) continue; // a request without them is refused, and cannot be answered any better
-    const tag = name === 'to' && draft.toTag !== undefined ? `;tag=${draft.toTag}` : '';
-    headers.push({ name, value: value + tag });
-  }
-  if (status > 100 && status < 300) headers.push(...request.headers.filter((h) => h.name === 'record-route'));
   const phrase = draft.phrase ?? phraseOf(status);
-  const own = draft.headers ?? [];
-  headers.push(...own, ...reasonsOf(status, phrase, own));
+  const own = draft.headers ?? NONE;
+  headers.push(...recordRoutes, ...own);
+  if (status >= 400 && status !== REQUEST_TERMINATED) headers.push(...reasonsOf(status, phrase, own));
   return writeSipMessage({
     startLine: `SIP/2.0 ${status} ${phrase}`,
     headers,
@@ -107,7 +120,6 @@ export function writeResponse(
 /** Every refusal says why, in Warning and Reason, also where nobody has said it in better words. */
 function reasonsOf(status: number, phrase: string, own: readonly SipHeader[]): SipHeader[] {
   const has = (name: string): boolean => own.some((h) => h.name === name);
-  if (status < 400 || status === REQUEST_TERMINATED) return [];
   return [
     ...(has('warning') ? [] : [{ name: 'warning', value: writeWarning(399, WARN_AGENT, phrase) }]),
     ...(has('reason') ? [] : [{ name: 'reason', value: writeReason(status, phrase) }]),
@@ -116,7 +128,7 @@ function reasonsOf(status: number, phrase: string, own: readonly SipHeader[]): S
 
 function markSource(value: string, via: SipVia | undefined, source: Address): string {
   if (via === undefined) return value;
-  const [first, ...rest] = splitList(value) ?? [value];
+  const [first, ...rest] = value.includes(',') ? (splitList(value) ?? [value]) : [value];
   let top = first!;
   const wantsPort = via.params.get('rport') === '';
   if (wantsPort) top = top.replace(/;[ \t]*rport(?![^; \t])/i, `;rport=${source.port}`);

@@ -23,7 +23,7 @@ export interface Call {
   readonly connection: ConnectionNumber;
   readonly localTag: string;
   phase: CallPhase;
-  dialog?: Dialog;
+  dialog: Dialog | undefined;
   /** The peer's INVITE or re-INVITE that waits for our final response. */
   server: { readonly transaction: TransactionKey; readonly request: SipRequest } | undefined;
   /** Our 2xx that waits for its ACK (RFC 3261 §13.3.1.4). */
@@ -91,8 +91,15 @@ export class CallTable {
   }
 
   add(fields: Pick<Call, 'id' | 'connection' | 'localTag' | 'phase' | 'outgoing' | 'sips'>): Call {
+    const { id, connection, localTag, phase, outgoing, sips } = fields;
     const call: Call = {
-      ...fields,
+      id,
+      connection,
+      localTag,
+      phase,
+      outgoing,
+      sips,
+      dialog: undefined,
       server: undefined,
       unacked: undefined,
       client: undefined,

@@ -48,7 +48,7 @@ export function dialogOfServer(invite: SipRequest, localTag: string): Dialog {
     remoteTag: ownText(invite.from.params.get('tag') ?? ''),
     local: ownText(`${headerValue(invite, 'to')!};tag=${localTag}`),
     remote: ownText(headerValue(invite, 'from')!),
-    routeSet: headerValues(invite, 'record-route').map(ownText),
+    routeSet: invite.recordRoute.length === 0 ? [] : headerValues(invite, 'record-route').map(ownText),
     remoteTarget: ownText(contactUri(invite)!),
     localSequence: 0,
     remoteSequence: invite.cseq.number,

@@ -1,5 +1,4 @@
 /** Meaning of the SDP attributes that this project uses. Malformed ones give undefined or are left out, as said at each. */
-import { toHex } from '../base/bytes.js';
 import type {
   Sdp,
   SdpAttribute,
@@ -77,11 +76,12 @@ function hexDigit(c: number): number {
 
 /** `sha-256 AB:CD:...`, upper case as RFC 8122 §5 writes it. */
 export function writeFingerprint(fingerprint: SdpFingerprint): string {
-  const hex = toHex(fingerprint.value).toUpperCase();
-  const pairs: string[] = [];
-  for (let i = 0; i < hex.length; i += 2) pairs.push(hex.slice(i, i + 2));
-  return `${fingerprint.algorithm} ${pairs.join(':')}`;
+  let out = `${fingerprint.algorithm} `;
+  for (const [i, byte] of fingerprint.value.entries()) out += i === 0 ? PAIRS[byte]! : `:${PAIRS[byte]!}`;
+  return out;
 }
+
+const PAIRS: readonly string[] = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, '0').toUpperCase());
 
 /** `a=setup`, of the m-line or the session (RFC 4145 §4); `invalid` for another word. */
 export function setup(sdp: Sdp, media: SdpMedia): SdpSetup | 'invalid' | undefined {

@@ -15,6 +15,10 @@ import { isToken, parseDigits } from './sip-scan.js';
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+const BREAK = /[\r\n\0]/;
+const BREAKS = /[\r\n\0]/g;
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+
 interface Line {
   readonly type: string;
   readonly value: string;
@@ -45,10 +49,7 @@ function splitLines(text: string): Result<readonly Line[], SdpRefusalReason> {
   const lines: Line[] = [];
   for (const [i, whole] of raw.entries()) {
     const line = whole.endsWith('\r') ? whole.slice(0, -1) : whole;
-    for (let k = 0; k < line.length; k++) {
-      const c = line.charCodeAt(k);
-      if ((c < 32 && c !== 9) || c === 127) return refuse('control-character', `line ${i + 1}`);
-    }
+    if (CONTROL.test(line)) return refuse('control-character', `line ${i + 1}`);
     const type = line.charAt(0);
     if (type < 'a' || type > 'z' || line.charAt(1) !== '=') return refuse('line-syntax', `line ${i + 1}`);
     lines.push({ type, value: line.slice(2) });
@@ -220,7 +221,9 @@ export function writeSdp(sdp: Sdp): string {
       ...m.attributes.map(attributeLine),
     );
   }
-  return lines.map((line) => `${line.replace(/[\r\n\0]/g, ' ')}\r\n`).join('');
+  let text = '';
+  for (const line of lines) text += `${BREAK.test(line) ? line.replaceAll(BREAKS, ' ') : line}\r\n`;
+  return text;
 }
 
 function connectionLine(connection: SdpConnection | undefined): readonly string[] {

@@ -57,18 +57,18 @@ const SPELLING: Readonly<Record<string, string>> = {
   'www-authenticate': 'WWW-Authenticate',
 };
 
-/** As most peers write them: the usual names are found without making a text of their own. */
-const USUAL: ReadonlyMap<string, string> = new Map(
-  [
-    ...SINGLE_VALUED,
-    ...['accept', 'allow', 'authorization', 'contact', 'proxy-authorization', 'record-route', 'require', 'route'],
-    ...['supported', 'via', 'warning', 'reason', 'www-authenticate', 'proxy-authenticate', 'call-info'],
-  ].map((name) => [wireName(name), name]),
-);
+/** Those that are read or written in every call: found without making a text of their own. */
+const USUAL: readonly string[] = [
+  ...SINGLE_VALUED,
+  ...['accept', 'accept-encoding', 'allow', 'authorization', 'contact', 'proxy-authorization', 'record-route'],
+  ...['reason', 'require', 'route', 'supported', 'unsupported', 'via', 'warning', 'www-authenticate', 'call-info'],
+];
+const USUAL_WRITTEN: ReadonlyMap<string, string> = new Map(USUAL.map((name) => [name, spelled(name)]));
+const USUAL_READ: ReadonlyMap<string, string> = new Map(USUAL.map((name) => [spelled(name), name]));
 
 /** Lower case, compact forms expanded. */
 export function canonicalName(name: string): string {
-  const usual = USUAL.get(name);
+  const usual = USUAL_READ.get(name);
   if (usual !== undefined) return usual;
   const lower = name.toLowerCase();
   return lower.length === 1 ? (Object.hasOwn(COMPACT, lower) ? COMPACT[lower]! : lower) : lower;
@@ -76,7 +76,10 @@ export function canonicalName(name: string): string {
 
 /** As headers are written on the wire: Call-ID, CSeq, Record-Route, ... */
 export function wireName(name: string): string {
-  const lower = name.toLowerCase();
+  return USUAL_WRITTEN.get(name) ?? spelled(name.toLowerCase());
+}
+
+function spelled(lower: string): string {
   if (Object.hasOwn(SPELLING, lower)) return SPELLING[lower]!;
   return lower
     .split('-')

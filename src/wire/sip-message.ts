@@ -284,16 +284,20 @@ export function headerValues(message: { readonly headers: readonly SipHeader[] }
 export function writeSipMessage(draft: SipDraft): Uint8Array {
   let text = `${oneLine(draft.startLine)}\r\n`;
   for (const { name, value } of draft.headers) text += `${wireName(name)}: ${oneLine(value)}\r\n`;
-  const body = draft.body ?? new Uint8Array(0);
-  text += `Content-Length: ${body.length}\r\n\r\n`;
-  const head = new TextEncoder().encode(text);
-  const out = new Uint8Array(head.length + body.length);
-  out.set(head);
-  out.set(body, head.length);
+  const { body } = draft;
+  const bodyLength = body === undefined ? 0 : body.length;
+  text += `Content-Length: ${bodyLength}\r\n\r\n`;
+  const headLength = Buffer.byteLength(text, 'utf8');
+  const out = new Uint8Array(headLength + bodyLength);
+  Buffer.from(out.buffer).write(text, 0, headLength, 'utf8');
+  if (body !== undefined) out.set(body, headLength);
   return out;
 }
 
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+
 function oneLine(value: string): string {
+  if (!CONTROL.test(value) && !isSpace(value.charCodeAt(0))) return value;
   let out = '';
   let from = skipSpace(value, 0);
   for (let i = from; i < value.length; i++) {

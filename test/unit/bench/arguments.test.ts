@@ -50,9 +50,9 @@ describe('the command line of the benches', () => {
 
   it('refuses an unknown bench with the list of benches', () => {
     expect(refusal('speed')).toBe(
-      'no bench speed; there are: retag, fanout, latency, capacity, scale, neighbour, join, soak',
+      'no bench speed; there are: retag, fanout, latency, capacity, scale, neighbour, join, sip, soak',
     );
-    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, neighbour, join, soak');
+    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, neighbour, join, sip, soak');
   });
 
   it.each([
@@ -64,7 +64,7 @@ describe('the command line of the benches', () => {
     [['retag', '--rounds', '1e2'], 'from 5 to 1000'],
     [['retag', '--packets', '0'], 'from 1 to'],
     [['fanout', '--receivers', '10,,20'], '--receivers'],
-    [['fanout', '--receivers', '4001'], 'from 1 to 4000'],
+    [['fanout', '--receivers', '8001'], 'from 1 to 8000'],
     [['fanout', '--media', 'text'], 'audio or video'],
     [['fanout', '--suites', '0'], '--suites'],
     [['fanout', '--ms', '100'], '--ms is for latency, capacity, scale'],
