@@ -15,6 +15,7 @@ COPY --from=build /claviger/node_modules node_modules
 COPY --from=build /claviger/dist dist
 COPY --from=build /claviger/native/build/Release/claviger.node native/build/Release/claviger.node
 COPY --from=build /claviger/src/endpoint/assets src/endpoint/assets
+COPY --from=build /claviger/src/dashboard src/dashboard
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data

@@ -4,13 +4,14 @@
  */
 import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttps, type Server as HttpsServer } from 'node:https';
-import { createServer as createTcp, type Server as TcpServer } from 'node:net';
+import { createServer as createTcp, type Socket, type Server as TcpServer } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Address } from '../base/ids.js';
 import { ADMIN_FIRST_BYTE_TIMEOUT_MS, ADMIN_MAX_CONNECTIONS, ADMIN_REQUEST_TIMEOUT_MS } from '../base/limits.js';
 import { type ApiOptions, handleApi, sendJson } from './admin/api.js';
 import { PROBLEM_MEDIA_TYPE, problem } from './admin/problem.js';
 import { OPENAPI } from './admin/routes.js';
+import { PAGE_HEADERS, pageFiles, type StaticFile } from './page.js';
 import { DEFAULT_CIPHERS, withKey } from './tls-contexts.js';
 import type { TlsSet } from './tls-set.js';
 
@@ -33,7 +34,9 @@ const TLS_HANDSHAKE_RECORD = 0x16;
 
 export class AdminServer {
   readonly #options: AdminOptions;
+  readonly #files = pageFiles();
   readonly #tcp: TcpServer;
+  readonly #sockets = new Set<Socket>();
   readonly #plain: Server;
   readonly #secure: HttpsServer;
 
@@ -49,6 +52,8 @@ export class AdminServer {
       ),
     );
     this.#tcp = createTcp((socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
       // Whoever resets a connection before it has said anything is nobody's error.
       socket.on('error', () => socket.destroy());
       socket.setTimeout(ADMIN_FIRST_BYTE_TIMEOUT_MS, () => socket.destroy());
@@ -95,9 +100,15 @@ export class AdminServer {
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#tcp.close(() => resolve());
-      this.#plain.closeAllConnections();
-      this.#secure.closeAllConnections();
+      // Also those that have not said yet what they speak.
+      for (const socket of this.#sockets) socket.destroy();
     });
+  }
+
+  #page(request: IncomingMessage, response: ServerResponse, { type, body }: StaticFile): void {
+    response
+      .writeHead(200, { ...PAGE_HEADERS, 'content-type': type, 'content-length': body.length })
+      .end(request.method === 'HEAD' ? undefined : body);
   }
 
   /** @param whole the API too, not only what everybody may see. */
@@ -120,7 +131,8 @@ export class AdminServer {
         'plain HTTP has /health/live, /health/ready and /metrics; the rest is HTTPS',
       );
       sendJson(response, only.status, only, PROBLEM_MEDIA_TYPE);
-    } else if (path === '/openapi.json') sendJson(response, 200, OPENAPI, 'application/json');
+    } else if (path !== undefined && this.#files.has(path)) this.#page(request, response, this.#files.get(path)!);
+    else if (path === '/openapi.json') sendJson(response, 200, OPENAPI, 'application/json');
     else void handleApi(request, response, this.#options.api);
   }
 

@@ -24,8 +24,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   cli: ['server', 'endpoint'],
 };
 
-/** Rooms that may touch the world: sockets, files, timers, clock, environment. */
-const WORLDLY = new Set(['server', 'endpoint', 'cli']);
+/** Rooms that may touch the world: sockets, files, timers, clock, environment; the dashboard's world is a browser. */
+const WORLDLY = new Set(['server', 'endpoint', 'cli', 'dashboard']);
 /** Single files elsewhere that may, each with its reason. */
 const WORLDLY_FILES: Readonly<Record<string, { readonly modules: readonly string[]; readonly reason: string }>> = {
   'dtls/worker.ts': {

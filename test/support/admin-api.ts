@@ -122,7 +122,15 @@ export async function startApi(
     },
     operate: (conference, event) => void operated.push({ conference, event }),
     traffic: () => ({ receivedBitsPerSecond: 1_000, sentBitsPerSecond: 0, lossFraction: undefined, refusedPackets: 0 }),
-    history: () => [{ time: clock.now, level: 'end-to-end' }],
+    history: () => {
+      const minutesAgo = (minutes: number): number => Date.now() - minutes * 60_000;
+      return [
+        { time: minutesAgo(50), level: 'end-to-end' },
+        { time: minutesAgo(30), level: 'hop-by-hop' },
+        { time: minutesAgo(20), level: 'none' },
+        { time: minutesAgo(5), level: 'end-to-end' },
+      ];
+    },
     events: journal,
     drain,
     // Its one peer never answers.

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { ConferenceView } from '../../control/administration.js';
+import { SECURITY_EVENTS } from '../../security/events.js';
 import { checkPolicy } from '../../security/policy.js';
 import { CALL_ROUTES } from './call-routes.js';
 import type { AdminHost } from './host.js';
@@ -82,7 +83,11 @@ const conferences: readonly Route[] = [
       if (host.conferences().length >= host.maxConferences)
         return { problem: problem('unavailable', `there are ${host.maxConferences} conferences already`) };
       const { suite = host.defaults.suite, switching = host.defaults.switching } = body;
-      const chosen = { ...(suite && { suite }), ...(switching && { switching }) };
+      const chosen = {
+        ...(suite && { suite }),
+        ...(switching && { switching }),
+        ...(body.codecs && { codecs: body.codecs }),
+      };
       const settings = { ...host.defaults, ...checked.value, ...chosen };
       host.command({ type: 'create-conference', name: body.name, settings });
       return {
@@ -221,6 +226,18 @@ const events: readonly Route[] = [
         },
         limit,
       ),
+    }),
+  }),
+  route({
+    method: 'GET',
+    path: '/events/catalogue',
+    operationId: 'listEventCodes',
+    summary: 'Every code of a security event: severity, what has happened, what to do next',
+    role: 'viewer',
+    answers: { 200: { description: 'in the order of the catalogue', schema: z.array(s.eventCodeView) } },
+    handle: () => ({
+      status: 200,
+      body: Object.entries(SECURITY_EVENTS).map(([code, entry]) => ({ code, ...entry })),
     }),
   }),
   route({

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ADMIN_MAX_EVENTS_PER_ANSWER } from '../../base/limits.js';
 import { SECURITY_EVENTS, type SecurityEventCode } from '../../security/events.js';
+import { AUDIO_CODECS, VIDEO_CODECS } from '../../sip/codecs.js';
 
 export const integerText = (min: number, max: number) =>
   z
@@ -29,11 +30,27 @@ export const memberParams = z.strictObject({
   member: integerText(1, Number.MAX_SAFE_INTEGER).describe('number of a member'),
 });
 
+const codecsSchema = z
+  .strictObject({
+    audio: z
+      .array(z.enum(AUDIO_CODECS))
+      .min(1)
+      .max(AUDIO_CODECS.length)
+      .default([...AUDIO_CODECS]),
+    video: z
+      .array(z.enum(VIDEO_CODECS))
+      .min(1)
+      .max(VIDEO_CODECS.length)
+      .default([...VIDEO_CODECS]),
+  })
+  .describe('codecs it may be held in, the best first; default: all that the switch carries');
+
 export const createConferenceBody = z.strictObject({
   name: conferenceName,
   policy: policySchema.default('secure'),
   requiredLevel: requiredLevelSchema.optional().describe('default: end-to-end for secure, none for the others'),
   suite: suiteSchema.optional().describe('SRTP suite; default: that of the configuration'),
+  codecs: codecsSchema.optional(),
   switching: switchingSchema.optional(),
 });
 
@@ -137,6 +154,13 @@ export const eventView = z.strictObject({
   remedy: z.string(),
   members: z.array(z.string()).optional(),
   suppressed: z.int().optional().describe('events of the same cause before this one that were counted only'),
+});
+
+export const eventCodeView = z.strictObject({
+  code: codeSchema,
+  severity: severitySchema,
+  cause: z.string().describe('with {endpoint}, {channel}, {conference} and {cause} where an event says them'),
+  remedy: z.string(),
 });
 
 export const eventStreamQuery = z.strictObject({

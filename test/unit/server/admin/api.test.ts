@@ -6,6 +6,7 @@ import { createSelfSigned } from '../../../../src/dtls/certificate.js';
 import { allows, ROLES } from '../../../../src/server/admin/credentials.js';
 import { ROUTES } from '../../../../src/server/admin/routes.js';
 import { problemSchema } from '../../../../src/server/admin/schemas.js';
+import { VIDEO_CODECS } from '../../../../src/sip/codecs.js';
 import { type Asked, ask, startApi, type TestApi } from '../../../support/admin-api.js';
 
 let api: TestApi;
@@ -137,6 +138,8 @@ describe('what is not valid', () => {
     [{ name: 'a', policy: 'non-secure', requiredLevel: 'end-to-end' }, ['requiredLevel']],
     [{ name: 'a', suite: 2 }, ['suite']],
     [{ name: 'a', suite: '1' }, ['suite']],
+    [{ name: 'a', codecs: { audio: ['opus', 'mp3'] } }, ['codecs.audio.1']],
+    [{ name: 'a', codecs: { video: [] } }, ['codecs.video']],
     [{ name: 'a', polcy: 'secure', __proto__x: 1 }, ['polcy', '__proto__x']],
     [{ name: 1, policy: 2, suite: 3 }, ['name', 'policy', 'suite']],
     [[], ['']],
@@ -147,7 +150,7 @@ describe('what is not valid', () => {
     const answer = await ask(api.port, 'POST', '/conferences', { token: api.tokens.operator, body });
     expect(answer.status).toBe(400);
     expect(named(answer)).toEqual(fields);
-    expect(answer.json.errors[0].pointer).toBe(fields[0] === '' ? '#' : `#/${fields[0]}`);
+    expect(answer.json.errors[0].pointer).toBe(fields[0] === '' ? '#' : `#/${fields[0]!.replaceAll('.', '/')}`);
     expect(api.commands).toEqual([]);
   });
 
@@ -239,11 +242,15 @@ describe('what is answered', () => {
   it('a conference is made once, shown, and ended', async () => {
     api = await startApi();
     const token = api.tokens.operator;
-    const make = (name: string) =>
-      ask(api.port, 'POST', '/conferences', { token, body: { name, policy: 'non-secure' } });
+    const more = { policy: 'non-secure', codecs: { audio: ['PCMU'] }, switching: 'segment', suite: 1 };
+    const make = (name: string) => ask(api.port, 'POST', '/conferences', { token, body: { name, ...more } });
     const made = await make('lobby');
     expect([made.status, made.headers.location]).toEqual([201, '/conferences/lobby']);
     expect(made.json).toMatchObject({ name: 'lobby', origin: 'created', policy: 'non-secure', requiredLevel: 'none' });
+    expect(api.commands[0]).toMatchObject({
+      type: 'create-conference',
+      settings: { ...more, requiredLevel: 'none', codecs: { audio: ['PCMU'], video: [...VIDEO_CODECS] } },
+    });
     expect((await make('lobby')).status).toBe(409);
     expect((await get('/conferences/lobby')).json).toMatchObject({ level: 'unknown', members: [] });
     expect((await get('/conferences/none')).status).toBe(404);
