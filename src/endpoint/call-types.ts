@@ -1,12 +1,26 @@
 /** What a call of the reference endpoint is told and tells. */
 
 import type { Address, Media } from '../base/ids.js';
+import type { createSelfSigned } from '../dtls/certificate.js';
 import type { EngineName } from '../dtls/engines.js';
 import type { DropName } from '../wire/drop.js';
 import type { ReportBlock } from '../wire/rtcp.js';
+import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { TipVersion } from '../wire/tip.js';
 import type { ChannelOutput, KeyLogEntry, ReceivedMedia } from './channel-types.js';
 import type { AudioInput, VideoInput } from './pacer.js';
+
+export interface Identity {
+  readonly certificate: Awaited<ReturnType<typeof createSelfSigned>>;
+  readonly fingerprint: SdpFingerprint;
+}
+
+/** What an endpoint keeps over a restart: who it is, and the SSRCs that are bound to that (WIRE.md 10). */
+export interface Remembered {
+  readonly identity: Identity | undefined;
+  /** By media kind and position. */
+  readonly ssrcs: ReadonlyMap<string, number>;
+}
 
 export interface CallOptions {
   /** `sips:conference@host:port`. */
@@ -19,6 +33,10 @@ export interface CallOptions {
   readonly security?: 'dtls' | 'plain';
   /** Which of the DTLS engines; default `openssl`. */
   readonly dtlsEngine?: EngineName;
+  /** Of an earlier call of the same endpoint; default: somebody new. */
+  readonly remembered?: Remembered;
+  /** Channel keys older than this are renewed; left out: never for their age. */
+  readonly renewAfterMs?: number;
   readonly audio?: readonly AudioInput[];
   readonly video?: readonly VideoInput[];
   /** Further places that media is sent from with {@link Call.send}, on both lines. */
@@ -67,6 +85,8 @@ export interface CallStatus {
   readonly sent: Readonly<Record<Media, number>>;
   readonly received: Readonly<Record<Media, number>>;
   readonly drops: Readonly<Partial<Record<DropName, number>>>;
+  /** DTLS associations that gave keys: one a line, and one more for each that took over. */
+  readonly keyed: number;
   /** What the last SECURITYICON said; undefined: none came. */
   readonly icon: boolean | undefined;
 }

@@ -1,19 +1,27 @@
 /** A call of the reference endpoint: signalling, a line for each media kind, media in and out. */
-import { randomBytes } from 'node:crypto';
 import type { Media } from '../base/ids.js';
 import { ENDPOINT_CONNECT_TIMEOUT_MS, SET_SEND_DELAY_MS } from '../base/limits.js';
 import type { UserAgentOutput } from '../sip/contract.js';
-import { answer, createOffer, readAnswer, readOffer } from '../sip/offer-answer.js';
-import type { LocalSession } from '../sip/offer-answer-types.js';
-import type { DropName } from '../wire/drop.js';
+import { answer, readAnswer, readOffer } from '../sip/offer-answer.js';
+import type { Answer, Offer } from '../sip/offer-answer-types.js';
+import type { SdpDirection } from '../wire/sdp-types.js';
 import { parseSipUri } from '../wire/sip-uri.js';
-import { type CallEnd, type CallOptions, CallRefused, type CallStatus } from './call-types.js';
-import { CODECS, type Identity, newIdentity, openLines, type RemoteLine, startLine } from './lines.js';
+import {
+  type CallEnd,
+  type CallOptions,
+  CallRefused,
+  type CallStatus,
+  type Identity,
+  type Remembered,
+} from './call-types.js';
+import { Description } from './description.js';
+import { newIdentity, openLines, type RemoteLine, renewLines, SsrcBook, startLine } from './lines.js';
 import type { LineCallbacks, LineOutput, MediaLine } from './media-line.js';
 import { type DuePacket, Pacer } from './pacer.js';
 import { SipConnection } from './sip-connection.js';
+import { Tally } from './tally.js';
 
-export type { CallEnd, CallOptions, CallStatus } from './call-types.js';
+export type { CallEnd, CallOptions, CallStatus, Remembered } from './call-types.js';
 export { CallRefused } from './call-types.js';
 
 const MEDIA: readonly Media[] = ['audio', 'video'];
@@ -31,18 +39,13 @@ export class Call {
   readonly ended: Promise<CallEnd>;
   readonly #options: CallOptions;
   readonly #pacer: Pacer;
-  readonly #counts: Record<'sent' | 'received', Record<Media, number>> = {
-    sent: { audio: 0, video: 0 },
-    received: { audio: 0, video: 0 },
-  };
-  readonly #drops: Partial<Record<DropName, number>> = {};
+  readonly #tally = new Tally();
   readonly #installed = new Map<MediaLine, number>();
   #lines: MediaLine[] = [];
   #connection: SipConnection | undefined;
-  readonly #sessionId = String(randomBytes(6).readUIntBE(0, 6));
-  #sessionVersion = 0;
-  /** Undefined until something is agreed. */
-  #security: 'dtls' | 'plain' | undefined;
+  readonly #ssrcs: SsrcBook;
+  #description: Description | undefined;
+  #renewal: NodeJS.Timeout | undefined;
   #number = 0;
   #icon: boolean | undefined;
   #isReady = false;
@@ -76,15 +79,17 @@ export class Call {
   ): Promise<Call> {
     const made = new Call({ ...options, target: '' });
     made.#connection = connection;
+    made.#description = new Description(connection.local.address);
     made.#number = number;
     await made.#offeredAgain(offer);
-    if (made.#security === undefined) made.#finish({ by: 'failure', cause: 'the offer could not be answered' });
+    if (made.#said.security === undefined) made.#finish({ by: 'failure', cause: 'the offer could not be answered' });
     else made.#checkReady();
     return made;
   }
 
   private constructor(options: CallOptions) {
     this.#options = options;
+    this.#ssrcs = new SsrcBook(options.remembered?.ssrcs);
     this.ready = new Promise((resolve) => {
       this.#resolveReady = resolve;
     });
@@ -95,14 +100,7 @@ export class Call {
   }
 
   status(): CallStatus {
-    const { sent, received } = this.#counts;
-    return {
-      ready: this.#isReady,
-      sent: { ...sent },
-      received: { ...received },
-      drops: { ...this.#drops },
-      icon: this.#icon,
-    };
+    return { ready: this.#isReady, icon: this.#icon, ...this.#tally.status() };
   }
 
   /** Sends one packet now; for media that comes from elsewhere than the call's sources. Ignored until ready. */
@@ -110,6 +108,26 @@ export class Call {
     const line = this.#lines.find((l) => l.media === packet.media);
     if (line === undefined || !this.#isReady) return;
     line.receive({ ...packet, type: 'media', payloadType: line.payloadType });
+  }
+
+  /** For the next call of the same endpoint. */
+  get remembered(): Remembered {
+    return { identity: this.#said.identity, ssrcs: this.#ssrcs.entries };
+  }
+
+  /**
+   * New channel keys by a new certificate and new DTLS associations (RFC 8842 §5); media goes on meanwhile. Resolves when the
+   * switch has agreed; rejects with what it said instead.
+   */
+  async renew(): Promise<void> {
+    const { name = 'endpoint' } = this.#options;
+    const { media } = await this.#reoffer(await newIdentity(name), 'sendrecv');
+    this.#renewLines(media);
+  }
+
+  /** `sendonly`, `inactive`: on hold; `sendrecv`: back. Resolves when the switch has agreed. */
+  async direct(direction: SdpDirection): Promise<void> {
+    await this.#reoffer(this.#said.identity, direction);
   }
 
   /** Asks the switch for a picture that can be decoded at one of our displays. */
@@ -140,12 +158,12 @@ export class Call {
     this.#connection = connection;
     const { address } = connection.local;
     this.#lines = await openLines(MEDIA, address, this.#callbacks());
-    const identity = security === 'dtls' ? await newIdentity(name) : undefined;
-    const offer = createOffer({
-      ...this.#session(),
-      ...(identity === undefined ? {} : { fingerprint: identity.fingerprint }),
-      media: this.#lines.map((l) => ({ media: l.media, port: l.local.port, security, codecs: [CODECS[l.media]] })),
-    });
+    const identity =
+      security === 'dtls' ? (this.#options.remembered?.identity ?? (await newIdentity(name))) : undefined;
+    this.#description = new Description(address);
+    this.#said.identity = identity;
+    this.#said.security = security;
+    const offer = this.#said.offer(this.#lines);
     const { sdp } = await new Promise<{ sdp: string }>((resolve, reject) => {
       this.#answered = (result) => (result instanceof Error ? reject(result) : resolve(result));
       const bracketed = address.includes(':') ? `[${address}]` : address;
@@ -166,20 +184,39 @@ export class Call {
     this.#checkReady();
   }
 
+  /** Since the switch was dialled. */
+  get #said(): Description {
+    return this.#description!;
+  }
+
+  #reoffer(identity: Identity | undefined, direction: SdpDirection): Promise<Answer> {
+    if (this.#over) return Promise.reject(new Error('the call is over'));
+    return this.#said.reoffer(this.#lines, identity, direction, (sdp) =>
+      this.#connection?.receive({ type: 'reinvite', call: this.#number, sdp }),
+    );
+  }
+
+  #renewLines(remote: readonly RemoteLine[]): void {
+    this.#said.remote = remote;
+    renewLines(this.#lines, remote, this.#said.identity);
+    this.#ageFromNow();
+  }
+
+  #ageFromNow(): void {
+    const { renewAfterMs } = this.#options;
+    clearTimeout(this.#renewal);
+    if (renewAfterMs === undefined || this.#over) return;
+    this.#renewal = setTimeout(() => {
+      // The old keys serve on; the next try is at the next age.
+      this.renew().catch(() => this.#ageFromNow());
+    }, renewAfterMs);
+  }
+
   #callbacks(): LineCallbacks {
     return {
       onOutput: (line, output) => this.#onLine(line, output),
       onDatagram: this.#options.onDatagram,
       dropIncoming: this.#options.dropIncoming,
-    };
-  }
-
-  /** Of our next description; its version rises by one each time. */
-  #session(): LocalSession {
-    return {
-      sessionId: this.#sessionId,
-      sessionVersion: ++this.#sessionVersion,
-      address: this.#connection!.local.address,
     };
   }
 
@@ -189,9 +226,13 @@ export class Call {
     security: 'dtls' | 'plain',
     identity: Identity | undefined,
   ): void {
-    this.#security = security;
+    this.#said.security = security;
+    this.#said.identity = identity;
     this.#activeSet = undefined;
-    this.#lines = lines.filter((line, i) => startLine(line, remote[i]!, this.#options, identity));
+    const used = lines.map((line, i) => startLine(line, remote[i]!, this.#options, identity, this.#ssrcs));
+    this.#lines = lines.filter((_, i) => used[i]);
+    this.#said.remote = remote.filter((_, i) => used[i]);
+    if (security === 'dtls') this.#ageFromNow();
   }
 
   /**
@@ -206,16 +247,15 @@ export class Call {
     if (offer?.ok !== true || offer.value.media.length !== MEDIA.length) return refuse();
     const { media } = offer.value;
     const security = media.some((m) => m.port !== 0 && m.security === 'plain') ? 'plain' : 'dtls';
-    if (security === this.#security || (security === 'plain' && this.#options.refuseDowngrade === true))
-      return refuse();
+    if (security === this.#said.security) return this.#answerSame(offer.value, refuse);
+    if (security === 'plain' && this.#options.refuseDowngrade === true) return refuse();
     const { name = 'endpoint' } = this.#options;
     const [lines, identity] = await Promise.all([
       openLines(MEDIA, connection.local.address, this.#callbacks()),
       security === 'dtls' ? newIdentity(name) : undefined,
     ]);
     const answered = answer(offer.value, {
-      ...this.#session(),
-      ...(identity === undefined ? {} : { fingerprint: identity.fingerprint }),
+      ...this.#said.session(identity),
       media: lines.map((line, i) => (media[i]!.media === line.media ? { port: line.local.port } : undefined)),
     });
     if (!answered.ok || this.#over) {
@@ -232,11 +272,19 @@ export class Call {
     this.#options.onMoved?.(security);
   }
 
+  #answerSame(offer: Offer, refuse: () => void): void {
+    const answered = this.#said.answerSame(offer, this.#lines);
+    if (answered === undefined) return refuse();
+    this.#connection!.receive({ type: 'accept', call: this.#number, sdp: answered.sdp });
+    if (answered.renewed) this.#renewLines(answered.remote);
+    else this.#said.remote = answered.remote;
+  }
+
   /** What the call's connection has to say. */
   readonly onSip = (output: Exclude<UserAgentOutput, { type: 'send' | 'close' }>): void => {
     switch (output.type) {
       case 'answered':
-        this.#answered?.({ sdp: output.sdp });
+        if (!this.#said.outcome(output)) this.#answered?.(output);
         break;
       case 'failed':
         this.#answered?.(new CallRefused(output.status, output.reason, output.warning));
@@ -248,6 +296,12 @@ export class Call {
           this.#finish({ by: 'failure', cause: error instanceof Error ? error.message : String(error) });
         });
         break;
+      case 'offer-refused':
+        this.#said.outcome(new CallRefused(output.status, output.reason, output.warning));
+        break;
+      case 'offer-due':
+        this.#said.outcome(new Error('the switch changed the session meanwhile'));
+        break;
       case 'incoming':
         this.#connection?.receive({ type: 'reject', call: output.call, status: 486 });
         break;
@@ -256,7 +310,7 @@ export class Call {
         this.#finish({ by: output.by, cause: output.cause ?? '' });
         break;
       default:
-        break; // progress, confirmed and what follows re-INVITEs of ours, which there are none
+        break; // progress, confirmed, offer-withdrawn
     }
   };
 
@@ -268,11 +322,11 @@ export class Call {
         this.#scheduleActivation(output.spiWord);
         break;
       case 'sent':
-        this.#counts.sent[line.media]++;
+        this.#tally.sent[line.media]++;
         this.#options.onSent?.(output);
         break;
       case 'received':
-        this.#counts.received[line.media]++;
+        this.#tally.received[line.media]++;
         this.#options.onReceived?.(output.rtp);
         break;
       case 'refresh-requested':
@@ -291,7 +345,7 @@ export class Call {
         this.#icon = output.secure;
         break;
       case 'dropped':
-        this.#drops[output.name] = (this.#drops[output.name] ?? 0) + 1;
+        this.#tally.dropped(output.name);
         break;
       case 'key-log':
         this.#options.onKeys?.(line.media, output.entry);
@@ -305,6 +359,8 @@ export class Call {
         this.#finish({ by: 'failure', cause: `${line.media}: ${output.reason} (${output.detail})` });
         break;
       case 'keyed':
+        this.#tally.keyed++;
+        break;
       case 'negotiated':
         break;
     }
@@ -334,6 +390,8 @@ export class Call {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#activation);
+    clearTimeout(this.#renewal);
+    this.#description?.outcome(new Error('the call is over'));
     this.#pacer.stop();
     for (const line of this.#lines) line.close();
     this.#connection?.close();

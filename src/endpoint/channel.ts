@@ -8,8 +8,6 @@ import type { Engine } from '../base/engine.js';
 import { ENDPOINT_OLD_SET_LIFETIME_MS, MAX_TIP_PACKET_BYTES, SENDER_REPORT_INTERVAL_MS } from '../base/limits.js';
 import { ok } from '../base/result.js';
 import { Secret } from '../base/secret.js';
-import type { Association } from '../dtls/association.js';
-import { ChannelCrypto } from '../srtp/channel-crypto.js';
 import { EktReceiver } from '../srtp/ekt-receiver.js';
 import { type GroupSet, senderKeyBytes } from '../srtp/group-set.js';
 import { endpointOptions, TipMachine, type TipOutput } from '../tip/index.js';
@@ -19,6 +17,7 @@ import { parseRtcpPacket, type ReportBlock, type RtcpPacket, splitCompound } fro
 import { buildControlCompound } from '../wire/rtcp-write.js';
 import { isControlSsrc, parseRtp } from '../wire/rtp.js';
 import type { Suite } from '../wire/tip.js';
+import { ChannelSecurity } from './channel-security.js';
 import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia, ReceivedMedia } from './channel-types.js';
 import { ReceiverFeedback } from './receiver-feedback.js';
 import { OutgoingStreamSender } from './stream-sender.js';
@@ -32,12 +31,12 @@ const SUITES: readonly Suite[] = [
 export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #options: ChannelOptions;
   readonly #outputs: ChannelOutput[] = [];
-  readonly #association: Association | undefined;
+  /** Undefined on a plain channel. */
+  readonly #security: ChannelSecurity | undefined;
   readonly #receiver = new EktReceiver();
-  readonly #senders: readonly OutgoingStreamSender[];
+  readonly #senders: OutgoingStreamSender[];
   /** Installed sets with the time at which each leaves; the newest has none. */
   readonly #sets = new Map<number, { readonly set: GroupSet; expires: number | undefined }>();
-  #crypto: ChannelCrypto | undefined;
   #tip: TipMachine | undefined;
   #trailingByte = false;
   readonly #feedback: ReceiverFeedback;
@@ -46,7 +45,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   constructor(options: ChannelOptions) {
     this.#options = options;
-    this.#association = options.dtls?.factory(options.dtls.options);
+    if (options.dtls !== undefined) this.#security = new ChannelSecurity(options.dtls, options.logKeys === true);
     this.#senders = options.streams.map((stream) => new OutgoingStreamSender(stream, options));
     const { controlSsrc, clockRateHz, nack = false } = options;
     this.#feedback = new ReceiverFeedback({ controlSsrc, clockRateHz, nack, plain: options.dtls === undefined });
@@ -54,17 +53,20 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   /** True once media may be sent: the first set is installed (or the channel is plain). */
   get canSend(): boolean {
-    return !this.#closed && (this.#association === undefined || this.#sets.size > 0);
+    return !this.#closed && (this.#security === undefined || this.#sets.size > 0);
   }
 
   receive(input: ChannelInput, now: number): void {
     if (this.#closed) return;
     switch (input.type) {
       case 'start':
-        if (this.#association === undefined) {
+        if (this.#security === undefined) {
           this.#startTip(false, now);
           this.#nextReport = now;
-        } else this.#association.receive({ type: 'start' }, now);
+        } else this.#security.receive(input, now);
+        break;
+      case 'renew':
+        this.#security?.receive(input, now);
         break;
       case 'datagram':
         this.#datagram(input.bytes, now);
@@ -82,7 +84,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         this.#close(now);
         return;
       case 'tick':
-        this.#association?.receive({ type: 'tick' }, now);
+        this.#security?.receive({ type: 'tick' }, now);
         this.#tip?.receive({ type: 'tick' }, now);
         this.#feedback.receive({ type: 'tick' }, now);
         this.#tick(now);
@@ -96,7 +98,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   }
 
   deadline(): number | undefined {
-    const times = [this.#association?.deadline(), this.#tip?.deadline(), this.#feedback.deadline(), this.#nextReport];
+    const times = [this.#security?.deadline(), this.#tip?.deadline(), this.#feedback.deadline(), this.#nextReport];
     for (const { expires } of this.#sets.values()) times.push(expires);
     const due = times.filter((t) => t !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
@@ -105,7 +107,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   #datagram(bytes: Uint8Array, now: number): void {
     switch (classify(bytes)) {
       case 'dtls':
-        this.#association?.receive({ type: 'datagram', bytes }, now);
+        this.#security?.receive({ type: 'datagram', bytes }, now);
         break;
       case 'rtcp':
         this.#rtcp(bytes, now);
@@ -120,7 +122,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   #rtp(bytes: Uint8Array, now: number): void {
     const { media } = this.#options;
-    if (this.#association === undefined) {
+    if (this.#security === undefined) {
       const plain = parseRtp(bytes);
       if (!plain.ok) return this.#drop('malformed');
       const { header, payload } = plain.value;
@@ -140,22 +142,35 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   #received(rtp: ReceivedMedia, now: number): void {
     const { ssrc, index, timestamp, sink } = rtp;
+    const own = this.#senders.findIndex((sender) => sender.ssrc === ssrc);
+    if (own >= 0) this.#giveUpSsrc(own);
     this.#outputs.push({ type: 'received', rtp });
     this.#feedback.receive({ type: 'packet', ssrc, index, timestamp, sink }, now);
+  }
+
+  /** Somebody else has our SSRC (RFC 3550 §8.2): the switch keeps it for who had it first (WIRE.md 10), so we take another. */
+  #giveUpSsrc(index: number): void {
+    const { position } = this.#senders[index]!;
+    this.#senders[index]!.wipe();
+    // The low byte 00 is control's (WIRE.md 3).
+    const ssrc = (readU32(this.#options.random(4), 0) | 1) >>> 0;
+    const sender = new OutgoingStreamSender({ position, ssrc }, this.#options);
+    this.#senders[index] = sender;
+    const newest = [...this.#sets.values()].at(-1)?.set;
+    if (newest !== undefined) this.#useFreshKey(sender, newest);
   }
 
   #rtcp(bytes: Uint8Array, now: number): void {
     if (bytes.length < 8) return this.#drop('malformed');
     if (!isControlSsrc(readU32(bytes, 4))) {
       // Media RTCP of another sender: it brings keys and ROC early, and its clock (WIRE.md 3).
-      const received =
-        this.#association === undefined ? ok({ compound: bytes }) : this.#receiver.receiveRtcp(bytes, now);
+      const received = this.#security === undefined ? ok({ compound: bytes }) : this.#receiver.receiveRtcp(bytes, now);
       if (!received.ok) return this.#drop(received.reason);
       this.#feedback.receive({ type: 'media-rtcp', compound: received.value.compound }, now);
       return;
     }
-    if (this.#association !== undefined && this.#crypto === undefined) return this.#drop('not_ready');
-    const plain = this.#crypto === undefined ? { ok: true as const, value: bytes } : this.#crypto.unprotectRtcp(bytes);
+    if (this.#security?.keyed === false) return this.#drop('not_ready');
+    const plain = this.#security === undefined ? ok(bytes) : this.#security.unprotectRtcp(bytes);
     if (!plain.ok) return this.#drop(plain.reason);
     const packets = splitCompound(plain.value);
     if (!packets.ok) return this.#drop('malformed');
@@ -175,7 +190,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       this.#outputs.push({ type: 'reported', reports: packet.reports });
     const wanted =
       packet.type === 'pli' ? [packet.media] : packet.type === 'fir' ? packet.requests.map((r) => r.ssrc) : [];
-    for (const { position, ssrc } of this.#options.streams) {
+    for (const { position, ssrc } of this.#senders) {
       if (wanted.includes(ssrc)) this.#outputs.push({ type: 'refresh-requested', position });
     }
   }
@@ -183,23 +198,14 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   #drain(now: number): void {
     for (let again = true; again; ) {
       again = false;
-      for (let out = this.#association?.poll(); out !== undefined; out = this.#association?.poll()) {
+      for (let out = this.#security?.poll(); out !== undefined; out = this.#security?.poll()) {
         again = true;
-        if (out.type === 'datagram') this.#outputs.push({ type: 'send', bytes: out.bytes });
-        else if (out.type === 'keys') {
-          if (this.#options.logKeys) {
-            const [local, remote] = [out.local, out.remote].map((s) => s.use(toHex)) as [string, string];
-            this.#outputs.push({
-              type: 'key-log',
-              entry: { kind: 'channel-keys', profile: out.profile, local, remote },
-            });
-          }
-          this.#crypto = new ChannelCrypto(out);
-          out.local.wipe();
-          out.remote.wipe();
+        if (out.type !== 'keyed') this.#outputs.push(out);
+        else {
           this.#outputs.push({ type: 'keyed', profile: out.profile, peerFingerprint: out.peerFingerprint });
-          this.#startTip(true, now, out.profile);
-        } else if (out.type === 'failed') this.#fail(out.reason, out.detail);
+          // What was negotiated under the old keys goes on under new ones.
+          if (!out.renewed) this.#startTip(true, now, out.profile);
+        }
       }
       for (let out = this.#tip?.poll(); out !== undefined; out = this.#tip?.poll()) {
         again = true;
@@ -242,7 +248,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {
     const { controlSsrc, cname } = this.#options;
     const compound = buildControlCompound({ ssrc: controlSsrc, cname, reports }, packets);
-    this.#outputs.push({ type: 'send', bytes: this.#crypto?.protectRtcp(compound) ?? compound });
+    this.#outputs.push({ type: 'send', bytes: this.#security?.protectRtcp(compound) ?? compound });
   }
 
   #onTip(out: TipOutput, now: number): void {
@@ -301,16 +307,18 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   #activate(spiWord: number): void {
     const entry = this.#sets.get(spiWord);
     if (entry === undefined) return;
-    for (const sender of this.#senders) {
-      const key = new Secret(this.#options.random(senderKeyBytes(entry.set.suite)));
-      if (this.#options.logKeys) {
-        this.#outputs.push({
-          type: 'key-log',
-          entry: { kind: 'sender-key', ssrc: sender.ssrc, spiWord, key: key.use(toHex) },
-        });
-      }
-      sender.useKey(entry.set, key);
+    for (const sender of this.#senders) this.#useFreshKey(sender, entry.set);
+  }
+
+  #useFreshKey(sender: OutgoingStreamSender, set: GroupSet): void {
+    const key = new Secret(this.#options.random(senderKeyBytes(set.suite)));
+    if (this.#options.logKeys) {
+      this.#outputs.push({
+        type: 'key-log',
+        entry: { kind: 'sender-key', ssrc: sender.ssrc, spiWord: set.spiWord, key: key.use(toHex) },
+      });
     }
+    sender.useKey(set, key);
   }
 
   #send(media: OutgoingMedia, now: number): void {
@@ -348,12 +356,11 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   }
 
   #close(now: number): void {
-    this.#association?.receive({ type: 'close' }, now);
+    this.#security?.receive({ type: 'close' }, now);
     this.#tip?.receive({ type: 'stop' }, now);
     this.#drain(now);
     this.#closed = true;
     this.#nextReport = undefined;
-    this.#crypto?.wipe();
     this.#receiver.wipe();
     for (const sender of this.#senders) sender.wipe();
     for (const { set } of this.#sets.values()) wipeSet(set);

@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Media } from '../base/ids.js';
 import { DTLS_MAX_MTU_BYTES } from '../base/limits.js';
+import type { AssociationOptions } from '../dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
 import { DEFAULT_ENGINE, ENGINES } from '../dtls/engines.js';
 import type { LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
-import type { SdpFingerprint } from '../wire/sdp-types.js';
-import type { CallOptions } from './call-types.js';
+import type { CallOptions, Identity } from './call-types.js';
 import type { ChannelOptions, OutgoingStream } from './channel-types.js';
 import { type LineCallbacks, MediaLine } from './media-line.js';
 
@@ -16,12 +16,7 @@ export const CODECS: Readonly<Record<Media, LocalCodec>> = {
 };
 const CLOCK_HZ: Readonly<Record<Media, number>> = { audio: 48_000, video: 90_000 };
 
-export interface Identity {
-  readonly certificate: Awaited<ReturnType<typeof createSelfSigned>>;
-  readonly fingerprint: SdpFingerprint;
-}
-
-/** A certificate of our own, for one description of the session. */
+/** A certificate of our own, for one description of the session or for many. */
 export async function newIdentity(name: string): Promise<Identity> {
   const certificate = await createSelfSigned(name, Date.now());
   const { value } = fingerprintOf(certificate.certificatePem, 'sha-256');
@@ -47,6 +42,7 @@ export function startLine(
   remote: RemoteLine,
   options: CallOptions,
   identity: Identity | undefined,
+  ssrcs: SsrcBook,
 ): boolean {
   if (remote.port === 0 || remote.address === undefined) {
     line.close();
@@ -55,7 +51,10 @@ export function startLine(
   line.payloadType = remote.codecs[0]?.payloadType ?? CODECS[line.media].payloadType;
   const inputs = (options[line.media] ?? []).map(({ position }) => position);
   const positions = new Set([...inputs, ...(options.externalPositions ?? [])]);
-  const streams: OutgoingStream[] = [...positions].map((position) => ({ position, ssrc: newSsrc('media') }));
+  const streams: OutgoingStream[] = [...positions].map((position) => ({
+    position,
+    ssrc: ssrcs.of(line.media, position),
+  }));
   const channel: ChannelOptions = {
     media: line.media,
     controlSsrc: newSsrc('control'),
@@ -73,19 +72,57 @@ export function startLine(
       : {
           dtls: {
             factory: ENGINES[options.dtlsEngine ?? DEFAULT_ENGINE],
-            options: {
-              role: remote.role ?? 'client',
-              ...identity.certificate,
-              peerFingerprints: remote.fingerprints,
-              // The switch chooses: 0x0008 in conferences of suite 18 (WIRE.md 4.3).
-              profiles: [0x0001, 0x0008],
-              mtuBytes: DTLS_MAX_MTU_BYTES,
-            },
+            options: associationOptions(remote, identity),
           },
         }),
   };
   line.start({ address: remote.address.address, port: remote.port }, channel);
   return true;
+}
+
+/** Starts a new association on each line that is in use. */
+export function renewLines(
+  lines: readonly MediaLine[],
+  remote: readonly RemoteLine[],
+  identity: Identity | undefined,
+): void {
+  for (const [i, line] of lines.entries()) {
+    const now = remote[i];
+    if (identity === undefined || now === undefined || now.port === 0) continue;
+    line.receive({ type: 'renew', options: associationOptions(now, identity) });
+  }
+}
+
+/** Of an association on this line, the first or one that takes over. */
+function associationOptions(remote: RemoteLine, identity: Identity): AssociationOptions {
+  return {
+    role: remote.role ?? 'client',
+    ...identity.certificate,
+    peerFingerprints: remote.fingerprints,
+    // The switch chooses: 0x0008 in conferences of suite 18 (WIRE.md 4.3).
+    profiles: [0x0001, 0x0008],
+    mtuBytes: DTLS_MAX_MTU_BYTES,
+  };
+}
+
+/** The SSRC of each of our places: the same for as long as the endpoint remembers it. */
+export class SsrcBook {
+  readonly #known: Map<string, number>;
+
+  constructor(known: ReadonlyMap<string, number> = new Map()) {
+    this.#known = new Map(known);
+  }
+
+  get entries(): ReadonlyMap<string, number> {
+    return this.#known;
+  }
+
+  of(media: Media, position: number): number {
+    const key = `${media} ${position}`;
+    const ssrc = this.#known.get(key) ?? newSsrc('media');
+    this.#known.set(key, ssrc);
+    return ssrc;
+  }
 }
 
 /** A random SSRC of the media kind: its low byte is not 00 (WIRE.md 3); `control`: it is. */

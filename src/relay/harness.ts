@@ -62,6 +62,10 @@ export class RelayCore {
     return this.#apply(commands.provePeerCommand(channel, peer));
   }
 
+  awaitPeer(channel: ChannelId): boolean {
+    return this.#apply(commands.awaitPeerCommand(channel));
+  }
+
   setChannelKeys(channel: ChannelId, keys: ChannelKeys): boolean {
     return this.#apply(commands.channelKeysCommand(channel, keys));
   }

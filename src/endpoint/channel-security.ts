@@ -1,0 +1,150 @@
+/**
+ * The DTLS side of one channel: its association, the channel keys that it gave, and a new association that is to take over
+ * (RFC 8842 §5). Until that one has its keys everything goes on under the old ones, and afterwards they still open what the
+ * switch sent before it had the new ones. A pull machine; `channel.ts` drives it.
+ */
+import { toHex } from '../base/bytes.js';
+import type { Engine, Tick } from '../base/engine.js';
+import { PREVIOUS_CHANNEL_KEYS_LIFETIME_MS } from '../base/limits.js';
+import type { Result } from '../base/result.js';
+import type {
+  Association,
+  AssociationFailure,
+  AssociationOptions,
+  AssociationOutput,
+  SrtpProfile,
+} from '../dtls/association.js';
+import { ChannelCrypto } from '../srtp/channel-crypto.js';
+import type { DropName } from '../wire/drop.js';
+import type { ChannelOptions, KeyLogEntry } from './channel-types.js';
+
+export type SecurityInput =
+  | { readonly type: 'start' }
+  | { readonly type: 'datagram'; readonly bytes: Uint8Array }
+  /** A new association with these options. */
+  | { readonly type: 'renew'; readonly options: AssociationOptions }
+  | { readonly type: 'close' }
+  | Tick;
+
+export type SecurityOutput =
+  | { readonly type: 'send'; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'keyed';
+      readonly profile: SrtpProfile;
+      readonly peerFingerprint: string;
+      /** By an association that took over. */
+      readonly renewed: boolean;
+    }
+  | { readonly type: 'key-log'; readonly entry: KeyLogEntry }
+  | { readonly type: 'failed'; readonly reason: AssociationFailure; readonly detail: string };
+
+export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
+  readonly #factory: NonNullable<ChannelOptions['dtls']>['factory'];
+  readonly #logKeys: boolean;
+  readonly #outputs: SecurityOutput[] = [];
+  #association: Association;
+  #next: Association | undefined;
+  #crypto: ChannelCrypto | undefined;
+  #previous: { readonly crypto: ChannelCrypto; readonly until: number } | undefined;
+
+  constructor({ factory, options }: NonNullable<ChannelOptions['dtls']>, logKeys: boolean) {
+    this.#factory = factory;
+    this.#logKeys = logKeys;
+    this.#association = factory(options);
+  }
+
+  get keyed(): boolean {
+    return this.#crypto !== undefined;
+  }
+
+  receive(input: SecurityInput, now: number): void {
+    switch (input.type) {
+      case 'renew':
+        this.#next = this.#factory(input.options);
+        this.#next.receive({ type: 'start' }, now);
+        break;
+      case 'tick':
+        this.#association.receive(input, now);
+        this.#next?.receive(input, now);
+        if (this.#previous !== undefined && this.#previous.until <= now) this.#forgetPrevious();
+        break;
+      case 'close':
+        for (const association of [this.#association, this.#next]) association?.receive(input, now);
+        this.#drain(now);
+        this.#forgetPrevious();
+        this.#crypto?.wipe();
+        return;
+      default:
+        // On one address records of two associations cannot be told apart; an established one has nothing more to say.
+        (this.#next ?? this.#association).receive(input, now);
+    }
+    this.#drain(now);
+  }
+
+  poll(): SecurityOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  deadline(): number | undefined {
+    const times = [this.#association.deadline(), this.#next?.deadline(), this.#previous?.until];
+    const due = times.filter((t) => t !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  /** Under the newest keys; only once keyed. */
+  protectRtcp(compound: Uint8Array): Uint8Array {
+    return this.#crypto!.protectRtcp(compound);
+  }
+
+  /** Only once keyed. */
+  unprotectRtcp(datagram: Uint8Array): Result<Uint8Array, DropName> {
+    const opened = this.#crypto!.unprotectRtcp(datagram);
+    if (opened.ok || this.#previous === undefined) return opened;
+    const older = this.#previous.crypto.unprotectRtcp(datagram);
+    return older.ok ? older : opened;
+  }
+
+  #drain(now: number): void {
+    for (const association of [this.#association, this.#next]) {
+      for (let out = association?.poll(); out !== undefined; out = association?.poll()) {
+        switch (out.type) {
+          case 'datagram':
+            this.#outputs.push({ type: 'send', bytes: out.bytes });
+            break;
+          case 'keys': {
+            this.#log(out);
+            const renewed = this.#crypto !== undefined;
+            if (this.#crypto !== undefined) {
+              this.#forgetPrevious();
+              this.#previous = { crypto: this.#crypto, until: now + PREVIOUS_CHANNEL_KEYS_LIFETIME_MS };
+              this.#association = association!;
+              this.#next = undefined;
+            }
+            this.#crypto = new ChannelCrypto(out);
+            out.local.wipe();
+            out.remote.wipe();
+            const { profile, peerFingerprint } = out;
+            this.#outputs.push({ type: 'keyed', profile, peerFingerprint, renewed });
+            break;
+          }
+          case 'failed':
+            this.#outputs.push({ type: 'failed', reason: out.reason, detail: out.detail });
+            break;
+          case 'closed':
+            break;
+        }
+      }
+    }
+  }
+
+  #log(keys: Extract<AssociationOutput, { type: 'keys' }>): void {
+    if (!this.#logKeys) return;
+    const [local, remote] = [keys.local, keys.remote].map((s) => s.use(toHex)) as [string, string];
+    this.#outputs.push({ type: 'key-log', entry: { kind: 'channel-keys', profile: keys.profile, local, remote } });
+  }
+
+  #forgetPrevious(): void {
+    this.#previous?.crypto.wipe();
+    this.#previous = undefined;
+  }
+}
