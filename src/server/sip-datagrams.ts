@@ -31,6 +31,9 @@ export class DatagramListener implements OpenListener {
   readonly bound: Address;
   /** The one that was silent the longest first. */
   readonly #peers = new Map<string, number>();
+  /** Datagrams that Node has not handed to the kernel yet. */
+  #unsent = 0;
+  #onSent: (() => void) | undefined;
 
   static open(
     connections: SipConnections,
@@ -55,7 +58,6 @@ export class DatagramListener implements OpenListener {
     const { address, port } = socket.address();
     this.bound = { address, port };
     socket.on('message', (bytes, from) => this.#receive(bytes, from));
-    // What became of a request, its transaction's timers say.
     socket.on('error', (error) => connections.options.onProblem('socket', error.message, ''));
   }
 
@@ -81,7 +83,7 @@ export class DatagramListener implements OpenListener {
       address: literalAddress(localAddressFor(this.bound.address, remote.address)),
       port: this.bound.port,
     };
-    const send = (bytes: Uint8Array, port = to.port): void => this.#socket.send(bytes, port, to.address);
+    const send = (bytes: Uint8Array, port = to.port): void => this.#send(bytes, port, to.address);
     number = this.#connections.addDatagrams(remote, local, place, send, forget, this.#identify(remote.address));
     this.#peers.set(key, number);
     return number;
@@ -103,8 +105,24 @@ export class DatagramListener implements OpenListener {
     if (connection !== undefined) this.#connections.datagram(connection, bytes);
   }
 
-  close(): Promise<void> {
+  #send(bytes: Uint8Array, port: number, address: string): void {
+    this.#unsent++;
+    this.#socket.send(bytes, port, address, (error) => {
+      this.#unsent--;
+      // What became of a request, its transaction's timers say.
+      if (error !== null) this.#connections.options.onProblem('socket', error.message, address);
+      if (this.#unsent === 0) this.#onSent?.();
+    });
+  }
+
+  /** What was sent before goes out: a BYE at the end of everything is one datagram, and nobody sends it again. */
+  async close(): Promise<void> {
     for (const number of [...this.#peers.values()]) this.#connections.closeConnection(number);
-    return new Promise((resolve) => void this.#socket.close(() => resolve()));
+    if (this.#unsent > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onSent = resolve;
+      });
+    }
+    await new Promise<void>((resolve) => void this.#socket.close(() => resolve()));
   }
 }

@@ -230,7 +230,8 @@ export class ServerHalf {
       return;
     }
     const call = this.#table.byInvite.get(invite);
-    this.#respond(transaction, { status: 200 }, now, call?.localTag);
+    // §9.2: the tag of the responses to the INVITE.
+    this.#respond(transaction, { status: 200 }, now, call?.localTag ?? this.#table.layer.toTagOf(invite));
     if (call === undefined) return; // answered already: RFC 3261 §9.2, no effect
     this.#respond(invite, { status: 487 }, now, call.localTag);
     if (call.phase === 'incoming') {

@@ -61,7 +61,13 @@ type Entry = { readonly connection: Connection; readonly port: number | undefine
       readonly branch: string;
     }
   /** `request` until its final response: what a peer wrote is not kept for those that are answered. */
-  | { readonly side: 'server'; readonly machine: ServerTransaction; request: SipRequest | undefined }
+  | {
+      readonly side: 'server';
+      readonly machine: ServerTransaction;
+      request: SipRequest | undefined;
+      /** Of the last response. */
+      toTag: string | undefined;
+    }
 );
 
 export interface LayerOptions {
@@ -199,10 +205,17 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       toTag === undefined ? rest : { ...rest, toTag },
       entry.connection.info.remote,
     );
+    entry.toTag = toTag ?? entry.toTag;
     if (entry.connection.reliable && draft.status >= 200) entry.request = undefined;
     entry.machine.receive({ type: 'respond', status: draft.status, bytes }, now);
     this.#drain(key);
     return bytes;
+  }
+
+  /** Which To tag our responses of this transaction have. */
+  toTagOf(key: TransactionKey): string | undefined {
+    const entry = this.#entries.get(key);
+    return entry?.side === 'server' ? entry.toTag : undefined;
   }
 
   /** Ends an INVITE whose CANCEL brought no final response (RFC 3261 §9.1). */
@@ -280,6 +293,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       side: 'server',
       machine,
       request: message,
+      toTag: undefined,
     });
     const inviteKey = method === 'CANCEL' ? serverKey(scope, message, 'INVITE') : undefined;
     this.#outputs.push({

@@ -249,3 +249,17 @@ describe('inside a dialog', () => {
     expect(bench.takeEvents().at(-1)).toEqual({ type: 'ended', call: 1, by: 'peer' });
   });
 });
+
+describe('a CANCEL that comes too late', () => {
+  it('is answered with the tag of the INVITE’s answer and changes nothing', () => {
+    const bench = new Bench();
+    bench.feed(req({ body: SDP_A }));
+    bench.put({ type: 'accept', call: 1, sdp: SDP_B });
+    bench.take();
+    bench.feed(req({ method: 'CANCEL' }));
+    const [answer] = bench.take();
+    expect(answer).toMatch(/^SIP\/2.0 200 OK/);
+    expect(headerOf(answer!, 'To')).toBe('<sip:8000@switch.example>;tag=t1');
+    expect(bench.takeEvents().map((e) => e.type)).toEqual(['incoming']);
+  });
+});

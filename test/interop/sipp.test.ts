@@ -1,0 +1,198 @@
+/**
+ * sipp as caller and callee, with scenarios of ours (sipp/*.xml): over UDP and TCP as it is, over TLS through a tunnel of the
+ * test's, for Debian's sipp is built without TLS.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect as connectTcp, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Switch } from '../../src/server/switch.js';
+import { freePort, makePlace, type Place } from '../support/configured-switch.js';
+import { describeWithPeers } from '../support/peers.js';
+import { issue } from '../support/pki.js';
+import { until } from '../support/running-switch.js';
+
+const SCENARIOS = fileURLToPath(new URL('./sipp', import.meta.url));
+
+let place: Place;
+let running: Switch;
+const closing: (() => Promise<unknown> | unknown)[] = [];
+beforeEach(async () => {
+  place = await makePlace();
+});
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+  await place.close();
+});
+
+interface Ran {
+  readonly code: number;
+  readonly log: string;
+}
+
+/** Runs a scenario to its end; `log` is what sipp says and its errors. */
+function sipp(scenario: string, args: readonly string[]): Promise<Ran> {
+  const folder = mkdtempSync(join(tmpdir(), 'claviger-sipp-'));
+  const all = ['-sf', join(SCENARIOS, `${scenario}.xml`), '-i', '127.0.0.1', '-nostdin', '-trace_err', ...args];
+  return new Promise((resolve) => {
+    execFile('sipp', all, { cwd: folder, timeout: 60_000 }, (error, stdout, stderr) => {
+      const errors = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+      rmSync(folder, { recursive: true, force: true });
+      const code = error === null ? 0 : Number(error.code ?? 1);
+      resolve({ code, log: [stdout.slice(-2_000), stderr, ...errors].join('\n') });
+    });
+  });
+}
+
+const TRANSPORT = { udp: 'u1', tcp: 't1' } as const;
+type Plain = keyof typeof TRANSPORT;
+
+/** A switch with plain conferences and a non-secure trunk; @returns the trunk's port. */
+async function start(transport: Plain, trunk = 'peers = ["127.0.0.1"]', more = ''): Promise<number> {
+  const port = await freePort();
+  running = await place.start(`[conferences]
+policy = "non-secure"
+[[trunks]]
+name = "peer"
+security = "non-secure"
+srtp = false
+incoming = ["${transport}"]
+outgoing = "${transport}"
+port = ${port}
+${trunk}
+${more}`);
+  return port;
+}
+
+/** Calls of a scenario, ten a second. */
+const calls = (count: number): string[] => ['-m', String(count), '-r', '10', '-s', 'board'];
+
+/** Takes TCP connections and carries their bytes over TLS, or over TCP without what `hide` finds in answers. */
+async function tunnel(
+  port: number,
+  { hide, ...tls }: { readonly cert?: string; readonly key?: string; readonly hide?: RegExp },
+): Promise<number> {
+  const sockets: Socket[] = [];
+  const server = createServer((plain) => {
+    const to = { host: '127.0.0.1', port };
+    const secure =
+      hide === undefined
+        ? connect({ ...to, ca: place.root.pem, servername: 'switch.example', ...tls })
+        : connectTcp(to);
+    sockets.push(plain, secure);
+    plain.pipe(secure);
+    secure.on('data', (chunk: Buffer) => plain.write(hide === undefined ? chunk : String(chunk).replace(hide, '')));
+    plain.on('error', () => secure.destroy());
+    secure.on('error', () => plain.destroy());
+    secure.on('close', () => plain.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('not listening');
+  return bound.port;
+}
+
+describeWithPeers('sipp calls the switch', ['sipp'], () => {
+  it.each(['udp', 'tcp'] as const)(
+    'over %s: calls with re-INVITE and OPTIONS; a CANCEL that comes too late',
+    async (transport) => {
+      const port = await start(transport);
+      for (const scenario of ['call', 'cancel-too-late']) {
+        const ran = await sipp(scenario, ['-t', TRANSPORT[transport], ...calls(10), `127.0.0.1:${port}`]);
+        expect(ran.log).not.toMatch(/unexpected|Aborting/i);
+        expect(ran.code, ran.log).toBe(0);
+      }
+      await until('all have left', () => running.conferenceLevel('board') === undefined);
+    },
+  );
+
+  it('over UDP that loses every seventh message: retransmissions make up for it', async () => {
+    const port = await start('udp');
+    const ran = await sipp('short', ['-t', 'u1', '-lost', '14', ...calls(10), `127.0.0.1:${port}`]);
+    expect(ran.code, ran.log).toBe(0);
+  }, 60_000);
+
+  it('over TLS', async () => {
+    running = await place.start('[conferences]\npolicy = "non-secure"');
+    const port = await tunnel(running.sip.port, {});
+    const ran = await sipp('call', ['-t', 't1', ...calls(10), `127.0.0.1:${port}`]);
+    expect(ran.code, ran.log).toBe(0);
+  });
+
+  it('over TLS with a certificate of a foreign authority: not one call', async () => {
+    const foreign = await issue(undefined, { cn: 'foreign root' });
+    const shown = await issue(foreign, { cn: 'peer.example', names: ['peer.example'] });
+    const port = await freePort();
+    running = await place.start(`[[trunks]]\nname = "peer"\nport = ${port}\nx509Names = ["peer.example"]`);
+    const through = await tunnel(port, { cert: shown.pem, key: shown.keyPem });
+    const ran = await sipp('call', ['-t', 't1', ...calls(1), '-timeout', '5s', `127.0.0.1:${through}`]);
+    expect(ran.code).not.toBe(0);
+    expect(place.events.map((e) => e.code)).toContain('tls-verify-failed');
+  });
+
+  it('with digest: challenged and let in; with another password not (its sipp knows MD5 only, and only where it comes first)', async () => {
+    const hash = (password: string): string => createHash('md5').update(`sipp:claviger:${password}`).digest('hex');
+    for (const [password, code] of [
+      ['secret', 0],
+      ['other', 1],
+    ] as const) {
+      const users = `[digest]\nmd5 = true\n[[digest.users]]\nname = "sipp"\nmd5 = "${hash(password)}"`;
+      const listening = await start('tcp', 'peers = ["127.0.0.1"]\ndigest = true', users);
+      const port = await tunnel(listening, { hide: /WWW-Authenticate: [^\r]*SHA-256[^\r]*\r\n/ });
+      const uri = ['-auth_uri', `board@127.0.0.1:${port}`];
+      const ran = await sipp('digest', ['-t', 't1', ...uri, ...calls(1), '-timeout', '10s', `127.0.0.1:${port}`]);
+      expect(ran.code, ran.log).toBe(code);
+      await running.stop();
+    }
+  });
+});
+
+describeWithPeers('the switch calls sipp', ['sipp'], () => {
+  async function callee(
+    transport: Plain,
+    scenario: string,
+  ): Promise<{ readonly ran: Promise<Ran>; readonly port: number }> {
+    const port = await freePort();
+    return {
+      ran: sipp(scenario, ['-t', TRANSPORT[transport], '-p', String(port), '-m', '1', '-timeout', '30s']),
+      port,
+    };
+  }
+
+  it.each(['udp', 'tcp'] as const)('over %s: rings, answers, is hung up on', async (transport) => {
+    const peer = await callee(transport, 'answer');
+    await start(transport, `peers = ["127.0.0.1:${peer.port}"]`);
+    const state = (id: number): string | undefined => running.dialled('board', id)?.state;
+    let id = 0;
+    // sipp says nowhere when it listens: a call that found nobody is made again.
+    await until('it has answered', () => {
+      if (id === 0 || state(id) === 'failed') {
+        const made = running.dial({ conference: 'board', target: '4711' });
+        if (made.ok) id = made.value.id;
+      }
+      return state(id) === 'answered';
+    });
+    await running.stop();
+    const ran = await peer.ran;
+    expect(ran.code, ran.log).toBe(0);
+  });
+
+  it('that is busy: its refusal is acknowledged', async () => {
+    const peer = await callee('udp', 'busy');
+    await start('udp', `peers = ["127.0.0.1:${peer.port}"]`);
+    const made = running.dial({ conference: 'board', target: '4711' });
+    expect(made.ok).toBe(true);
+    const ran = await peer.ran;
+    expect(ran.code, ran.log).toBe(0);
+    await until('the call has failed', () => running.dialled('board', 1)?.status === 486);
+  });
+});
