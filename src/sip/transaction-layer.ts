@@ -8,11 +8,11 @@ import { writeHostPort } from '../wire/sip-address.js';
 import { parseNameAddr, parseVia } from '../wire/sip-headers.js';
 import { BRANCH_COOKIE, headerValue } from '../wire/sip-message.js';
 import { quote, splitList } from '../wire/sip-scan.js';
-import type { SipMessage, SipRequest, SipResponse, SipVia } from '../wire/sip-types.js';
-import { parseSipUri } from '../wire/sip-uri.js';
+import type { SipMessage, SipRequest, SipResponse } from '../wire/sip-types.js';
 import { type RequestDraft, type ResponseDraft, writeAckToFailure, writeRequest, writeResponse } from './build.js';
 import { type ClientTransaction, InviteClientTransaction, NonInviteClientTransaction } from './client-transaction.js';
 import type { Connected, ConnectionNumber, Send, UserAgentInput } from './contract.js';
+import { requestPort, responsePort, sendOf } from './destination.js';
 import { InviteServerTransaction, NonInviteServerTransaction, type ServerTransaction } from './server-transaction.js';
 import { TimerQueue } from './timer-queue.js';
 import { answers, clientKey, hasLongIdentifier, scopeOf, serverKey, type TransactionKey } from './transaction-keys.js';
@@ -74,9 +74,6 @@ export interface LayerOptions {
   readonly random: () => string;
   readonly host?: string;
 }
-
-/** RFC 3261 §19.1.2: the port of UDP and TCP where none is given. */
-const DEFAULT_PORT = 5_060;
 
 export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> {
   readonly #options: LayerOptions;
@@ -167,7 +164,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
         ? new InviteClientTransaction(bytes, connection.reliable, (response) => writeAckToFailure(draft, via, response))
         : new NonInviteClientTransaction(bytes, connection.reliable);
     const key = clientKey(connection.scope, branch, draft.method);
-    const port = parent?.port ?? requestPort(connection, draft);
+    const port = parent?.port ?? requestPort(connection.info, draft);
     this.#add(key, { connection, port, side: 'client', machine, draft, branch });
     machine.receive({ type: 'start' }, now);
     this.#drain(key);
@@ -179,7 +176,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     const connection = this.#connections.get(connectionNumber);
     if (connection === undefined) return undefined;
     const bytes = writeRequest(draft, this.#via(connection, BRANCH_COOKIE + this.#options.random()));
-    const sent = sendOf(connectionNumber, bytes, requestPort(connection, draft));
+    const sent = sendOf(connectionNumber, bytes, requestPort(connection.info, draft));
     this.#outputs.push(sent);
     return sent;
   }
@@ -289,7 +286,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
       method === 'INVITE' ? new InviteServerTransaction(reliable) : new NonInviteServerTransaction(reliable);
     this.#add(key, {
       connection,
-      port: responsePort(connection, message.via[0]!),
+      port: responsePort(connection.info, message.via[0]!),
       side: 'server',
       machine,
       request: message,
@@ -327,7 +324,7 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     const tagged = toTag === undefined || request.to?.params.has('tag') === true ? rest : { ...rest, toTag };
     const bytes = writeResponse(request, tagged, connection.info.remote);
     const via = request.via?.[0] ?? parseVia(splitList(headerValue(request, 'via') ?? '')?.[0] ?? '');
-    const port = via === undefined ? undefined : responsePort(connection, via);
+    const port = via === undefined ? undefined : responsePort(connection.info, via);
     this.#outputs.push(sendOf(connection.info.connection, bytes, port));
   }
 
@@ -376,32 +373,4 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     if (entry.machine.state === 'terminated') this.#remove(key);
     else this.#timers.set(key, entry.machine.deadline());
   }
-}
-
-function sendOf(connection: ConnectionNumber, bytes: Uint8Array, port: number | undefined): Send {
-  return port === undefined ? { type: 'send', connection, bytes } : { type: 'send', connection, bytes, port };
-}
-
-/**
- * RFC 3261 §18.2.2, RFC 3581 §4: without `rport` a response over UDP goes to the port of sent-by, on the address that the
- * request came from. `maddr` is not followed: it would let anybody aim our responses at a third party.
- */
-function responsePort({ info }: Connection, via: SipVia): number | undefined {
-  if (info.transport !== 'udp' || via.params.has('rport')) return undefined;
-  const port = via.port ?? DEFAULT_PORT;
-  return port === info.remote.port ? undefined : port;
-}
-
-/**
- * A request inside a dialog goes to the port of its next hop where that is on the peer's own address (RFC 3261 §12.2.1.1);
- * anywhere else, such as behind a NAT, and before there is a dialog, it goes back the way that the peer's messages came.
- */
-function requestPort({ info }: Connection, draft: RequestDraft): number | undefined {
-  if (info.transport !== 'udp' || !(headerValue(draft, 'to') ?? '').includes(';tag=')) return undefined;
-  const route = parseNameAddr(headerValue(draft, 'route') ?? '');
-  // A strict router, without `lr`, has been given the Request-URI.
-  const next = route?.uri?.params.has('lr') === true ? route.uri : parseSipUri(draft.uri);
-  if (next === undefined || next.host !== info.remote.address) return undefined;
-  const port = next.port ?? DEFAULT_PORT;
-  return port === info.remote.port ? undefined : port;
 }
