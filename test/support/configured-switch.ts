@@ -63,16 +63,15 @@ ${toml}`;
   return { folder, root, events, file, start, close };
 }
 
-/** A TCP port that was free just now; for the few settings that take no 0. */
+/**
+ * A TCP port that was free just now; for the few settings that take no 0. From below the ports that the system gives to those
+ * who ask for any, or one of them would soon have it, and below those for media.
+ */
 export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const port = 2_000 + Math.floor(Math.random() * 14_000);
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const bound = server.address();
-      server.close(() =>
-        typeof bound === 'object' && bound !== null ? resolve(bound.port) : reject(new Error('no port')),
-      );
-    });
+    server.once('error', () => resolve(freePort()));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
   });
 }
