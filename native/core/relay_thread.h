@@ -40,6 +40,7 @@ class RelayThread final : public Transport {
   struct Receiving;
   void run();
   void drain(Channel& channel, uint64_t now);
+  int receiveSome(Channel& channel, int most, uint64_t now);
   // For a channel that is not connected its peer, else nothing; false: it has none that its socket can reach.
   bool nameOf(const Outlet& channel, sockaddr_storage& name, socklen_t& length) const;
   void applyCommands(uint64_t now);
