@@ -178,6 +178,13 @@ export const SIP_MAX_FORKS = 8;
 export const SIP_MAX_DIGEST_NONCES = 16_384;
 /** Challenges (401, 407) to one request that we answer: two realms on the way, and a nonce that expired. */
 export const DIGEST_MAX_ATTEMPTS = 4;
+/** Registrations (RFC 3261 §10.3): how long they may last, and how many there may be. */
+export const REGISTRAR_MIN_EXPIRES_S = 60;
+export const REGISTRAR_DEFAULT_EXPIRES_S = 3_600;
+export const REGISTRAR_MAX_EXPIRES_S = 7_200;
+export const REGISTRAR_MAX_BINDINGS_PER_USER = 8;
+export const REGISTRAR_MAX_BINDINGS = 4_096;
+export const REGISTRAR_SWEEP_INTERVAL_MS = 30_000;
 /** A call that we make: connecting to a peer, ringing, tries at one peer, and how long its Retry-After may make us wait in all. */
 export const DIAL_CONNECT_TIMEOUT_MS = 5_000;
 export const DIAL_RING_TIMEOUT_MS = 120_000;

@@ -12,6 +12,7 @@ import type { OnNegotiationFailure, Policy, Restore } from '../security/policy.j
 import type { CodecPreference } from '../sip/codecs.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import type { CredentialsOf } from '../sip/digest-client.js';
+import type { Registration } from '../sip/registration.js';
 import type { RequestGate } from '../sip/request-gate.js';
 import type { TrunkProfile } from '../sip/trunk.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
@@ -137,6 +138,7 @@ export interface ControlOptions {
   /** Trunk profiles, and what is asked before a request counts; default: none. */
   readonly trunks?: readonly TrunkProfile[];
   readonly gate?: RequestGate;
+  readonly registration?: Registration;
   /** Our accounts in realms of others. */
   readonly credentials?: CredentialsOf;
   readonly maxConferences: number;

@@ -14,11 +14,18 @@ import { writeHostPort } from '../wire/sip-address.js';
 import type { ControlOptions, ControlOutput } from './contract.js';
 
 /** What the user agent is given of control's options. */
-export function userAgentOptions({ random, product, gate, credentials }: ControlOptions): UserAgentOptions {
+export function userAgentOptions({
+  random,
+  product,
+  gate,
+  registration,
+  credentials,
+}: ControlOptions): UserAgentOptions {
   return {
     random: () => toHex(random(12)),
     ...(product === undefined ? {} : { product }),
     ...(gate === undefined ? {} : { gate }),
+    ...(registration === undefined ? {} : { registration }),
     ...(credentials === undefined ? {} : { credentials }),
   };
 }

@@ -58,7 +58,14 @@ export const digestSchema = z.strictObject({
   realm: word(128)
     .default('claviger')
     .describe('realm in which peers of trunks and registering endpoints prove themselves'),
-  md5: z.boolean().default(false).describe('offer MD5 too, for peers that do not know SHA-256'),
+  algorithms: z
+    .array(z.enum(['SHA-256', 'MD5']))
+    .min(1)
+    .max(2)
+    .default(['SHA-256'])
+    .describe(
+      'what is offered, in this order (RFC 8760); peers from before give up at the first that they do not know',
+    ),
   users: z
     .array(
       z

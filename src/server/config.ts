@@ -49,6 +49,14 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   digest: digestSchema.prefault({}),
+  registrar: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe('endpoints may register with an account of [[digest.users]], to be called'),
+    })
+    .prefault({}),
   trunks: z.array(trunkSchema).max(MAX_TRUNKS).default([]).describe('trunk profiles; in the file only'),
   media: z
     .strictObject({

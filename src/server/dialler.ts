@@ -44,6 +44,8 @@ interface Way {
 export interface DiallerOptions {
   readonly trunks: readonly TrunkProfile[];
   readonly connect: (trunk: TrunkProfile, peer: TrunkPeer) => Promise<number | undefined>;
+  /** Where an endpoint that has registered can be called now, each on its own connection. */
+  readonly flowsOf: (user: string) => readonly { readonly contact: string; readonly connection: number }[];
   readonly receive: (input: Extract<ControlInput, { type: 'dial' | 'dial-cancel' }>) => void;
   readonly now: () => number;
 }
@@ -102,13 +104,21 @@ export class Dialler {
   }
 
   #wayTo({ target, trunk: name }: DialRequest): Result<Way, 'trunk' | 'target'> {
-    const { trunks, connect } = this.#options;
+    const { trunks, connect, flowsOf } = this.#options;
+    const flows = name === undefined ? flowsOf(target) : [];
+    if (flows.length > 0) {
+      const targets = flows.map((flow) => flow.contact);
+      return ok({ trunk: undefined, targets, connect: async (peer) => flows[peer]!.connection });
+    }
     const able = trunks.filter((t) => t.peers.length > 0);
     const trunk = name === undefined ? (able.length === 1 ? able[0] : undefined) : able.find((t) => t.name === name);
     if (trunk === undefined) {
       const names = able.map((t) => t.name).join(', ');
       const which = name === undefined ? 'name a trunk' : `no trunk ${name} with peers`;
-      return refuse('trunk', names === '' ? 'no trunk has peers to call' : `${which}; there is ${names}`);
+      return refuse(
+        'trunk',
+        names === '' ? `${target} has not registered, and no trunk has peers to call` : `${which}; there is ${names}`,
+      );
     }
     const uri = /^sips?:/i.test(target) ? parseSipUri(target) : undefined;
     const usable = uri === undefined ? isUriUser(target) : uri.headers === undefined;

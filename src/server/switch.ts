@@ -28,6 +28,7 @@ import { type EventFiles, eventFiles, SecurityEvents } from './events/security-e
 import { gateOf } from './gate.js';
 import { type Logger, LogThrottle } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
+import { Registrations } from './registrations.js';
 import { ADMIN, readCertificatesOf, Signalling } from './signalling.js';
 import type { TlsStore } from './tls-store.js';
 
@@ -67,6 +68,7 @@ export class Switch {
   readonly #relay: Relay;
   readonly #pool: AssociationPool;
   readonly #signalling: Signalling;
+  readonly #registrations: Registrations | undefined;
   readonly #dialler: Dialler;
   readonly #admin: Administration;
   readonly #events: SecurityEvents;
@@ -95,7 +97,10 @@ export class Switch {
     const events = eventFiles(config);
     await demandAddress(config.media.address);
     const dtls = await createSelfSigned(config.sip.name, now());
-    const running = new Switch(config, options, { certificates, administration, events }, dtls);
+    const registrations = config.registrar.enabled
+      ? new Registrations(config.data.dir, now, (detail) => options.log.error({ detail }, 'registrar'))
+      : undefined;
+    const running = new Switch(config, options, { certificates, administration, events, registrations }, dtls);
     try {
       running.#sip = await running.#signalling.listen();
       running.#adminAddress = await running.#admin.server.listen();
@@ -112,6 +117,7 @@ export class Switch {
     options: SwitchOptions,
     files: {
       readonly certificates: TlsStore;
+      readonly registrations: Registrations | undefined;
       readonly administration: AdministrationFiles;
       readonly events: EventFiles;
     },
@@ -144,6 +150,8 @@ export class Switch {
       requiredLevel: policy === 'secure' ? conferences.requiredLevel : 'none',
     });
     const fingerprint = fingerprintOf(dtls.certificatePem, 'sha-256');
+    this.#registrations = files.registrations;
+    const gate = gateOf(config, this.#registrations?.registrar);
     this.#control = new Control({
       relay: this.#relay,
       random: (bytes) => Uint8Array.from(randomBytes(bytes)),
@@ -153,7 +161,7 @@ export class Switch {
       ...(media.advertise === undefined ? {} : { advertise: media.advertise }),
       adHoc: conferences.adHoc ? settings(conferences.policy) : undefined,
       fixed: new Map(conferences.fixed.map((c) => [c.name, settings(c.policy, c.suite)])),
-      ...gateOf(config),
+      ...gate,
       maxConferences: conferences.max,
       maxMembers: conferences.maxMembers,
     });
@@ -192,6 +200,7 @@ export class Switch {
     this.#dialler = new Dialler({
       trunks: this.#signalling.trunks,
       connect: (trunk, peer) => this.#signalling.connect(trunk, peer),
+      flowsOf: (user) => this.#registrations?.registrar.flowsOf(user, now()) ?? [],
       receive: (input) => this.#receive(input),
       now,
     });
@@ -290,6 +299,7 @@ export class Switch {
     clearTimeout(this.#timer);
     clearImmediate(this.#rearm);
     this.#ready = false;
+    this.#registrations?.close();
     await Promise.all([this.#signalling.close(), this.#admin.close()]);
     await this.#pool.close();
     this.#relay.close();
@@ -300,6 +310,7 @@ export class Switch {
   #receive(input: ControlInput): void {
     if (input.type === 'relay') this.#admin.onRelay(input.events);
     this.#control.receive(input, now());
+    this.#registrations?.save();
     // Security events are on record before anything is answered.
     const others: Exclude<ControlOutput, { type: 'security-event' }>[] = [];
     for (let out = this.#control.poll(); out !== undefined; out = this.#control.poll()) {

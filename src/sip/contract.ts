@@ -6,6 +6,7 @@ import type { Tick } from '../base/engine.js';
 import type { Address } from '../base/ids.js';
 import type { SipAnswerable, SipHeader, SipMessage, SipRefusalReason } from '../wire/sip-types.js';
 import type { CredentialsOf } from './digest-client.js';
+import type { Registration } from './registration.js';
 import type { DenialCode, RequestGate } from './request-gate.js';
 import type { Access } from './trunk.js';
 
@@ -164,6 +165,8 @@ export interface UserAgentOptions {
   readonly product?: string;
   /** Asked before anything is made of a request; default: every request passes. */
   readonly gate?: RequestGate;
+  /** Answers REGISTER; default: it is not allowed. */
+  readonly registration?: Registration;
   /** Our accounts elsewhere: a request of ours that is answered 401 or 407 is sent again with an answer. */
   readonly credentials?: CredentialsOf;
 }

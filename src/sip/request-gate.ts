@@ -3,7 +3,7 @@ import type { Secret } from '../base/secret.js';
 import { headerValue } from '../wire/sip-message.js';
 import type { SipRequest } from '../wire/sip-types.js';
 import type { ResponseDraft } from './build.js';
-import type { HashedCredentials } from './digest.js';
+import type { DigestAlgorithm, HashedCredentials } from './digest.js';
 import { DigestServer } from './digest-server.js';
 import type { Acceptable, Access, TrunkProfile } from './trunk.js';
 
@@ -18,8 +18,7 @@ export interface GateOptions {
   readonly trunks: readonly TrunkProfile[];
   readonly users: readonly DigestUser[];
   readonly realm: string;
-  /** MD5 is offered too, after SHA-256. */
-  readonly md5: boolean;
+  readonly algorithms: readonly DigestAlgorithm[];
   readonly nonceKey: Secret;
   readonly random: () => string;
 }
@@ -92,11 +91,11 @@ export class RequestGate {
   #digestOf(trunk: TrunkProfile): DigestServer {
     let digest = this.#digests.get(trunk.name);
     if (digest === undefined) {
-      const { realm, md5, nonceKey, random, users } = this.#options;
+      const { realm, algorithms, nonceKey, random, users } = this.#options;
       digest = new DigestServer({
         realm,
         scope: trunk.name,
-        algorithms: md5 ? ['SHA-256', 'MD5'] : ['SHA-256'],
+        algorithms,
         nonceValidityMs: trunk.nonceValidityMs,
         nonceKey,
         random,

@@ -9,6 +9,7 @@ import { ALLOW, type ResponseDraft, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, TIMEOUT_MS } from './call.js';
 import type { Connected, ConnectionNumber } from './contract.js';
 import { contactUri, dialogKey, dialogOfServer } from './dialog.js';
+import type { GateVerdict } from './request-gate.js';
 import type { LayerOutput, TransactionKey } from './transaction-layer.js';
 
 const DEFAULT_RETRY_AFTER_SECONDS = 2;
@@ -48,7 +49,10 @@ export class ServerHalf {
       return;
     }
     // RFC 3261 §8.2: authentication comes before everything else.
-    const refused = this.#gate(connection, request, now) ?? this.#refusal(connection, request);
+    const refused =
+      this.#gate(connection, request, now) ??
+      this.#registered(connection, request, now) ??
+      this.#refusal(connection, request);
     if (refused !== undefined) this.#respond(transaction, refused, now);
     else if (request.to.params.has('tag')) this.#inDialog(connection, transaction, request, now);
     else if (request.method === 'INVITE') this.#onInvite(connection, transaction, request, now);
@@ -58,8 +62,18 @@ export class ServerHalf {
 
   #gate(connection: ConnectionNumber, request: SipRequest, now: number): ResponseDraft | undefined {
     const verdict = this.#table.options.gate?.check(request, this.#table.layer.connection(connection)?.access, now);
-    if (verdict?.type !== 'refuse') return undefined;
-    const { draft, denial } = verdict;
+    return verdict?.type === 'refuse' ? this.#told(connection, verdict) : undefined;
+  }
+
+  /** The answer to a REGISTER, where there is a registrar. */
+  #registered(connection: ConnectionNumber, request: SipRequest, now: number): ResponseDraft | undefined {
+    const { registration } = this.#table.options;
+    const from = this.#table.layer.connection(connection);
+    if (registration === undefined || request.method !== 'REGISTER' || from === undefined) return undefined;
+    return this.#told(connection, registration.answer(request, from, now));
+  }
+
+  #told(connection: ConnectionNumber, { draft, denial }: Extract<GateVerdict, { type: 'refuse' }>): ResponseDraft {
     const denied = this.#denied.get(connection) ?? new Set<string>();
     if (denial !== undefined && !denied.has(denial.code)) {
       // One peer's flood of bad requests is one line to the operator.
@@ -71,6 +85,7 @@ export class ServerHalf {
 
   onLost(connection: ConnectionNumber): void {
     this.#denied.delete(connection);
+    this.#table.options.registration?.registrar.disconnected(connection);
   }
 
   /** RFC 3261 §8.2.1 to §8.2.3, in that order. */

@@ -33,9 +33,10 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
     return { calls: this.#table.calls.size, transactions: this.#table.layer.size };
   }
 
-  /** Connections that carry a call. */
+  /** Connections that carry a call, or that a registered endpoint is called on. */
   connectionsInUse(): ReadonlySet<number> {
-    return new Set([...this.#table.calls.values()].map((call) => call.connection));
+    const flows = this.#table.options.registration?.registrar.connections() ?? [];
+    return new Set([...flows, ...[...this.#table.calls.values()].map((call) => call.connection)]);
   }
 
   /** Throws only on a misuse that is our own bug: `invite` with the number of a live call. */

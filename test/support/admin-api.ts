@@ -137,6 +137,7 @@ export async function startApi(
     dialler: new Dialler({
       trunks: [trunkProfile(trunkSchema.parse({ name: 'peer', x509Names: ['peer.example'], peers: ['peer.example'] }))],
       connect: () => new Promise(() => undefined),
+      flowsOf: () => [],
       receive: () => undefined,
       now: () => clock.now,
     }),

@@ -106,7 +106,7 @@ function gate(change: Partial<TrunkProfile>): RequestGate {
     trunks: [{ ...TRUNK, ...change }],
     users: USERS,
     realm: 'switch',
-    md5: false,
+    algorithms: ['SHA-256'],
     nonceKey: new Secret(new Uint8Array(32)),
     random: counter('r'),
   });

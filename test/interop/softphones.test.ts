@@ -1,0 +1,304 @@
+/**
+ * Softphones that nobody here wrote: baresip and linphonec call by SIP over TLS into a non-secure conference and hear each
+ * other (the decoded tone is checked), directly and with Kamailio as a record-routing proxy in between.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Switch } from '../../src/server/switch.js';
+import { hashCredentials } from '../../src/sip/digest.js';
+import { freePort, makePlace, type Place } from '../support/configured-switch.js';
+import { describeWithPeers } from '../support/peers.js';
+import { issue, put } from '../support/pki.js';
+import { until } from '../support/running-switch.js';
+import { toneShare, toneWav } from '../support/tone.js';
+
+/** Starting a softphone takes its time on a loaded machine; each wait inside has its own limit. */
+const LIMIT_MS = 90_000;
+
+interface Program {
+  readonly child: ChildProcess;
+  readonly output: { text: string };
+}
+
+let place: Place;
+let running: Switch;
+const programs: Program[] = [];
+
+beforeEach(async () => {
+  place = await makePlace();
+  // linphonec looks for a literal address in the common name only, and only where there are no alternative names.
+  const named = await issue(place.root, { cn: '127.0.0.1' });
+  put(place.folder, 'tls/server.pem', named.pem);
+  put(place.folder, 'tls/key.pem', named.keyPem);
+});
+afterEach(async () => {
+  for (const { child } of programs.splice(0)) child.kill('SIGKILL');
+  await place.close();
+});
+
+function run(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
+  const child = spawn(command, args, { env: { ...process.env, HOME: place.folder, ...env }, stdio: 'pipe' });
+  const output = { text: '' };
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (output.text += chunk.toString('latin1')));
+  const program = { child, output };
+  programs.push(program);
+  return program;
+}
+
+function stop({ child }: Program): void {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+}
+
+interface Phone {
+  readonly program: Program;
+  readonly heard: () => string;
+}
+
+/** Calls, sends a sine of this frequency, and records what it decodes. */
+function baresip(name: string, target: string | { readonly account: string }, hertz: number): Phone {
+  const folder = place.file(name);
+  mkdirSync(folder);
+  const modules = ['stdio', 'g711', 'opus', 'ausine', 'aufile', 'sndfile'].map((m) => `module ${m}.so`);
+  const config = [
+    'poll_method epoll',
+    'sip_listen 127.0.0.1:0',
+    `sip_cafile ${place.file('tls/ca.pem')}`,
+    `audio_source ausine,${hertz}`,
+    `audio_player aufile,${folder}/played.wav`,
+    `audio_alert ausine,400`,
+    'rtp_ports 42000-42999',
+    'module_path /usr/lib/baresip/modules',
+    ...modules,
+    `snd_path ${folder}`,
+    'module_tmp uuid.so',
+    'module_tmp account.so',
+    'module_app menu.so',
+  ];
+  put(folder, 'config', `${config.join('\n')}\n`);
+  const own = typeof target === 'string' ? `<sip:${name}@127.0.0.1;transport=tls>;regint=0` : target.account;
+  put(folder, 'accounts', `${own};audio_codecs=opus/48000/2\n`);
+  put(folder, 'contacts', '');
+  const program = run('baresip', [
+    '-4',
+    '-n',
+    '127.0.0.1',
+    '-f',
+    folder,
+    ...(typeof target === 'string' ? ['-e', `/dial ${target}`] : []),
+  ]);
+  const heard = (): string => join(folder, readdirSync(folder).find((f) => f.endsWith('-dec.wav')) ?? 'nothing');
+  return { program, heard };
+}
+
+async function linphonec(target: string, hertz: number): Promise<Phone> {
+  const folder = place.file('linphone');
+  mkdirSync(join(folder, '.local/share/linphone'), { recursive: true });
+  const rc = `[sip]
+auto_net_state_mon=0
+use_ipv6=0
+sip_port=-1
+sip_tcp_port=-1
+sip_tls_port=-1
+root_ca=${place.file('tls/ca.pem')}
+verify_server_certs=1
+verify_server_cn=1
+guess_hostname=0
+contact="linphone" <sip:linphone@127.0.0.1>
+media_encryption=none
+[rtp]
+bind_address=127.0.0.1
+audio_rtp_port=43000-43999
+[video]
+enabled=0
+capture=0
+display=0
+[sound]
+echocancellation=0
+`;
+  const program = run('linphonec', ['-c', put(folder, 'rc', rc)], { HOME: folder });
+  const say = (line: string): void => void program.child.stdin!.write(`${line}\n`);
+  await until('linphonec is ready', () => program.output.text.includes('linphonec>'));
+  say('soundcard use files');
+  say(`play ${put(folder, 'tone.wav', toneWav(hertz, 60))}`);
+  say(`record ${join(folder, 'heard.wav')}`);
+  say(`call ${target}`);
+  return { program, heard: () => join(folder, 'heard.wav') };
+}
+
+/** Waits, and shows what the program had to say where it was in vain. */
+async function heeded(phone: Phone, what: string, condition: () => boolean): Promise<void> {
+  try {
+    await until(what, condition, 20_000);
+  } catch (error) {
+    throw new Error(`${String(error)}\n${phone.program.output.text.slice(-4_000)}`);
+  }
+}
+
+function hears(who: string, phone: Phone, hertz: number): Promise<void> {
+  return heeded(phone, `${who} hears ${hertz} Hz`, () => toneShare(phone.heard(), hertz) > 0.9);
+}
+
+const lobby = (port: number, transport = ''): string => `sip:lobby@127.0.0.1:${port}${transport}`;
+
+describeWithPeers('baresip', ['baresip'], () => {
+  it(
+    'calls by SIP over TLS, and two of them hear each other',
+    async () => {
+      running = await place.start('[conferences]\npolicy = "non-secure"');
+      const low = baresip('low', lobby(running.sip.port), 440);
+      const high = baresip('high', lobby(running.sip.port), 1_000);
+      await hears('low', low, 1_000);
+      await hears('high', high, 440);
+      expect(running.conferenceLevel('lobby')).toBe('none');
+      stop(low.program);
+      stop(high.program);
+      await until('the conference is empty', () => running.conferenceLevel('lobby') === undefined);
+    },
+    LIMIT_MS,
+  );
+});
+
+describeWithPeers('baresip as a registered endpoint', ['baresip'], () => {
+  it(
+    'registers with digest over TLS, and the switch calls it on that connection',
+    async () => {
+      const md5 = hashCredentials('MD5', 'ann', 'claviger', 'pw');
+      running = await place.start(
+        `[conferences]\npolicy = "non-secure"\n[registrar]\nenabled = true\n[digest]\nalgorithms = ["MD5"]\n[[digest.users]]\nname = "ann"\nmd5 = "${md5}"\n`,
+      );
+      const { port } = running.sip;
+      const account = `<sip:ann@127.0.0.1:${port};transport=tls>;auth_user=ann;auth_pass=pw;regint=600;answermode=auto;outbound="sip:127.0.0.1:${port};transport=tls";sipnat=outbound`;
+      const ann = baresip('ann', { account }, 440);
+      const other = baresip('other', lobby(port), 1_000);
+      await heeded(ann, 'ann has registered', () => /200 OK/.test(ann.program.output.text));
+      expect(running.dial({ conference: 'lobby', target: 'ann' }).ok).toBe(true);
+      await hears('ann', ann, 1_000);
+      await hears('other', other, 440);
+      expect(running.dialled('lobby', 1)).toMatchObject({ state: 'answered', trunk: undefined });
+      expect(place.events.filter((e) => e.code !== 'certificate-expiring')).toEqual([]);
+      for (const { program } of [ann, other]) stop(program);
+    },
+    LIMIT_MS,
+  );
+});
+
+describeWithPeers('linphonec and baresip', ['linphonec', 'baresip'], () => {
+  it(
+    'hear each other',
+    async () => {
+      running = await place.start('[conferences]\npolicy = "non-secure"');
+      const low = baresip('low', lobby(running.sip.port), 440);
+      const linphone = await linphonec(lobby(running.sip.port, ';transport=tls'), 700);
+      await hears('low', low, 700);
+      // The recording can be read when it is closed.
+      const recorded = (): number => (existsSync(linphone.heard()) ? statSync(linphone.heard()).size : 0);
+      await heeded(linphone, 'linphonec has recorded two seconds', () => recorded() > 2 * 2 * 48_000);
+      linphone.program.child.stdin!.write('terminate\nquit\n');
+      await hears('linphonec', linphone, 440);
+      stop(low.program);
+      await until('the conference is empty', () => running.conferenceLevel('lobby') === undefined);
+    },
+    LIMIT_MS,
+  );
+});
+
+/** Waits until somebody listens on this port. */
+async function accepts(port: number, { child, output }: Program): Promise<void> {
+  for (let connected = false; !connected; ) {
+    if (child.exitCode !== null) throw new Error(output.text.slice(-4_000));
+    connected = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true));
+      socket.on('error', () => setTimeout(resolve, 20, false));
+      socket.on('connect', () => socket.destroy());
+    });
+  }
+}
+
+/** A record-routing proxy with mutual TLS towards the switch. */
+async function kamailio(switchPort: number): Promise<number> {
+  const port = await freePort();
+  const identity = await issue(place.root, { cn: 'proxy.example', names: ['127.0.0.1', 'proxy.example'] });
+  const folder = place.file('kamailio');
+  mkdirSync(folder);
+  const own = `private_key = ${put(folder, 'key.pem', identity.keyPem)}\ncertificate = ${put(folder, 'proxy.pem', identity.pem)}\nca_list = ${place.file('tls/ca.pem')}`;
+  const tls = put(
+    folder,
+    'tls.cfg',
+    `[server:default]\nmethod = TLSv1.2+\n${own}\nverify_certificate = no\nrequire_certificate = no\n[client:default]\nmethod = TLSv1.2+\n${own}\nverify_certificate = yes\nrequire_certificate = yes\n`,
+  );
+  const script = `#!KAMAILIO
+debug=2
+log_stderror=yes
+children=1
+tcp_children=1
+disable_core_dump=yes
+enable_tls=yes
+listen=tls:127.0.0.1:${port}
+mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/:/usr/lib/aarch64-linux-gnu/kamailio/modules/:/usr/lib/kamailio/modules/"
+loadmodule "tls.so"
+loadmodule "sl.so"
+loadmodule "tm.so"
+loadmodule "pv.so"
+loadmodule "rr.so"
+loadmodule "maxfwd.so"
+loadmodule "siputils.so"
+loadmodule "textops.so"
+loadmodule "nathelper.so"
+modparam("tls", "config", "${tls}")
+request_route {
+  if (!mf_process_maxfwd_header("10")) { sl_send_reply("483", "Too Many Hops"); exit; }
+  if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
+  if (has_totag()) { if (loose_route()) { handle_ruri_alias(); t_relay(); } exit; }
+  record_route();
+  # baresip has no certificate: it is called back on its own connection.
+  add_contact_alias();
+  $du = "sip:127.0.0.1:${switchPort};transport=tls";
+  t_relay();
+}
+`;
+  const program = run('kamailio', [
+    '-DD',
+    '-E',
+    '-m',
+    '64',
+    '-M',
+    '8',
+    '-f',
+    put(folder, 'kamailio.cfg', script),
+    '-Y',
+    folder,
+    '-w',
+    folder,
+    '-P',
+    join(folder, 'pid'),
+  ]);
+  await accepts(port, program);
+  return port;
+}
+
+describeWithPeers('Kamailio between baresip and the switch', ['kamailio', 'baresip'], () => {
+  it(
+    'routes a call through a trunk with mutual TLS: both hear each other, and BYE finds its way back',
+    async () => {
+      const trunkPort = await freePort();
+      running = await place.start(
+        `[conferences]\npolicy = "non-secure"\n[[trunks]]\nname = "proxy"\nport = ${trunkPort}\nx509Names = ["proxy.example"]\n`,
+      );
+      const proxy = await kamailio(trunkPort);
+      const far = baresip('far', lobby(proxy), 440);
+      const near = baresip('near', lobby(running.sip.port), 1_000);
+      await hears('far', far, 1_000);
+      await hears('near', near, 440);
+      expect(place.events.filter((e) => e.code !== 'certificate-expiring')).toEqual([]);
+      // The switch ends the call: its BYE goes by the route set, through the proxy.
+      for (const member of [1, 2]) running.operate('lobby', { type: 'drop', member });
+      await heeded(far, 'baresip hears of the end', () => /terminated|session closed/i.test(far.program.output.text));
+      for (const { program } of [far, near]) stop(program);
+    },
+    LIMIT_MS,
+  );
+});

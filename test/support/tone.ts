@@ -1,0 +1,51 @@
+/** Is it the tone that somebody plays? Of recordings that are still being written, as WAV of 16-bit samples. */
+import { existsSync, readFileSync } from 'node:fs';
+
+const HEADER_BYTES = 44;
+
+/** A sine as WAV, mono, 48 kHz. */
+export function toneWav(hertz: number, seconds: number): Buffer {
+  const rate = 48_000;
+  const data = Buffer.alloc(rate * seconds * 2);
+  for (let i = 0; i < rate * seconds; i++)
+    data.writeInt16LE(Math.round(8_000 * Math.sin((2 * Math.PI * hertz * i) / rate)), i * 2);
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(36 + data.length, 4);
+  header.write('WAVEfmt ', 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(rate, 24);
+  header.writeUInt32LE(rate * 2, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write('data', 36);
+  header.writeUInt32LE(data.length, 40);
+  return Buffer.concat([header, data]);
+}
+
+/**
+ * The share of the energy of the last half second that lies at this frequency (Goertzel), 0 to 1; 0 while there is less than
+ * that or hardly any sound. Sizes in the header are not looked at: they are written when a recording is closed.
+ */
+export function toneShare(file: string, hertz: number): number {
+  if (!existsSync(file)) return 0;
+  const bytes = readFileSync(file);
+  if (bytes.length < HEADER_BYTES) return 0;
+  const channels = bytes.readUInt16LE(22);
+  const rate = bytes.readUInt32LE(24);
+  const wanted = rate / 2;
+  const frames = Math.floor((bytes.length - HEADER_BYTES) / (2 * channels));
+  if (frames < wanted) return 0;
+  const factor = 2 * Math.cos((2 * Math.PI * hertz) / rate);
+  let [before, last, energy] = [0, 0, 0];
+  for (let i = frames - wanted; i < frames; i++) {
+    const sample = bytes.readInt16LE(HEADER_BYTES + i * 2 * channels);
+    energy += sample * sample;
+    [before, last] = [last, sample + factor * last - before];
+  }
+  if (energy / wanted < 100 * 100) return 0;
+  const power = before * before + last * last - factor * before * last;
+  return (2 * power) / (wanted * energy);
+}
