@@ -1,7 +1,5 @@
 /** The running switch: sockets, timers and threads around the pure rooms, started and stopped in one written order. */
 import { randomBytes } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { Address } from '../base/ids.js';
@@ -27,6 +25,7 @@ import type { EventRecord } from './events/record.js';
 import { type EventFiles, eventFiles, SecurityEvents } from './events/security-events.js';
 import { gateOf } from './gate.js';
 import { type Logger, LogThrottle } from './log.js';
+import { demandAddress } from './media-address.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { Registrations } from './registrations.js';
 import { ADMIN, readCertificatesOf, Signalling } from './signalling.js';
@@ -43,23 +42,6 @@ const RETRY_AFTER_STOPPING_S = 60;
 /** Unix ms that never go back: the monotonic clock on the wall clock of the process's start (base/engine). */
 function now(): number {
   return performance.timeOrigin + performance.now();
-}
-
-/** Rejects when no socket can be bound to `address`: every call would be refused. */
-async function demandAddress(address: string): Promise<void> {
-  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind(0, address, resolve);
-    });
-  } catch {
-    throw new Error(
-      `no media socket can be bound to ${address}: choose an address of this machine with --media-address`,
-    );
-  } finally {
-    socket.close();
-  }
 }
 
 export class Switch {
