@@ -108,6 +108,8 @@ export interface BenchAddon {
 
   /** Bytes that the process has from malloc. */
   heapBytes(): number;
+  /** What retransmission takes: of a video stream that is sent, of a video channel that may ask, of a packet that is kept. */
+  storeBytes(): { readonly stream: number; readonly receiver: number; readonly packet: number };
 
   /** `timed`: the last sink lets datagrams in, and `pace` reads them. */
   createGround(sources: number, receivers: number, timed: boolean): NativeGround;

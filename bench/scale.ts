@@ -66,6 +66,10 @@ export interface MemoryRun {
   readonly suite: number;
   readonly bytesPerChannel: number;
   readonly bytesPerConference: number;
+  /** Video has these besides, for retransmission; a packet is kept for 500 ms. */
+  readonly storeBytesPerStream: number;
+  readonly storeBytesPerReceiver: number;
+  readonly storeBytesPerPacket: number;
 }
 
 export type ScaleRun = CostRun | MemoryRun | ThreadsRun;
@@ -183,12 +187,16 @@ function slope(cases: readonly CostRun[], of: (run: CostRun) => number): number 
 /** 0 where there are not two cases to compare. */
 export function memoryRun(suite: number, runs: readonly CostRun[]): MemoryRun {
   const alone = runs.filter((run) => run.conferences === 1);
+  const store = benchAddon().storeBytes();
   const many = runs.filter((run) => run.members === Math.min(...runs.map((r) => r.members)));
   return {
     kind: 'memory',
     suite,
     bytesPerChannel: slope(alone, (run) => run.channels),
     bytesPerConference: slope(many, (run) => run.conferences),
+    storeBytesPerStream: store.stream,
+    storeBytesPerReceiver: store.receiver,
+    storeBytesPerPacket: store.packet,
   };
 }
 
@@ -295,6 +303,8 @@ export const SCALE_COUNTED = `Audio, ${SHAPES.audio.bytes} bytes, one source a c
   resident   the same by the growth of the resident set; memory that was free before is not seen.
   a channel, a conference   what the largest case took more than the next smaller one, per channel of one conference, per
              conference of three. The sockets' memory is the kernel's and not in it.
+  store      a video channel has besides, for retransmission: bytes of index for each stream that it sends, bytes of limits
+             for what it may ask, and for each packet of the last 500 ms a cell.
   threads    ${THREAD_CONFERENCES} conferences of ${THREAD_RECEIVERS} receivers, each with its sinks, as fast as it goes with ${SHAPES.video.burst * WINDOW_BURSTS} packets a conference under
              way: thousands of copies a second, median and range of alternating rounds; speed-up over one thread. The
              sources and the main thread need a core too: with two cores in all, two threads cannot have them to themselves.`;
@@ -320,8 +330,19 @@ export function scaleTable(runs: readonly ScaleRun[]): string {
     '',
   );
   const memories = table(
-    ['suite', 'bytes a channel', 'bytes a conference'],
-    runs.filter((r) => r.kind === 'memory').map((r) => [r.suite, r.bytesPerChannel, r.bytesPerConference].map(String)),
+    ['suite', 'bytes a channel', 'bytes a conference', 'store: a stream', 'a receiver', 'a packet'],
+    runs
+      .filter((r) => r.kind === 'memory')
+      .map((r) =>
+        [
+          r.suite,
+          r.bytesPerChannel,
+          r.bytesPerConference,
+          r.storeBytesPerStream,
+          r.storeBytesPerReceiver,
+          r.storeBytesPerPacket,
+        ].map(String),
+      ),
     '',
   );
   const second = table(

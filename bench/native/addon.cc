@@ -43,6 +43,11 @@ napi_value heapBytes(napi_env env, napi_callback_info) {
   return napi_create_double(env, bytes, &out) == napi_ok ? out : fail(env, "number");
 }
 
+// What retransmission takes: of a video stream that is sent, of a video channel that may ask, of each packet that is kept.
+napi_value storeBytes(napi_env env, napi_callback_info) {
+  return numbers(env, {{"stream", sizeof(KeptStream)}, {"receiver", sizeof(RequestLimit)}, {"packet", sizeof(Variant)}});
+}
+
 }  // namespace
 
 bool exportFunction(napi_env env, napi_value exports, const char* name, napi_callback function) {
@@ -58,6 +63,7 @@ NAPI_MODULE_INIT() {
   const bool done = exportFunction(env, exports, "createRetag", createRetag) &&
                     exportFunction(env, exports, "retagPass", retagPass) &&
                     exportFunction(env, exports, "closeRetag", closeHandle<Retag>) &&
-                    exportFunction(env, exports, "heapBytes", heapBytes) && exportTraffic(env, exports);
+                    exportFunction(env, exports, "heapBytes", heapBytes) &&
+                    exportFunction(env, exports, "storeBytes", storeBytes) && exportTraffic(env, exports);
   return done ? exports : fail(env, "functions");
 }
