@@ -314,6 +314,8 @@ export interface State {
   readonly target: ProvenLevel;
   /** Below it no media is relayed; follows `target` down once everybody was told, and up once everybody is there. */
   readonly mediaLevel: ProvenLevel;
+  /** What the last event of a change said: it is shown from the decision on (down), and only once everybody is there (up). */
+  readonly inForce: ProvenLevel;
   /** Somebody has been ready, or the conference was made to start low. */
   readonly started: boolean;
   /** When the conference goes back up, ms (C7). */
@@ -338,7 +340,7 @@ export interface State {
   readonly switching: SwitchingMode;
   readonly locked: boolean;
   readonly routes: Readonly<Record<Media, readonly Edge[]>>;
-  /** As shown (C6): the lowest of the ready members, `unknown` while there is none; never above `target` and `mediaLevel`. */
+  /** As shown (C6): the lowest of the ready members, `unknown` while there is none; never above `inForce`. */
   readonly level: Level;
   readonly shownSpeaker: MemberId | undefined;
 }

@@ -132,16 +132,29 @@ export function aim(work: Work): void {
 
 function lowerTo(work: Work, target: ProvenLevel, culprit: Member): void {
   const { state } = work;
-  const code = state.started ? 'conference-downgraded' : 'conference-started-low';
+  const next: State = { ...state, target, started: true, restoreAtMs: undefined };
+  if (state.started && meets(target, state.inForce)) {
+    // Only the way back up is given up, which nobody was told of.
+    work.state = next;
+    return;
+  }
   const text = culprit.lack?.text ?? 'it is below the level of the conference';
-  const from = state.started ? state.target : 'unknown';
-  const members = [...state.members.values()].filter((member) => member.ready && member.id !== culprit.id);
-  raise(work, code, culprit.id, culprit.lack?.channel, `from ${from} to ${target}: ${text}`, {
-    from,
-    to: target,
-    members: members.map(({ id }) => id),
-  });
-  work.state = { ...state, target, started: true, restoreAtMs: undefined };
+  const concerned = [...state.members.values()].filter((member) => member.ready && member.id !== culprit.id);
+  const change = { from: state.started ? state.inForce : ('unknown' as const), to: target };
+  raise(
+    work,
+    state.started ? 'conference-downgraded' : 'conference-started-low',
+    culprit.id,
+    culprit.lack?.channel,
+    `from ${change.from} to ${target}: ${text}`,
+    { ...change, members: concerned.map(({ id }) => id) },
+  );
+  // What was said of an earlier change says nothing of this one: everybody is told anew.
+  const untold = (channel: Channel): Channel => ({ ...channel, notified: undefined, confirmed: undefined });
+  const members = [...state.members].map(
+    ([id, member]) => [id, { ...member, channels: member.channels.map(untold), tellByMs: undefined }] as const,
+  );
+  work.state = { ...next, inForce: target, members: new Map(members) };
 }
 
 /** Channels above the target, which have to come down. */
@@ -227,23 +240,23 @@ function openLower(work: Work): void {
   if (!waiting) setMediaLevel(work, target);
 }
 
+/** Everybody is back where the conference was before (C7). */
 function finishRestore(work: Work): void {
-  const { target, mediaLevel, members } = work.state;
-  if (meets(mediaLevel, target)) return;
+  const { target, inForce: from, mediaLevel, members } = work.state;
+  if (meets(from, target)) return;
   const known = [...members.values()].filter(({ capability }) => capability !== 'unknown');
-  if (known.length === 0 || known.some(({ ready, level, move }) => !ready || level !== target || move !== undefined))
-    return;
-  const cause = `from ${mediaLevel} to ${target}: every endpoint is capable of it again`;
-  const ids = known.map(({ id }) => id);
+  const there = ({ ready, level, move }: Member) => ready && level === target && move === undefined;
+  if (known.length === 0 || !known.every(there)) return;
   work.effects.push({
     type: 'security-event',
     code: 'conference-restored',
-    cause,
-    members: ids,
-    from: mediaLevel,
+    cause: `from ${from} to ${target}: every endpoint is capable of it again`,
+    members: known.map(({ id }) => id),
+    from,
     to: target,
   });
-  setMediaLevel(work, target);
+  work.state = { ...work.state, inForce: target };
+  if (mediaLevel !== target) setMediaLevel(work, target);
 }
 
 function setMediaLevel(work: Work, level: ProvenLevel): void {

@@ -28,13 +28,11 @@ export function replan(work: Work): void {
 }
 
 /** C6. A level that is being left counts no more, one that is being gone back to does not count yet. */
-function shownLevel(state: State): Level {
-  const { policy, target, mediaLevel, levels, started, members } = state;
+function shownLevel({ policy, inForce, levels, started, members }: State): Level {
   const level = levelOfConference([...members.values()].map((member) => member.level));
-  const floor = lower(target, mediaLevel);
-  if (policy !== 'best-effort' || !started || members.size === 0 || floor === atMost('end-to-end', levels))
-    return level;
-  return level === 'unknown' ? floor : lower(level, floor);
+  const top = atMost('end-to-end', levels);
+  if (policy !== 'best-effort' || !started || members.size === 0 || inForce === top) return level;
+  return level === 'unknown' ? inForce : lower(level, inForce);
 }
 
 /** Weighs the activity reports that have come in since the last time. */

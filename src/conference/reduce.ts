@@ -50,6 +50,7 @@ export function createConference(options: ConferenceOptions): Result<State, Poli
     levels,
     target: level,
     mediaLevel: level,
+    inForce: level,
     started: false,
     restoreAtMs: undefined,
     suite,
