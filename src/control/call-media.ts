@@ -4,7 +4,7 @@
  */
 import type { ChannelId, Media, MemberId } from '../base/ids.js';
 import { ok, type Result, refuse } from '../base/result.js';
-import type { JoinChannel } from '../conference/contract.js';
+import type { JoinChannel, Transport } from '../conference/contract.js';
 import { judgeOffer, type OfferedMedia } from '../security/policy.js';
 import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media-session.js';
 import type { AnswerRefusal } from '../sip/offer-answer.js';
@@ -69,6 +69,8 @@ export class CallMedia {
     | { readonly offer: Offer; readonly lines: (Line | undefined)[]; readonly removed: readonly Line[] }
     | undefined;
   #reoffered: Reoffer | undefined;
+  /** Offered in place of `#lines`, and not agreed yet. */
+  #others: (Line | undefined)[] = [];
   #inAnswer = false;
 
   constructor(member: MemberId, who: Who, conference: ConferenceRuntime, host: MediaHost) {
@@ -81,8 +83,9 @@ export class CallMedia {
     this.#session = new MediaSession({ sessionId: String(member), address, fingerprint: host.fingerprint });
   }
 
+  /** In use, or offered in place of those in use. */
   get channels(): readonly SwitchChannel[] {
-    return this.#lines.flatMap((line) => line?.channel ?? []);
+    return [...this.#lines, ...this.#others].flatMap((line) => line?.channel ?? []);
   }
 
   /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */
@@ -99,13 +102,28 @@ export class CallMedia {
 
   /** The same where the peer wants our offer: a line for each media kind, as secure as the conference. */
   openOwn(): readonly JoinChannel[] | 'failed' {
-    const security = this.conference.state.requiredLevel === 'none' ? 'plain' : 'dtls';
+    const { policy, requiredLevel, target } = this.conference.state;
+    const security = (policy === 'best-effort' ? target : requiredLevel) === 'none' ? 'plain' : 'dtls';
     const kinds: readonly Media[] = ['audio', 'video'];
     const used = kinds.map((media): UsedLine => ({ offered: { media, security } }));
     const opened = this.#openAll(used);
     if (opened === 'failed') return 'failed';
     this.#lines = opened.lines;
     return opened.facts;
+  }
+
+  /** Channels of another transport for every line, for {@link Reoffer.replace}; {@link closeOthers} takes them back. */
+  openOthers(security: Transport): NonNullable<Reoffer['replace']> | 'failed' {
+    const used = this.#lines.map((line) => line && { offered: { media: line.channel.setup.media, security } });
+    const opened = this.#openAll(used);
+    if (opened === 'failed') return 'failed';
+    this.#others = opened.lines;
+    return new Map(opened.lines.flatMap((line) => (line === undefined ? [] : [[line.channel.setup.media, line]])));
+  }
+
+  closeOthers(): void {
+    for (const line of this.#others) if (line !== undefined) this.#host.closed(line.channel);
+    this.#others = [];
   }
 
   /** Our answer to the offer that was admitted, or our own offer where there was none. */
@@ -174,6 +192,8 @@ export class CallMedia {
     const { replace } = this.#reoffered ?? {};
     this.#reoffered = undefined;
     if (!read.ok) return read;
+    const before = this.channels;
+    this.#others = [];
     for (const [i, line] of this.#lines.entries()) {
       const other = line === undefined ? undefined : replace?.get(line.channel.setup.media);
       if (line === undefined || other === undefined) continue;
@@ -187,7 +207,14 @@ export class CallMedia {
       this.#lines[i] = undefined;
     }
     if (this.channels.length === 0) return refuse('nothing-accepted');
-    this.#settle(removed, now);
+    if (replace === undefined) this.#settle(removed, now);
+    else {
+      // First the new ones are in the conference, then they are told whom to expect.
+      this.conference.replaceChannels(this.member, this.channels, now);
+      const { channels } = this;
+      for (const channel of before) if (!channels.includes(channel)) this.#host.closed(channel);
+      this.#settle([], now);
+    }
     return ok(undefined);
   }
 

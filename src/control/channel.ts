@@ -51,6 +51,7 @@ export type ChannelNews =
     }
   /** A certificate other than the promised one, from an address that is not the signalled one: an alarm, not an end (C10). */
   | { readonly type: 'foreign-certificate'; readonly detail: string }
+  | { readonly type: 'notify-acked'; readonly secure: boolean }
   | { readonly type: 'refresh-wanted'; readonly sink: number }
   | { readonly type: 'picture-lost'; readonly ssrc: number };
 
@@ -276,6 +277,9 @@ export class SwitchChannel {
         this.#host.relay.setAcked(id, out.spiWord);
         this.#news.push({ type: 'set-acked', spiWord: out.spiWord });
         break;
+      case 'notify-acked':
+        this.#news.push({ type: 'notify-acked', secure: out.secure });
+        break;
       case 'refresh-requested':
         this.#news.push({ type: 'refresh-wanted', sink: out.targetCsrc & 0xf });
         break;
@@ -285,7 +289,7 @@ export class SwitchChannel {
         this.#news.push({
           type: 'failed',
           reason: out.reason === 'spimap-timeout' ? 'spimap-timeout' : 'media-timeout',
-          detail: out.reason === 'notify-timeout' ? 'NOTIFY not acknowledged' : `no answer on the ${media} channel`,
+          detail: `no answer on the ${media} channel`,
         });
         break;
       case 'dropped':

@@ -1,20 +1,20 @@
 /** One conference as control runs it: the pure state, the secrets of its sets, its channels, and its effects carried out. */
 import type { ChannelId, ConferenceId, MemberId } from '../base/ids.js';
 import { Secret } from '../base/secret.js';
-import type { ConferenceEvent, Effect, JoinChannel, State, TipFacts } from '../conference/contract.js';
+import type { ConferenceEvent, Effect, JoinChannel, State, Transport } from '../conference/contract.js';
 import { createConference, deadline, reduce } from '../conference/reduce.js';
 import type { GroupParameterSet, RelayEvent } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
+import type { ProvenLevel } from '../security/levels.js';
 import { ALL_CODECS } from '../sip/codecs.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { kekBytes, SALT_BYTES } from '../wire/tip.js';
-import type { Reoffer } from './call-media.js';
 import type { Who } from './call-setup.js';
 import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
 import { ConferenceCodecs } from './conference-codecs.js';
 import type { ConferenceSettings } from './contract.js';
-import type { ReofferOutcome } from './reoffers.js';
 import { suiteOf } from './suites.js';
+import { tipFacts } from './tip-facts.js';
 
 /** What a conference may do to the calls of its members. */
 export interface CallHost extends ChannelHost {
@@ -25,12 +25,15 @@ export interface CallHost extends ChannelHost {
   /** They are not: 488, and the call goes on. */
   refuseChannels(effect: Extract<Effect, { type: 'refuse-channels' }>): void;
   refuse(effect: Extract<Effect, { type: 'refuse' }>): void;
-  /** A re-INVITE to the member; `done` is called once, unless the call ends before. */
-  reoffer(member: MemberId, what: Reoffer, done: (outcome: ReofferOutcome) => void): void;
+  /** A re-INVITE that offers all m-lines with this transport; `moved` or `move-refused` is the answer. */
+  move(member: MemberId, to: Transport): void;
   /** BYE with this Reason header value. */
   endCall(member: MemberId, reason: string): void;
   empty(conference: ConferenceRuntime): void;
 }
+
+/** What the relay carries so far; a best-effort conference runs at one of them. */
+const LEVELS_CARRIED: readonly ProvenLevel[] = ['none', 'end-to-end'];
 
 export class ConferenceRuntime {
   readonly id: ConferenceId;
@@ -55,7 +58,7 @@ export class ConferenceRuntime {
     this.name = name;
     this.#host = host;
     this.codecs = new ConferenceCodecs(settings.codecs ?? ALL_CODECS);
-    const created = createConference({ id, name, ...settings, ...suiteOf(settings) });
+    const created = createConference({ id, name, ...settings, ...suiteOf(settings), levels: LEVELS_CARRIED });
     if (!created.ok)
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
     this.#state = created.value;
@@ -121,6 +124,19 @@ export class ConferenceRuntime {
     for (const id of channels) this.#disown(id);
   }
 
+  /** The answer to a `move` is in force: these channels take the place of all that the member had; the caller closes those. */
+  replaceChannels(member: MemberId, runtimes: readonly SwitchChannel[], now: number): void {
+    const old = [...this.#memberOf].flatMap(([id, owner]) => (owner === member ? [id] : []));
+    this.#own(member, runtimes);
+    const channels = runtimes.map(({ setup }) => ({
+      channel: setup.id,
+      media: setup.media,
+      security: setup.transport,
+    }));
+    this.apply({ type: 'moved', member, channels }, now);
+    for (const id of old) this.#disown(id);
+  }
+
   #own(member: MemberId, runtimes: readonly SwitchChannel[]): void {
     for (const channel of runtimes) {
       this.#channels.set(channel.setup.id, channel);
@@ -175,7 +191,13 @@ export class ConferenceRuntime {
     } else this.#log('warn', text, { channel });
   }
 
-  securityEvent(code: SecurityEventCode, cause: string, member?: MemberId, channel?: ChannelId): void {
+  securityEvent(
+    code: SecurityEventCode,
+    cause: string,
+    member?: MemberId,
+    channel?: ChannelId,
+    { from, to, members }: Pick<Extract<Effect, { type: 'security-event' }>, 'from' | 'to' | 'members'> = {},
+  ): void {
     const who = member === undefined ? undefined : this.#whos.get(member);
     this.#host.output({
       type: 'security-event',
@@ -184,6 +206,9 @@ export class ConferenceRuntime {
         cause,
         ...(who === undefined ? {} : { endpoint: who.name, source: who.caller }),
         ...(channel === undefined ? {} : { channel }),
+        ...(from === undefined ? {} : { from }),
+        ...(to === undefined ? {} : { to }),
+        ...(members === undefined ? {} : { members: members.flatMap((id) => this.#whos.get(id)?.name ?? []) }),
       }),
     });
   }
@@ -205,18 +230,7 @@ export class ConferenceRuntime {
         this.apply({ type: 'channel-rekeyed', channel, fingerprint: news.fingerprint }, now);
         break;
       case 'negotiated': {
-        const { peer, inForce, capable, reason } = news;
-        const tip: TipFacts = {
-          version: peer.version,
-          secure: peer.secure,
-          ektTx: inForce.transmit.ekt,
-          ektRx: inForce.receive.ekt,
-          capable,
-          ...(reason === undefined ? {} : { reason }),
-          transmitMask: peer.transmitMask,
-          receiveMask: peer.receiveMask,
-          trailingByte: inForce.receive.activityMetric || inForce.receive.refreshFlag,
-        };
+        const tip = tipFacts(news);
         this.apply({ type: 'channel-negotiated', channel, tip }, now);
         break;
       }
@@ -228,6 +242,9 @@ export class ConferenceRuntime {
         break;
       case 'foreign-certificate':
         this.securityEvent('fingerprint-mismatch', news.detail, this.#memberOf.get(channel), channel);
+        break;
+      case 'notify-acked':
+        this.apply({ type: 'notify-acked', channel, secure: news.secure }, now);
         break;
       case 'refresh-wanted':
         this.apply({ type: 'refresh-wanted', receiver: channel, sink: news.sink }, now);
@@ -307,7 +324,7 @@ export class ConferenceRuntime {
         this.#host.output({ type: 'level', conference: this.name, level: effect.level });
         break;
       case 'security-event':
-        this.securityEvent(effect.code, effect.cause, effect.member, effect.channel);
+        this.securityEvent(effect.code, effect.cause, effect.member, effect.channel, effect);
         break;
       case 'empty':
         this.#host.empty(this);
@@ -316,7 +333,7 @@ export class ConferenceRuntime {
         this.#log('debug', `conference event ${effect.event} ignored: ${effect.why}`, {});
         break;
       case 'move':
-        this.apply({ type: 'move-refused', member: effect.member, detail: 'not supported yet' }, now);
+        this.#host.move(effect.member, effect.to);
         break;
       case 'admit-channels':
         this.#host.admitChannels(effect.member);

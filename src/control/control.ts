@@ -74,7 +74,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       refuse: (effect) => this.#refuseJoin(effect),
       admitChannels: (member) => this.#renegotiation.admitChannels(member, this.#now),
       refuseChannels: (effect) => this.#renegotiation.refuseChannels(effect),
-      reoffer: (member, what, done) => this.#renegotiation.start(member, what, done),
+      move: (member, to) => this.#renegotiation.move(member, to),
       endCall: (member, reason) => {
         this.#forgetCall(member);
         this.#toUserAgent({ type: 'hangup', call: member, reason });
@@ -88,6 +88,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#renegotiation = new Renegotiation({
       calls: this.#calls,
       name: options.name,
+      now: () => this.#now,
       send: (command) => this.#toUserAgent(command),
       end: (member, reason) => {
         const call = this.#calls.get(member);

@@ -1,6 +1,6 @@
 /** Offers and answers in calls that are up (RFC 3264 §8): those of the peers, and through {@link Reoffers} our own. */
 import type { MemberId } from '../base/ids.js';
-import type { Effect } from '../conference/contract.js';
+import type { Effect, Transport } from '../conference/contract.js';
 import type { SipCommand, UserAgentOutput } from '../sip/contract.js';
 import { readOffer } from '../sip/offer-answer.js';
 import { writeReason } from '../wire/sip-headers.js';
@@ -10,6 +10,7 @@ import { type ReofferOutcome, Reoffers } from './reoffers.js';
 
 export interface RenegotiationHost {
   readonly calls: ReadonlyMap<MemberId, CallMedia>;
+  now(): number;
   /** Warn-agent of our Warning headers. */
   readonly name: string;
   send(command: SipCommand): void;
@@ -30,6 +31,21 @@ export class Renegotiation {
   start(member: MemberId, what: Reoffer, done: (outcome: ReofferOutcome) => void): void {
     const media = this.#host.calls.get(member);
     if (media !== undefined) this.#reoffers.start(media, what, done);
+  }
+
+  /** All m-lines anew with this transport, on channels of their own (REQUIREMENTS C5, C7). */
+  move(member: MemberId, to: Transport): void {
+    const media = this.#host.calls.get(member);
+    if (media === undefined) return;
+    const refused = (detail: string): void =>
+      media.conference.apply({ type: 'move-refused', member, detail }, this.#host.now());
+    const replace = media.openOthers(to);
+    if (replace === 'failed') return refused('no media port free');
+    this.#reoffers.start(media, { replace }, (outcome) => {
+      if (outcome.type === 'agreed') return;
+      media.closeOthers();
+      refused(outcome.status === 488 ? outcome.reason : `${outcome.status} ${outcome.reason}`);
+    });
   }
 
   forget(member: MemberId): void {

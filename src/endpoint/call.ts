@@ -270,6 +270,7 @@ export class Call {
     });
     this.#start(lines, remote, security, identity);
     this.#options.onMoved?.(security);
+    this.#checkReady();
   }
 
   #answerSame(offer: Offer, refuse: () => void): void {

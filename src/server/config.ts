@@ -12,6 +12,7 @@ import { digestSchema, trunkSchema } from './config-trunks.js';
 const port = z.int().min(0).max(65_535);
 const address = z.union([z.ipv4(), z.ipv6()]);
 /** SRTP suites of WIRE.md 4.3. */
+const policy = z.enum(['secure', 'best-effort', 'non-secure']);
 const suite = z.literal([1, 17, 18]);
 const role = z.enum(ROLES);
 
@@ -79,7 +80,15 @@ export const configSchema = z.strictObject({
   conferences: z
     .strictObject({
       adHoc: z.boolean().default(true).describe('make a conference when somebody dials one that does not exist'),
-      policy: z.enum(['secure', 'non-secure']).default('secure').describe('policy of ad-hoc conferences'),
+      policy: policy.default('secure').describe('policy of ad-hoc conferences'),
+      restore: z
+        .enum(['never', 'automatic'])
+        .default('never')
+        .describe('best-effort: after the last low endpoint has left, stay down or go back up'),
+      onNegotiationFailure: z
+        .enum(['end-call', 'lower'])
+        .default('end-call')
+        .describe('best-effort: what a failed negotiation does; "lower" lets anybody on one path lower all'),
       requiredLevel: z
         .enum(['end-to-end'])
         .default('end-to-end')
@@ -109,7 +118,7 @@ export const configSchema = z.strictObject({
         .array(
           z.strictObject({
             name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 . _ -'),
-            policy: z.enum(['secure', 'non-secure']).default('secure'),
+            policy: policy.default('secure'),
             suite: suite.optional(),
           }),
         )

@@ -18,6 +18,7 @@ import { AssociationPool, type PoolAssociation } from '../dtls/pool.js';
 import type { Relay, RelayCounters } from '../relay/contract.js';
 import { openRelay } from '../relay/relay.js';
 import type { Level } from '../security/levels.js';
+import type { Policy } from '../security/policy.js';
 import { Administration, type AdministrationFiles, administrationFiles, VERSION } from './administration.js';
 import type { Config } from './config.js';
 import { Dialler, type DialRequest, type DialView } from './dialler.js';
@@ -123,13 +124,15 @@ export class Switch {
     const defaults = {
       suite: conferences.suite,
       switching: conferences.switching,
+      restore: conferences.restore,
       ...(conferences.rekeySeconds === 0 ? {} : { rekeyAfterMs: conferences.rekeySeconds * 1000 }),
     };
-    const settings = (policy: 'secure' | 'non-secure', suite = conferences.suite): ConferenceSettings => ({
+    const settings = (policy: Policy, suite = conferences.suite): ConferenceSettings => ({
       ...defaults,
       policy,
       suite,
       requiredLevel: policy === 'secure' ? conferences.requiredLevel : 'none',
+      ...(policy === 'best-effort' ? { onNegotiationFailure: conferences.onNegotiationFailure } : {}),
     });
     const fingerprint = fingerprintOf(dtls.certificatePem, 'sha-256');
     this.#registrations = files.registrations;

@@ -122,7 +122,6 @@ export class TipMachine implements Engine<TipInput, TipOutput> {
     for (const request of expired) if (request.type === 'spimap') wipe(request);
     // One failure is the end; what else expired with it does not matter any more.
     if (expired.some((request) => request.type === 'spimap')) this.#fail('spimap-timeout');
-    else if (expired.some((request) => request.type === 'notify')) this.#fail('notify-timeout');
     else {
       for (const request of expired) this.#out.push({ type: 'unanswered', kind: request.type });
       this.#outbox.flush(now);

@@ -95,7 +95,7 @@ export interface TipPeer {
   readonly participantId?: Uint8Array;
 }
 
-export type TipFailure = 'media-timeout' | 'spimap-timeout' | 'notify-timeout';
+export type TipFailure = 'media-timeout' | 'spimap-timeout';
 
 /** Why a received packet had no effect. */
 export type TipDrop =

@@ -10,6 +10,9 @@ export interface SeenEvent {
   readonly code: string;
   readonly cause: string;
   readonly endpoint?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly members?: readonly string[];
 }
 
 export interface RunningSwitch {

@@ -79,9 +79,9 @@ describe('what is refused, with place and what is allowed', () => {
       'claviger.toml: conferences.fixed.0.suite: not allowed here; allowed: one of 1, 17, 18',
     ],
     [
-      'a policy that is not there yet',
-      '[conferences]\npolicy = "best-effort"',
-      'claviger.toml: conferences.policy: not allowed here; allowed: one of "secure", "non-secure"',
+      'a policy that is none',
+      '[conferences]\npolicy = "opportunistic"',
+      'claviger.toml: conferences.policy: not allowed here; allowed: one of "secure", "best-effort", "non-secure"',
     ],
     [
       'a conference’s name',

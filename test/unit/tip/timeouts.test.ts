@@ -75,11 +75,11 @@ describe('an unanswered request', () => {
     expect(wakeUps(solo).pop()?.at).toBe(20_900);
   });
 
-  it('NOTIFY is notify-timeout at 10 s', () => {
+  it('NOTIFY is unanswered at 10 s, and the channel goes on: what it means is for the conference to say', () => {
     const solo = new Solo(options('switch'));
     solo.negotiate();
     solo.at(1_000).do({ type: 'notify', secure: false });
-    expect(wakeUps(solo).pop()).toEqual({ at: 11_000, out: [{ type: 'failed', reason: 'notify-timeout' }] });
+    expect(wakeUps(solo).pop()).toEqual({ at: 11_000, out: [{ type: 'unanswered', kind: 'notify' }] });
   });
 
   for (const [input, kind] of [
