@@ -15,7 +15,7 @@ import {
   type Remembered,
 } from './call-types.js';
 import { Description } from './description.js';
-import { newIdentity, openLines, type RemoteLine, renewLines, SsrcBook, startLine } from './lines.js';
+import { answeredLines, newIdentity, openLines, type RemoteLine, renewLines, SsrcBook, startLine } from './lines.js';
 import type { LineCallbacks, LineOutput, MediaLine } from './media-line.js';
 import { type DuePacket, Pacer } from './pacer.js';
 import { SipConnection } from './sip-connection.js';
@@ -264,11 +264,7 @@ export class Call {
     }
     connection.receive({ type: 'accept', call, sdp: answered.value.sdp });
     for (const line of this.#lines) line.close();
-    const remote = media.map((m, i): RemoteLine => {
-      const { accepted, role } = answered.value.media[i]!;
-      return { ...m, port: accepted ? m.port : 0, ...(role === undefined ? {} : { role }) };
-    });
-    this.#start(lines, remote, security, identity);
+    this.#start(lines, answeredLines(media, answered.value.media), security, identity);
     this.#options.onMoved?.(security);
     this.#checkReady();
   }

@@ -5,7 +5,7 @@ import { DTLS_MAX_MTU_BYTES } from '../base/limits.js';
 import type { AssociationOptions } from '../dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
 import { DEFAULT_ENGINE, ENGINES } from '../dtls/engines.js';
-import type { LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
+import type { AnsweredMedia, LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
 import type { CallOptions, Identity } from './call-types.js';
 import type { ChannelOptions, OutgoingStream } from './channel-types.js';
 import { type LineCallbacks, MediaLine } from './media-line.js';
@@ -35,6 +35,14 @@ export async function openLines(
 
 /** What the other side said of the m-line, and our DTLS role where it is one. */
 export type RemoteLine = RemoteMedia & { readonly role?: 'client' | 'server' };
+
+/** What the other side offered, as we have answered it. */
+export function answeredLines(offered: readonly RemoteMedia[], answered: readonly AnsweredMedia[]): RemoteLine[] {
+  return offered.map((m, i) => {
+    const { accepted, role } = answered[i]!;
+    return { ...m, port: accepted ? m.port : 0, ...(role === undefined ? {} : { role }) };
+  });
+}
 
 /** Lets media flow on the line as it was agreed; false where the other side wants none of it. */
 export function startLine(
