@@ -228,7 +228,10 @@ export type Transport = 'dtls' | 'plain';
 export interface Channel {
   readonly id: ChannelId;
   readonly media: Media;
+  /** `dtls` stands for SRTP of either keying. */
   readonly transport: Transport;
+  /** No TIP is waited for: hop-by-hop at most, and it stays on SRTP whatever the conference's level. */
+  readonly standard: boolean;
   /** Added by a re-INVITE: unknown by itself, and the endpoint does not wait for it. */
   readonly late: boolean;
   readonly phase: ChannelPhase;

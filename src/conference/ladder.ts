@@ -48,7 +48,7 @@ export function lose(work: Work, id: MemberId, cause: string): void {
 export function assess(work: Work, id: MemberId, channels: readonly Channel[]): void {
   const member = work.state.members.get(id)!;
   if (member.deaf || work.state.policy !== 'best-effort') return;
-  const shown = (channel: Channel) => channel.transport === 'plain' || channel.tip !== undefined;
+  const shown = (channel: Channel) => channel.transport === 'plain' || channel.standard || channel.tip !== undefined;
   let { capability, lack } = member;
   const note = (level: ProvenLevel, text: string, channel?: Channel) => {
     if (capability !== 'unknown' && meets(level, capability)) return;
@@ -160,9 +160,11 @@ function lowerTo(work: Work, target: ProvenLevel, culprit: Member): void {
 /** Channels above the target, which have to come down. */
 function above({ channels }: Member, target: ProvenLevel): readonly Channel[] {
   if (target === 'end-to-end') return [];
-  return channels.filter(({ transport, level }) =>
-    target === 'none' ? transport === 'dtls' : transport === 'dtls' && level === 'end-to-end',
-  );
+  return channels.filter(({ transport, standard, level }) => {
+    // The switch reads what comes from a standard endpoint anyway; its line to the switch need not become clear for others.
+    if (transport === 'plain' || standard) return false;
+    return target === 'none' || level === 'end-to-end';
+  });
 }
 
 /** Those on which a member can be told; version 6 knows no NOTIFY (WIRE.md 4). */
@@ -181,11 +183,15 @@ function lead(work: Work, id: MemberId): void {
   const member = work.state.members.get(id);
   if (member === undefined || member.capability === 'unknown' || member.move !== undefined) return;
   if (!meets(member.capability, target)) return;
+  for (const channel of member.channels) {
+    if (channel.standard && channel.phase === 'negotiating')
+      setChannel(work, id, { ...channel, phase: 'proven', level: 'hop-by-hop' });
+  }
   if (above(member, target).length > 0) lowerMember(work, member);
   else if (member.tellByMs !== undefined) setMember(work, { ...member, tellByMs: undefined });
   if (target === 'none' || above(member, target).length > 0) return;
   if (member.channels.some(({ transport }) => transport === 'plain')) return startMove(work, id, 'dtls');
-  for (const channel of member.channels) raiseChannel(work, id, channel, target);
+  for (const channel of member.channels) if (!channel.standard) raiseChannel(work, id, channel, target);
 }
 
 function lowerMember(work: Work, member: Member): void {

@@ -29,12 +29,13 @@ export function setChannel(work: Work, memberId: MemberId, channel: Channel): vo
   });
 }
 
-export function newChannel({ channel, media, security }: JoinChannel, late: boolean): Channel {
+export function newChannel({ channel, media, security, tip }: JoinChannel, late: boolean): Channel {
   const plain = security === 'plain';
   return {
     id: channel,
     media,
     transport: plain ? 'plain' : 'dtls',
+    standard: !plain && (security === 'sdes' || tip === false),
     late,
     phase: plain ? 'proven' : 'keying',
     level: plain ? 'none' : 'unknown',

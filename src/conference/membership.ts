@@ -119,6 +119,15 @@ export function keyed(work: Work, { channel: id, fingerprint }: EventOf<'channel
   if (channel.transport === 'plain') return 'plain-channel';
   if (channel.phase !== 'keying') return 'channel-phase';
   setChannel(work, member.id, { ...channel, phase: 'negotiating', fingerprint });
+  if (!channel.standard) return undefined;
+  // Nothing else is to come.
+  if (work.state.policy === 'best-effort') {
+    settle(work);
+    return undefined;
+  }
+  const verdict = judgeProven(work.state, { transport: 'dtls' });
+  if (verdict.verdict === 'end') endBelow(work, member.id, id, verdict);
+  else prove(work, member.id, id, verdict.level);
   return undefined;
 }
 

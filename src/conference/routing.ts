@@ -106,15 +106,17 @@ export function updateFlow(work: Work, planned: readonly Edge[] = work.state.rou
   work.state = { ...state, flow };
 }
 
-function atLevel(channel: Channel | undefined, level: ProvenLevel): Channel | undefined {
-  return channel?.level === level ? channel : undefined;
+/** Where nothing is secured any more, endpoints that stay on SRTP are with those in clear. */
+function atLevel(channel: Channel | undefined, level: ProvenLevel, mediaLevel: ProvenLevel): Channel | undefined {
+  const among = channel?.standard === true && mediaLevel === 'none' ? 'none' : channel?.level;
+  return among === level ? channel : undefined;
 }
 
 function audioEdges(state: State, level: ProvenLevel): Edge[] {
   const loudest = new Set(state.speaker.audio.incumbents);
   const forwarded: ForwardedAudio[] = [];
   for (const member of state.members.values()) {
-    const channel = atLevel(sendingChannel(member, 'audio'), level);
+    const channel = atLevel(sendingChannel(member, 'audio'), level, state.mediaLevel);
     if (channel === undefined) continue;
     for (const position of placesOf(transmitMask(channel), [...SPEAKING_POSITIONS, PRESENTATION_POSITION])) {
       if (position === PRESENTATION_POSITION || loudest.has(sourceKey(channel.id, position))) {
@@ -124,13 +126,25 @@ function audioEdges(state: State, level: ProvenLevel): Edge[] {
   }
   const edges: Edge[] = [];
   for (const member of forwarded.length === 0 ? [] : state.members.values()) {
-    const channel = atLevel(receivingChannel(member, 'audio'), level);
+    const channel = atLevel(receivingChannel(member, 'audio'), level, state.mediaLevel);
     if (channel === undefined) continue;
-    edges.push(
-      ...layoutAudio({ member: member.id, channel: channel.id, receiveMask: receiveMask(channel) }, forwarded),
-    );
+    const receiver = { member: member.id, channel: channel.id, receiveMask: receiveMask(channel) };
+    const heard = hasOneStream(state, channel) ? loudestOf(state, member.id, forwarded) : forwarded;
+    edges.push(...layoutAudio(receiver, heard));
   }
   return edges;
+}
+
+/** A receiver without TIP cannot tell several sources apart: it has one stream, of the switch's own (see {@link Channel}). */
+function hasOneStream({ policy, requiredLevel }: State, { tip }: Channel): boolean {
+  return tip === undefined && (policy === 'best-effort' || requiredLevel === 'hop-by-hop');
+}
+
+function loudestOf(state: State, receiver: MemberId, forwarded: readonly ForwardedAudio[]): readonly ForwardedAudio[] {
+  const others = forwarded.filter(({ member, position }) => member !== receiver && position !== PRESENTATION_POSITION);
+  const first = state.speaker.ranking.find((id) => others.some(({ member }) => member === id));
+  const loudest = others.find(({ member }) => member === first) ?? others[0];
+  return loudest === undefined ? [] : [loudest];
 }
 
 /** What each display shows by the plan so far. */
@@ -150,7 +164,7 @@ function videoEdges(
 ): Edge[] {
   const ranking: VideoSource[] = [];
   for (const id of state.speaker.ranking) {
-    const channel = atLevel(sendingChannel(state.members.get(id)!, 'video'), level);
+    const channel = atLevel(sendingChannel(state.members.get(id)!, 'video'), level, state.mediaLevel);
     if (channel === undefined) continue;
     const cameras = placesOf(transmitMask(channel));
     if (cameras.length === 0) continue;
@@ -161,7 +175,7 @@ function videoEdges(
   const floors = new Map([...state.speaker.segments].map(([place, floor]) => [place, floor.ranking]));
   const edges: Edge[] = [];
   for (const member of state.members.values()) {
-    const channel = atLevel(receivingChannel(member, 'video'), level);
+    const channel = atLevel(receivingChannel(member, 'video'), level, state.mediaLevel);
     if (channel === undefined) continue;
     const displays = placesOf(receiveMask(channel));
     const receiver = { member: member.id, channel: channel.id, displays, shown: shown.get(channel.id) ?? new Map() };
@@ -186,8 +200,8 @@ function refreshNewEdges(work: Work, shown: ReadonlyMap<ChannelId, ReadonlyMap<n
     planned.set(sink, source);
     if (shown.get(edge.receiver)?.get(edge.sink) === source) continue;
     const sinks = fresh.get(source) ?? [];
-    // Without a refresh flag the relay changes over at once and nobody reports a refresh point: one request, no repeats.
-    if (channelById(work.state, edge.source)?.tip?.trailingByte === true) sinks.push(sink);
+    // Where nothing marks them the relay changes over at once and nobody reports a refresh point: one request, no repeats.
+    if (marksRefresh(work.state, channelById(work.state, edge.source))) sinks.push(sink);
     fresh.set(source, sinks);
   }
   const exists = (source: SourceKey) => work.state.owners.has(channelOf(source));
@@ -198,6 +212,13 @@ function refreshNewEdges(work: Work, shown: ReadonlyMap<ChannelId, ReadonlyMap<n
     refresh = step.requests;
   }
   work.state = { ...work.state, refresh };
+}
+
+/** By a trailing byte, or because the relay sees key frames in a payload that it can read. */
+function marksRefresh({ policy, requiredLevel }: State, source: Channel | undefined): boolean {
+  if (source === undefined) return false;
+  const readable = source.level !== 'end-to-end' && (policy === 'best-effort' || requiredLevel === 'hop-by-hop');
+  return source.tip?.trailingByte === true || readable;
 }
 
 function setRoutes(work: Work, media: Media, edges: readonly Edge[]): void {

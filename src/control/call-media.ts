@@ -13,6 +13,7 @@ import type { SdpCodec, SdpDirection, SdpFingerprint } from '../wire/sdp-types.j
 import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
 import type { ChannelHost, SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
+import { SdesKeys } from './sdes-keys.js';
 
 /** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
 const NO_PORT = 9;
@@ -61,6 +62,8 @@ export class CallMedia {
   readonly member: MemberId;
   readonly #host: MediaHost;
   readonly #session: MediaSession;
+  readonly #tip: boolean;
+  readonly #sdes: SdesKeys;
   /** By m-line; undefined: not in use. */
   #lines: (Line | undefined)[] = [];
   /** What the channels were told of their peers, by m-line. */
@@ -79,6 +82,9 @@ export class CallMedia {
     this.caller = who.caller;
     this.conference = conference;
     this.#host = host;
+    this.#sdes = new SdesKeys((bytes) => host.random(bytes));
+    // Where end-to-end is required nothing else is of use: what does not speak TIP learns that from the time-out.
+    this.#tip = who.tip || conference.state.requiredLevel === 'end-to-end';
     const { address } = who;
     this.#session = new MediaSession({ sessionId: String(member), address, fingerprint: host.fingerprint });
   }
@@ -90,8 +96,8 @@ export class CallMedia {
 
   /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */
   open(offer: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
-    const used = this.#withCodec(usedLines(offer));
-    if (used.every((line) => line === undefined) && usedLines(offer).some((line) => line !== undefined))
+    const used = this.#withCodec(usedLines(offer, this.#tip));
+    if (used.every((line) => line === undefined) && usedLines(offer, this.#tip).some((line) => line !== undefined))
       return 'no-codec';
     const opened = this.#openAll(used);
     if (opened === 'failed') return 'failed';
@@ -105,7 +111,7 @@ export class CallMedia {
     const { policy, requiredLevel, target } = this.conference.state;
     const security = (policy === 'best-effort' ? target : requiredLevel) === 'none' ? 'plain' : 'dtls';
     const kinds: readonly Media[] = ['audio', 'video'];
-    const used = kinds.map((media): UsedLine => ({ offered: { media, security } }));
+    const used = kinds.map((media): UsedLine => ({ offered: { media, security, tip: this.#tip } }));
     const opened = this.#openAll(used);
     if (opened === 'failed') return 'failed';
     this.#lines = opened.lines;
@@ -153,7 +159,7 @@ export class CallMedia {
       } else kept.push({ media, security: transport });
     }
     const taken = new Set(kept.map(({ media }) => media));
-    const added = this.#withCodec(usedLines(offer, taken)).map((used, i) =>
+    const added = this.#withCodec(usedLines(offer, this.#tip, taken)).map((used, i) =>
       lines[i] === undefined ? used : undefined,
     );
     const facts = added.flatMap((used) => used?.offered ?? []);
@@ -258,7 +264,12 @@ export class CallMedia {
     const { role } = this.#session.lines[index] ?? {};
     const told = this.#told[index];
     const keepsRole = role !== undefined && told !== undefined && !wantsNewAssociation(told, remote);
-    return { port, tlsId, payloadTypes: [codec.payloadType], ...(keepsRole ? { role } : {}) };
+    const crypto = remote.security === 'sdes' ? this.#sdes.answer(channel.setup.id, remote) : undefined;
+    return {
+      ...{ port, tlsId, payloadTypes: [codec.payloadType], audioLevels: channel.setup.readable },
+      ...(keepsRole ? { role } : {}),
+      ...(crypto === undefined ? {} : { crypto }),
+    };
   }
 
   #offered(line: Line, index: number): LocalMediaOffer {
@@ -266,19 +277,21 @@ export class CallMedia {
     const { media } = line.channel.setup;
     const other = replace?.get(media);
     const agreed = this.#session.lines[index];
-    const security = (other ?? line).channel.setup.transport;
-    const sameKind = security === line.channel.setup.transport;
+    const { transport } = (other ?? line).channel.setup;
+    const crypto = transport === 'sdes' ? this.#sdes.offer((other ?? line).channel.setup.id) : undefined;
+    const sameKind = transport === line.channel.setup.transport;
     const feedback = media === 'video' ? ['nack', 'nack pli', 'ccm fir'] : [];
     return {
       media,
       port: (other ?? line).port,
-      security,
+      security: transport,
+      ...(crypto === undefined ? {} : { crypto }),
       codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),
       direction: direction ?? agreed?.direction ?? 'sendrecv',
       ...(agreed?.remote.mid === undefined ? {} : { mid: agreed.remote.mid }),
       ...(agreed === undefined || !sameKind ? {} : { protocol: agreed.remote.protocol }),
       // RFC 8842 §5.1: only where the peer knows it; without it a new association needs another fingerprint or port.
-      ...(security === 'plain' || (agreed !== undefined && agreed.remote.tlsId === undefined)
+      ...(transport !== 'dtls' || (agreed !== undefined && agreed.remote.tlsId === undefined)
         ? {}
         : { tlsId: line.tlsId }),
     };
@@ -307,13 +320,18 @@ export class CallMedia {
 
   #tell(channel: SwitchChannel, agreed: AgreedLine, index: number, now: number): void {
     const { remote, role, codecs, received } = agreed;
-    const { media } = channel.setup;
+    const { media, readable } = channel.setup;
+    if (channel.setup.transport === 'sdes') this.#sdes.answered(channel.setup.id, remote);
+    const sdes = this.#sdes.take(channel.setup.id);
     const carried = (list: readonly SdpCodec[]) => list.filter((c) => this.conference.codecs.isChosen(media, c));
     channel.agree({
-      payloadTypes: this.conference.codecs.payloadTypes(media, carried(codecs), carried(received)),
+      payloadTypes: this.conference.codecs.payloadTypes(media, readable, carried(codecs), carried(received)),
       rtcpMux: remote.rtcpMux,
       feedback: remote.protocol.endsWith('F'), // RFC 4585 §4.1: AVPF and SAVPF
+      ...(sdes === undefined ? {} : { sdes }),
+      ...(channel.setup.readable && remote.audioLevelId !== undefined ? { audioLevelId: remote.audioLevelId } : {}),
     });
+
     const before = this.#told[index];
     this.#told[index] = remote;
     if (before !== undefined && !wantsNewAssociation(before, remote)) return;

@@ -23,6 +23,8 @@ export interface Who {
   readonly caller: string;
   /** Ours, for our SDP. */
   readonly address: string;
+  /** It says that it speaks TIP. */
+  readonly tip: boolean;
 }
 
 /**
@@ -61,16 +63,14 @@ export interface UsedLine {
  * (undefined) are answered with port 0.
  * @param taken media kinds that have their line already
  */
-export function usedLines(offer: Offer, taken = new Set<Media>()): readonly (UsedLine | undefined)[] {
+export function usedLines(offer: Offer, tip: boolean, taken = new Set<Media>()): readonly (UsedLine | undefined)[] {
   return offer.media.map((line) => {
     const { media } = line;
     if (media === 'other' || line.port === 0 || line.content === 'slides' || taken.has(media)) return undefined;
     taken.add(media);
-    const sdes = line.security === 'sdes';
-    const security =
-      sdes || line.security === 'unsupported' || line.problem !== undefined ? 'unsupported' : line.security;
-    const problem = line.problem?.text ?? (sdes ? 'keys in SDP (RFC 4568) are not supported' : undefined);
-    return { line, offered: { media, security, ...(problem === undefined ? {} : { problem }) } };
+    const security = line.problem === undefined ? line.security : 'unsupported';
+    const problem = line.problem?.text;
+    return { line, offered: { media, security, tip, ...(problem === undefined ? {} : { problem }) } };
   });
 }
 
@@ -96,10 +96,11 @@ export function openLine(
   host: ChannelHost,
 ): Result<OpenedLine, 'no-port' | 'channel-limit' | 'socket'> | undefined {
   const { conference, member, id, used, cname, nowhere } = plan;
-  const { media, security } = used.offered;
+  const { media, security, tip = true } = used.offered;
   const { policy, requiredLevel } = conference.state;
   const plain = security === 'plain';
-  const refused = policy !== 'best-effort' && plain !== (requiredLevel === 'none');
+  const tooLow = security === 'sdes' && requiredLevel === 'end-to-end';
+  const refused = tooLow || (policy !== 'best-effort' && plain !== (requiredLevel === 'none'));
   if (security === 'unsupported' || refused) return undefined;
   const opened = host.relay.openChannel({
     channel: id,
@@ -107,13 +108,16 @@ export function openLine(
     member,
     media,
     transport: security,
-    ...(plain ? { peer: used.line?.address ?? nowhere } : {}),
+    ...(security === 'dtls' ? {} : { peer: used.line?.address ?? nowhere }),
   });
   if (!opened.ok) return opened;
   const { suite, cipher } = conference.state;
   const setup: ChannelSetup = {
     ...{ id, media, transport: security, conferenceId: BigInt(conference.id), cname },
     suite: { suite, cipher },
+    tip: plain || tip,
+    readable: policy === 'best-effort' || requiredLevel === 'hop-by-hop',
+    random: (bytes) => host.random(bytes),
   };
   return ok({ channel: new SwitchChannel(setup, host), port: opened.value.port });
 }

@@ -1,10 +1,11 @@
 /** One m-line of one call on the switch's side: its DTLS candidates, its TIP machine, what the relay is told of it. */
 import type { Address, ChannelId, Media } from '../base/ids.js';
 import { MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
-import type { ChannelParameters, Relay } from '../relay/contract.js';
+import type { ChannelKeys, ChannelParameters, Relay } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
+import { ownLane } from '../wire/own-ssrc.js';
 import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
 import type { Suite } from '../wire/tip.js';
@@ -19,16 +20,24 @@ export interface ChannelAgreement {
   readonly rtcpMux: boolean;
   /** An AVPF profile: feedback outside of TIP is understood (RFC 4585 §4). */
   readonly feedback: boolean;
+  /** What signalling agreed on an `sdes` channel; copied. */
+  readonly sdes?: ChannelKeys;
+  readonly audioLevelId?: number;
 }
 
 export interface ChannelSetup {
   readonly id: ChannelId;
   readonly media: Media;
-  readonly transport: 'dtls' | 'plain';
+  readonly transport: 'dtls' | 'plain' | 'sdes';
   readonly conferenceId: bigint;
   readonly cname: string;
   /** The conference's (WIRE.md 4.3). */
   readonly suite: Suite;
+  /** TIP is to be negotiated on it; on a plain channel, the peer may begin it. */
+  readonly tip: boolean;
+  /** The conference may run below end-to-end: then payloads end at the switch, and it sends streams of its own. */
+  readonly readable: boolean;
+  readonly random: (bytes: number) => Uint8Array;
 }
 
 /** What a channel has to tell its conference. */
@@ -57,6 +66,7 @@ export type ChannelNews =
 
 export interface ChannelHost {
   readonly relay: Relay;
+  random(bytes: number): Uint8Array;
   newAssociation(channel: ChannelId): AssociationNumber;
   endAssociation(association: AssociationNumber): void;
   output(output: ControlOutput): void;
@@ -82,10 +92,13 @@ export class SwitchChannel {
   #suites: readonly Suite[] | undefined;
   #closed = false;
   #now = 0;
+  /** Of the switch's own streams on this channel, for the keys that it has now. */
+  #seed = 0;
 
   constructor(setup: ChannelSetup, host: ChannelHost) {
     this.setup = setup;
     this.#host = host;
+    this.#newSeed();
     if (setup.transport === 'dtls') {
       this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
     }
@@ -110,6 +123,7 @@ export class SwitchChannel {
   /** Offer and answer have agreed on this, at first or anew. */
   agree(agreed: ChannelAgreement): void {
     this.#agreed = agreed;
+    if (agreed.sdes !== undefined) this.#takeSdes(agreed.sdes);
     this.setLevel(this.#level.level, this.#level.ready);
   }
 
@@ -117,6 +131,8 @@ export class SwitchChannel {
   expect(peer: ExpectedPeer, now: number): void {
     this.#now = now;
     if (this.#dtls !== undefined) this.#dtls.expect(peer, now);
+    else if (this.setup.transport === 'sdes')
+      return; // the first packet that verifies says where it is
     else if (peer.address !== undefined) this.#host.relay.provePeer(this.setup.id, peer.address);
   }
 
@@ -166,13 +182,13 @@ export class SwitchChannel {
   }
 
   /**
-   * Asks the source for a refresh point: TIP REFRESH; PLI (RFC 4585 §6.3.1) from a plain source without TIP, which speaks AVPF.
+   * Asks the source for a refresh point: TIP REFRESH; PLI (RFC 4585 §6.3.1) from a source without TIP that speaks AVPF.
    * @param ssrc the stream at this position; undefined while nothing of it came
    */
   requestRefresh(position: number, ssrc: number | undefined, now: number): void {
     const targetCsrc = (position << 4) | position;
     if (this.#tip !== undefined && this.#tipDone) this.#toTip({ type: 'refresh', targetCsrc, flags: 0 }, now);
-    else if (this.setup.transport === 'plain' && this.#agreed.feedback && ssrc !== undefined)
+    else if ((this.setup.transport === 'plain' || !this.setup.tip) && this.#agreed.feedback && ssrc !== undefined)
       this.#sendControl([writePli(this.#ssrc, ssrc)]);
   }
 
@@ -190,7 +206,36 @@ export class SwitchChannel {
       level,
       ready,
       payloadTypes: this.#agreed.payloadTypes,
+      ...(this.#endsHere(level) ? { endsHere: this.#ends } : {}),
     });
+  }
+
+  /** Whether payloads are readable to the switch here, and what is sent are streams of its own. */
+  #endsHere(level: Level): boolean {
+    if (!this.setup.readable) return false;
+    return this.setup.transport === 'plain' ? !this.#tipDone : level === 'hop-by-hop';
+  }
+
+  get #ends(): NonNullable<ChannelParameters['endsHere']> {
+    const { audioLevelId } = this.#agreed;
+    return { seed: this.#seed, ...(audioLevelId === undefined ? {} : { audioLevelId }) };
+  }
+
+  #newSeed(): void {
+    const [a = 0, b = 0, c = 0, d = 1] = this.setup.random(4);
+    this.#seed = ((a << 24) | (b << 16) | (c << 8) | d | 0x100) >>> 0;
+  }
+
+  #setKeys(keys: Omit<ChannelKeys, 'forMedia'>): void {
+    this.#newSeed();
+    this.#host.relay.setChannelKeys(this.setup.id, { ...keys, forMedia: this.setup.readable });
+  }
+
+  /** The keys of a later offer and answer take the place of the first ones (RFC 4568 §7.1.4). */
+  #takeSdes(keys: ChannelKeys): void {
+    this.#setKeys(keys);
+    if (!this.#keyed) this.#news.push({ type: 'keyed', fingerprint: '' });
+    this.#keyed = true;
   }
 
   close(now: number): void {
@@ -210,7 +255,7 @@ export class SwitchChannel {
     const { id } = this.setup;
     const { profile, local, remote, peerFingerprint: fingerprint } = news.report;
     this.#host.relay.provePeer(id, news.address);
-    this.#host.relay.setChannelKeys(id, { profile, local, remote });
+    this.#setKeys({ profile, local, remote });
     if (this.#keyed) {
       // What was negotiated goes on under the new keys (RFC 8842 §1: the association changes, the session does not).
       this.#news.push({ type: 'rekeyed', fingerprint });
@@ -218,6 +263,7 @@ export class SwitchChannel {
     }
     this.#keyed = true;
     this.#news.push({ type: 'keyed', fingerprint });
+    if (!this.setup.tip) return;
     this.#suites = listedOn(this.setup.suite, profile);
     this.#startTip(true, this.#now);
   }
@@ -318,12 +364,16 @@ export class SwitchChannel {
   /** Nothing goes to a port where a plain caller does not expect it; one that speaks TIP does (RFC 5761 §5.1.1). */
   #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {
     const { id, cname, transport } = this.setup;
-    if (this.#closed || (transport === 'plain' && !this.#agreed.rtcpMux && this.#tip === undefined)) return;
+    if (this.#closed || (transport !== 'dtls' && !this.#agreed.rtcpMux && this.#tip === undefined)) return;
     this.#host.relay.sendControl(id, buildControlCompound({ ssrc: this.#ssrc, cname, reports }, packets));
   }
 
   #feedback(packet: RtcpPacket): void {
-    if (packet.type === 'pli') this.#news.push({ type: 'picture-lost', ssrc: packet.media });
-    if (packet.type === 'fir') for (const { ssrc } of packet.requests) this.#news.push({ type: 'picture-lost', ssrc });
+    const lost = (ssrc: number) => {
+      const sink = this.setup.readable ? ownLane(this.#seed, ssrc) : undefined;
+      this.#news.push(sink === undefined ? { type: 'picture-lost', ssrc } : { type: 'refresh-wanted', sink });
+    };
+    if (packet.type === 'pli') lost(packet.media);
+    if (packet.type === 'fir') for (const { ssrc } of packet.requests) lost(ssrc);
   }
 }

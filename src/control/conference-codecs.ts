@@ -3,7 +3,7 @@
  * first member with such a line offers. It stays as long as somebody has a line of that kind.
  */
 import type { Media } from '../base/ids.js';
-import type { ChannelParameters } from '../relay/contract.js';
+import type { ChannelParameters, VideoCodecName } from '../relay/contract.js';
 import {
   answeredFmtp,
   type CodecPreference,
@@ -13,6 +13,14 @@ import {
   ownPayloadType,
 } from '../sip/codecs.js';
 import type { SdpCodec } from '../wire/sdp-types.js';
+
+const VIDEO_NAMES: ReadonlyMap<string, VideoCodecName> = new Map([
+  ['h264', 'h264'],
+  ['h265', 'h265'],
+  ['vp8', 'vp8'],
+  ['vp9', 'vp9'],
+  ['av1', 'av1'],
+]);
 
 export class ConferenceCodecs {
   readonly #preference: CodecPreference;
@@ -55,14 +63,25 @@ export class ConferenceCodecs {
     return [{ ...fixed.codec, payloadType: ownPayloadType(name), fmtp, feedback }];
   }
 
-  /** @param lists payload types that mean the conference's codec on a channel; the first one is what the peer is sent */
-  payloadTypes(media: Media, ...lists: readonly (readonly SdpCodec[])[]): ChannelParameters['payloadTypes'] {
+  /**
+   * @param readable the relay may look for key frames
+   * @param lists payload types that mean the conference's codec on a channel; the first one is what the peer is sent
+   */
+  payloadTypes(
+    media: Media,
+    readable: boolean,
+    ...lists: readonly (readonly SdpCodec[])[]
+  ): ChannelParameters['payloadTypes'] {
     const out = new Map<number, ChannelParameters['payloadTypes'][number]>();
     for (const codec of lists.flat()) {
       const { payloadType, clockRateHz } = codec;
       const number = this.#number(carriedCodec(media, codec)?.key);
-      if (number !== undefined && !out.has(payloadType))
-        out.set(payloadType, { payloadType, codec: number, clockRateHz });
+      if (number === undefined || out.has(payloadType)) continue;
+      const video = VIDEO_NAMES.get(codec.name.toLowerCase());
+      out.set(payloadType, {
+        ...{ payloadType, codec: number, clockRateHz },
+        ...(video === undefined || !readable ? {} : { video }),
+      });
     }
     return [...out.values()];
   }

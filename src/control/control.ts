@@ -240,7 +240,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   }
 
   #incoming(invite: Extract<UserAgentOutput, { type: 'incoming' }>): void {
-    const { call, connection, user, from } = invite;
+    const { call, connection, user, from: name, tip } = invite;
     const offer = invite.offer === undefined ? undefined : readOffer(invite.offer);
     if (offer?.ok === false) {
       this.#outputs.push({ type: 'refused-input', protocol: 'sdp', reason: offer.reason });
@@ -252,7 +252,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const conference = this.#conferenceFor(user, connected.remote.address);
     if (!(conference instanceof ConferenceRuntime)) return this.#reject(call, ...conference);
     const address = this.#options.advertise ?? connected.local.address;
-    this.#join(conference, call, { name: from, caller: connected.remote.address, address }, offer?.value);
+    this.#join(conference, call, { name, caller: connected.remote.address, address, tip }, offer?.value);
     this.#dropIfEmpty(conference);
   }
 

@@ -72,7 +72,8 @@ export class Dialling {
     }
     const member = this.#host.newCall();
     const address = advertise ?? connected.local.address;
-    const call = new CallMedia(member, { name: target, caller, address }, conference, media);
+    // Whom we call has said nothing yet; it is taken for an endpoint that speaks TIP.
+    const call = new CallMedia(member, { name: target, caller, address, tip: true }, conference, media);
     const facts = call.openOwn();
     if (facts === 'failed') return over({ type: 'failed', status: 500, reason: 'no media port free' });
     this.#dials.set(member, { dial, connection, target, trunk, conference, secure, state: 'judged' });

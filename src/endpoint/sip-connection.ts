@@ -30,7 +30,11 @@ export class SipConnection {
   readonly local: Address;
   readonly #options: SipConnectionOptions;
   readonly #socket: TLSSocket;
-  readonly #userAgent = new UserAgent({ random: () => randomBytes(12).toString('hex'), product: 'Claviger endpoint' });
+  readonly #userAgent = new UserAgent({
+    random: () => randomBytes(12).toString('hex'),
+    product: 'Claviger endpoint',
+    tip: true,
+  });
   readonly #framer = new StreamFramer();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;

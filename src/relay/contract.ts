@@ -88,7 +88,7 @@ export interface ChannelParameters {
    */
   readonly endsHere?: {
     /**
-     * 32 random bits other than 0, from which SSRCs are made (the lane in the low byte: {@link ownSsrc}). For the life of
+     * 32 random bits other than 0, from which SSRCs are made (the lane in the low byte: src/wire/own-ssrc.ts). For the life of
      * the channel's keys the first one counts.
      */
     readonly seed: number;
@@ -98,11 +98,6 @@ export interface ChannelParameters {
 }
 
 export type VideoCodecName = keyof typeof VIDEO_CODECS;
-
-/** SSRC of the switch's own stream of a lane: a video display's position; 1 for a receiver of one audio stream. */
-export function ownSsrc(seed: number, lane: number): number {
-  return ((seed & 0xffffff00) | lane) >>> 0;
-}
 
 export interface ChannelKeys {
   /** DTLS-SRTP's number (1, 2, 7, 8); 0x1001 and 0x1002 for AES_256_CM_HMAC_SHA1_80 and _32 of SDES. */

@@ -54,8 +54,17 @@ export function checkPolicy(
 /** One m-line of an offer, as far as security goes. */
 export interface OfferedMedia {
   readonly media: Media;
-  /** `unsupported`: secure by intention, but not in a way we take (sha-1 fingerprint, keys in SDP, no rtcp-mux, ...). */
-  readonly security: 'dtls' | 'plain' | 'unsupported';
+  /**
+   * `sdes`: SRTP with keys in SDP over TLS (RFC 4568). `unsupported`: secure by intention, but not in a way we take (sha-1
+   * fingerprint, no rtcp-mux, ...).
+   */
+  readonly security: 'dtls' | 'sdes' | 'plain' | 'unsupported';
+  /**
+   * False: the endpoint's signalling does not say that it speaks TIP, so none is waited for, and hop-by-hop is the most that
+   * it can reach. Only authenticated signalling may say so: were it concluded from silence, anybody on the path could lower a
+   * conference by dropping packets (C10).
+   */
+  readonly tip?: boolean;
   /** What is wrong with an unsupported m-line, in words. */
   readonly problem?: string;
 }
@@ -70,6 +79,7 @@ export type RefusalReason =
   | 'no-media'
   | 'plain-offer'
   | 'secure-offer'
+  | 'keys-in-sdp'
   | 'unsupported-security'
   | 'audio-only'
   | 'tip-version'
@@ -113,9 +123,13 @@ export function judgeOffer(settings: PolicySettings, lines: readonly OfferedMedi
       const text = `${wish}, but ${offered.media} is offered as plain RTP`;
       return refusal('plain-offer', 'security-mismatch', 302, text, line);
     }
-    if (policy === 'non-secure' && offered.security === 'dtls') {
+    if (requiredLevel === 'end-to-end' && offered.security === 'sdes') {
+      const text = `${wish}, and keys in SDP (RFC 4568) for ${offered.media} are hop-by-hop at most`;
+      return refusal('keys-in-sdp', 'security-mismatch', 302, text, line);
+    }
+    if (policy === 'non-secure' && offered.security !== 'plain') {
       // A DTLS m-line cannot be answered with RTP/AVP: an answer repeats the transport of its offer (RFC 8829 §5.3.1).
-      const text = `${wish}, but ${offered.media} is offered with DTLS only`;
+      const text = `${wish}, but ${offered.media} is offered with SRTP only`;
       return refusal('secure-offer', 'security-mismatch', 302, text, line);
     }
   }
@@ -139,7 +153,10 @@ export interface TipSecurity {
   readonly reason?: string;
 }
 
-/** `transport: 'dtls'` means: handshake done and the certificate matched the SDP fingerprint. */
+/**
+ * `transport: 'dtls'` means: handshake done and the certificate matched the SDP fingerprint, or keys of authenticated
+ * signalling are in force both ways.
+ */
 export interface ProvenFacts {
   readonly transport: 'dtls' | 'plain';
   /** Absent on a plain channel without TIP. */
@@ -222,7 +239,7 @@ export function judgeFailure(reason: FailureReason): FailureVerdict {
 }
 
 function demand({ policy, requiredLevel }: PolicySettings): string {
-  if (policy === 'best-effort') return 'this conference takes DTLS-SRTP and plain RTP';
+  if (policy === 'best-effort') return 'this conference takes SRTP and plain RTP';
   return policy === 'secure'
     ? `this conference requires ${requiredLevel} security`
     : 'this conference is non-secure (RTP for all)';

@@ -5,7 +5,7 @@ import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipMessage, SipRequest } from '../wire/sip-types.js';
 import { ALLOW, type RequestDraft } from './build.js';
 import type { CallNumber, ConnectionNumber, Send, UserAgentOptions, UserAgentOutput } from './contract.js';
-import { type Dialog, dialogKey, dialogRequest } from './dialog.js';
+import { type Dialog, dialogKey, dialogRequest, TIP_CONTACT_PARAMETER } from './dialog.js';
 import { TimerQueue } from './timer-queue.js';
 import { type TransactionKey, TransactionLayer } from './transaction-layer.js';
 
@@ -182,7 +182,7 @@ export class CallTable {
     const transport = info?.transport ?? 'tls';
     const uri = sips ? `sips:${hostPort}` : `sip:${hostPort};transport=${transport}`;
     const headers = [
-      { name: 'contact', value: `<${uri}>` },
+      { name: 'contact', value: this.options.tip === true ? `<${uri}>;${TIP_CONTACT_PARAMETER}` : `<${uri}>` },
       { name: 'allow', value: ALLOW },
     ];
     if (this.options.product !== undefined) headers.push({ name: productHeader, value: this.options.product });

@@ -105,6 +105,8 @@ export type UserAgentOutput =
       readonly from: string;
       readonly to: string;
       readonly offer: string | undefined;
+      /** Its Contact says `x-cisco-tip`: it negotiates TIP on its media channels. */
+      readonly tip: boolean;
     }
   /** A re-INVITE waits for `accept` or `reject`. */
   | { readonly type: 'offer-again'; readonly call: CallNumber; readonly offer: string | undefined }
@@ -161,6 +163,8 @@ export interface UserAgentOptions {
   readonly host?: string;
   /** Port of our listener for Contact instead of the connection's local port. */
   readonly contactPort?: number;
+  /** We negotiate TIP on our media channels: Contact says `x-cisco-tip`. */
+  readonly tip?: boolean;
   /** Value of Server and User-Agent; none by default. */
   readonly product?: string;
   /** Asked before anything is made of a request; default: every request passes. */

@@ -40,6 +40,13 @@ export function contactUri(message: SipMessage): string | undefined {
   return contact.uri === undefined || contact.uri.headers !== undefined ? undefined : contact.uriText;
 }
 
+/** Names the media negotiation that an endpoint speaks, as a parameter of its Contact (RFC 3261 §20.10). */
+export const TIP_CONTACT_PARAMETER = 'x-cisco-tip';
+
+export function saysTip(message: SipMessage): boolean {
+  return message.contact !== '*' && message.contact.some(({ params }) => params.has(TIP_CONTACT_PARAMETER));
+}
+
 /** RFC 3261 §12.1.1. The request has been checked: one usable Contact. */
 export function dialogOfServer(invite: SipRequest, localTag: string): Dialog {
   return {

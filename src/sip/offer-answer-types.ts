@@ -1,5 +1,6 @@
 /** What offer/answer (RFC 3264, WIRE.md 2) reads and is told. */
 import type { Address } from '../base/ids.js';
+import type { SdesCrypto } from '../wire/sdp-crypto.js';
 import type { Sdp, SdpCodec, SdpDirection, SdpFingerprint, SdpSetup } from '../wire/sdp-types.js';
 import type { CodecName } from './codecs.js';
 
@@ -31,6 +32,10 @@ export interface RemoteMedia {
   readonly content?: string;
   readonly mid?: string;
   readonly tlsId?: string;
+  /** Keys of `a=crypto` that can be taken, in the peer's order. */
+  readonly cryptos: readonly SdesCrypto[];
+  /** Id of the header extension of RFC 6464, where it is named in one-byte form (1-14). */
+  readonly audioLevelId?: number;
   /** Why the m-line cannot be accepted, for Warning and Reason; undefined when it can. */
   readonly problem?: MediaProblem;
 }
@@ -76,6 +81,10 @@ export interface LocalMediaAnswer {
   readonly bandwidthBitsPerSecond?: number;
   /** `a=tls-id` (RFC 8842 §4), written where the offer has one. */
   readonly tlsId?: string;
+  /** Ours, for an `sdes` line: tag and suite of one that was offered (RFC 4568 §5.1.2), with our own key. */
+  readonly crypto?: SdesCrypto;
+  /** The offered extension of RFC 6464 is taken. */
+  readonly audioLevels?: boolean;
   /** The DTLS role that the line's association has already: it stays (RFC 8842 §5.3). Default: what the offer asks for. */
   readonly role?: 'client' | 'server';
 }
@@ -106,7 +115,9 @@ export interface LocalMediaOffer {
   readonly media: 'audio' | 'video' | 'other';
   readonly port: number;
   readonly address?: string;
-  readonly security: 'dtls' | 'plain';
+  readonly security: 'dtls' | 'plain' | 'sdes';
+  /** Ours, for an `sdes` line. */
+  readonly crypto?: SdesCrypto;
   /** Those with a clock rate are written as they are: what was agreed before keeps its numbers (RFC 3264 §8.3.2). */
   readonly codecs: readonly (LocalCodec | SdpCodec)[];
   readonly direction?: SdpDirection;

@@ -2,6 +2,7 @@
 import { ok, type Result, refuse } from '../base/result.js';
 import { parseSdp, writeSdp } from '../wire/sdp.js';
 import { codecs, writeFingerprint } from '../wire/sdp-attributes.js';
+import { answeredCrypto, writeCrypto } from '../wire/sdp-crypto.js';
 import type {
   Sdp,
   SdpAttribute,
@@ -29,7 +30,7 @@ import type {
   OfferRules,
   RemoteMedia,
 } from './offer-answer-types.js';
-import { narrowDirection, readRemoteMedia } from './remote-media.js';
+import { AUDIO_LEVEL_URI, narrowDirection, readRemoteMedia } from './remote-media.js';
 
 /** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
 const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
@@ -88,6 +89,10 @@ export function answer(
       const tlsId = remote.tlsId === undefined ? undefined : mine.tlsId;
       attributes.push(...dtlsAttributes(local, role === 'server' ? 'passive' : 'active', tlsId));
     } else if (remote.rtcpMux) attributes.push({ name: 'rtcp-mux' });
+    if (remote.security === 'sdes') attributes.push({ name: 'crypto', value: ownCrypto(remote, mine) });
+    if (mine.audioLevels === true && remote.audioLevelId !== undefined) {
+      attributes.push({ name: 'extmap', value: `${remote.audioLevelId}/recvonly ${AUDIO_LEVEL_URI}` });
+    }
     media.push({
       media: remote.media,
       port: mine.port,
@@ -109,10 +114,17 @@ export function answer(
   return ok({ sdp: writeSession(local, media), media: answered });
 }
 
+/** RFC 4568 §5.1.2: one of the offered lines, by its tag. */
+function ownCrypto(remote: RemoteMedia, { crypto }: LocalMediaAnswer): string {
+  const offered = remote.cryptos.some(({ tag, suite }) => tag === crypto?.tag && suite === crypto.suite);
+  if (crypto === undefined || !offered) throw new Error('an sdes m-line needs our key for a line that was offered');
+  return writeCrypto(crypto);
+}
+
 function chosenCodecs(remote: RemoteMedia, mine: LocalMediaAnswer | undefined): readonly SdpCodec[] {
   const wanted = mine?.payloadTypes;
   const chosen = wanted === undefined ? remote.codecs : remote.codecs.filter((c) => wanted.includes(c.payloadType));
-  const secured = remote.security === 'dtls' && remote.media === 'video' ? SECURED_VIDEO_FEEDBACK : FEEDBACK;
+  const secured = remote.security !== 'plain' && remote.media === 'video' ? SECURED_VIDEO_FEEDBACK : FEEDBACK;
   const feedback = remote.protocol.endsWith('F') ? secured : [];
   return chosen.map((c) => ({
     ...c,
@@ -191,14 +203,20 @@ export function createOffer(local: LocalOffer): string {
   );
 }
 
+const DEFAULT_PROTOCOL = { dtls: 'UDP/TLS/RTP/SAVPF', plain: 'RTP/AVP', sdes: 'RTP/SAVP' } as const;
+
 function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
-  const protocol = m.protocol ?? (m.security === 'dtls' ? 'UDP/TLS/RTP/SAVPF' : 'RTP/AVP');
+  const protocol = m.protocol ?? DEFAULT_PROTOCOL[m.security];
   const attributes: SdpAttribute[] = m.mid === undefined ? [] : [{ name: 'mid', value: m.mid }];
   const list = m.codecs.map((c) => ('clockRateHz' in c ? c : ownCodec(m.media, c)));
   attributes.push(...codecAttributes(list, protocol));
   attributes.push({ name: m.direction ?? 'sendrecv' });
   if (m.content !== undefined) attributes.push({ name: 'content', value: m.content });
   attributes.push(...(m.security === 'dtls' ? dtlsAttributes(local, 'actpass', m.tlsId) : [{ name: 'rtcp-mux' }]));
+  if (m.security === 'sdes') {
+    if (m.crypto === undefined) throw new Error('an sdes m-line needs our key');
+    attributes.push({ name: 'crypto', value: writeCrypto(m.crypto) });
+  }
   return {
     media: m.media,
     port: m.port,
@@ -227,7 +245,8 @@ export type AnswerRefusal =
   | 'direction'
   | 'setup'
   | 'fingerprint'
-  | 'rtcp-mux';
+  | 'rtcp-mux'
+  | 'crypto';
 
 /**
  * Reads the peer's answer and checks that it fits our offer (RFC 3264 §6, RFC 5763 §5).
@@ -271,6 +290,11 @@ function answerMisfit(offered: Sdp, index: number, line: SdpMedia, m: RemoteMedi
   const answered = codecs(line);
   if (m.codecs.length === 0 || answered.length !== line.formats.length || !answered.every(fits)) return 'codec';
   if (narrowDirection(ours.direction, m.direction) !== (m.direction satisfies SdpDirection)) return 'direction';
+  if (m.security === 'sdes') {
+    // Keys that were never offered are somebody else's (RFC 4568 §5.1.3).
+    const taken = answeredCrypto(ours.cryptos, line);
+    return taken === undefined || taken === 'not-offered' ? 'crypto' : undefined;
+  }
   if (m.security !== 'dtls') return undefined;
   if (m.fingerprints.length === 0) return 'fingerprint';
   if (!m.rtcpMux) return 'rtcp-mux';

@@ -1,8 +1,9 @@
 /** Reads one m-line of a peer and says what is wrong with it (RFC 3264, RFC 5763, WIRE.md 2). */
 
 import { codecs, direction, effectiveConnection, fingerprints, mediaAttribute, setup } from '../wire/sdp-attributes.js';
+import { cryptos } from '../wire/sdp-crypto.js';
 import type { Sdp, SdpBandwidth, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
-import { isToken } from '../wire/sip-scan.js';
+import { isToken, parseDigits } from '../wire/sip-scan.js';
 import { carriedCodec } from './codecs.js';
 import type { MediaProblem, MediaSecurity, RemoteMedia } from './offer-answer-types.js';
 
@@ -16,7 +17,7 @@ function securityOf(media: SdpMedia): MediaSecurity {
       return 'plain';
     case 'RTP/SAVP':
     case 'RTP/SAVPF':
-      return mediaAttribute(media, 'crypto') === undefined ? 'unsupported' : 'sdes';
+      return 'sdes';
     default:
       return 'unsupported';
   }
@@ -44,6 +45,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   const tlsId = mediaAttribute(media, 'tls-id');
   const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
   const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
+  const levels = audioLevelId(media);
   const problem = problemOf(media, index, security, prints, rtcpMux, carried);
   return {
     index,
@@ -61,8 +63,24 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     ...(content === undefined ? {} : { content }),
     ...(mid === undefined || !isToken(mid) ? {} : { mid }),
     ...(tlsId === undefined ? {} : { tlsId }),
+    cryptos: cryptos(media),
+    ...(levels === undefined ? {} : { audioLevelId: levels }),
     ...(problem === undefined ? {} : { problem }),
   };
+}
+
+/** RFC 6464 §4. */
+export const AUDIO_LEVEL_URI = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
+
+/** `a=extmap` (RFC 8285 §5): the id of the first one of that name which sends it to us. */
+function audioLevelId(media: SdpMedia): number | undefined {
+  for (const { name, value = '' } of media.attributes) {
+    const [entry = '', uri] = name === 'extmap' ? value.split(' ') : [];
+    const [idText = '', way = 'sendrecv'] = entry.split('/');
+    const id = parseDigits(idText, 2);
+    if (uri === AUDIO_LEVEL_URI && id !== undefined && id >= 1 && id <= 14 && /^send/.test(way)) return id;
+  }
+  return undefined;
 }
 
 /** RFC 3264 §8.4: the old way to say that nothing is to be sent. */
@@ -92,8 +110,8 @@ function problemOf(
   if (media.media !== 'audio' && media.media !== 'video') {
     return { warnCode: 304, text: `${line}: only audio and video are carried` };
   }
-  if (security === 'sdes') {
-    return { warnCode: 302, text: `${line}: keys in SDP (${media.protocol}) are not accepted; DTLS-SRTP is needed` };
+  if (security === 'sdes' && cryptos(media).length === 0) {
+    return { warnCode: 306, text: `${line}: no a=crypto that can be taken (RFC 4568)` };
   }
   if (security === 'unsupported') {
     return { warnCode: 302, text: `${line}: transport ${media.protocol} is not supported` };

@@ -8,7 +8,7 @@ import { userText } from '../wire/sip-uri.js';
 import { ALLOW, type ResponseDraft, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, TIMEOUT_MS } from './call.js';
 import type { Connected, ConnectionNumber } from './contract.js';
-import { contactUri, dialogKey, dialogOfServer } from './dialog.js';
+import { contactUri, dialogKey, dialogOfServer, saysTip } from './dialog.js';
 import type { GateVerdict } from './request-gate.js';
 import type { LayerOutput, TransactionKey } from './transaction-layer.js';
 
@@ -181,6 +181,7 @@ export class ServerHalf {
       from: ownText(from.uriText),
       to: ownText(to.uriText),
       offer: bodyText(request),
+      tip: saysTip(request),
     });
   }
 

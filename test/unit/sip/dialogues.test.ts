@@ -32,6 +32,7 @@ const incoming = {
   from: 'sips:ann@client.example',
   to: 'sips:8000@switch.example',
   offer: SDP_A,
+  tip: false,
 };
 
 const TRYING = `SIP/2.0 100 Trying
