@@ -332,6 +332,8 @@ export class CallMedia {
       ...(channel.setup.readable && remote.audioLevelId !== undefined ? { audioLevelId: remote.audioLevelId } : {}),
     });
 
+    // Keys of signalling are in force from here.
+    this.conference.news(channel, now);
     const before = this.#told[index];
     this.#told[index] = remote;
     if (before !== undefined && !wantsNewAssociation(before, remote)) return;
