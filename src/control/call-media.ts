@@ -7,7 +7,7 @@ import { ok, type Result, refuse } from '../base/result.js';
 import type { JoinChannel, Transport } from '../conference/contract.js';
 import { judgeOffer, type OfferedMedia } from '../security/policy.js';
 import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media-session.js';
-import type { AnswerRefusal } from '../sip/offer-answer.js';
+import { type AnswerRefusal, takeOpportunities } from '../sip/offer-answer.js';
 import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import type { SdpCodec, SdpDirection, SdpFingerprint } from '../wire/sdp-types.js';
 import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
@@ -95,7 +95,8 @@ export class CallMedia {
   }
 
   /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */
-  open(offer: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
+  open(made: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
+    const offer = this.#secured(made);
     const used = this.#withCodec(usedLines(offer, this.#tip));
     if (used.every((line) => line === undefined) && usedLines(offer, this.#tip).some((line) => line !== undefined))
       return 'no-codec';
@@ -138,7 +139,8 @@ export class CallMedia {
   }
 
   /** A later offer of the peer. */
-  renegotiate(offer: Offer, now: number): Renegotiated {
+  renegotiate(made: Offer, now: number): Renegotiated {
+    const offer = this.#secured(made);
     const refused = (text: string, code: 302 | 304 | 399 = 399): Renegotiated => ({ type: 'refuse', code, text });
     const misfit = this.#session.misfit(offer);
     if (misfit !== undefined) return refused(misfit);
@@ -153,7 +155,8 @@ export class CallMedia {
         removed.push(line);
         lines[i] = undefined;
       } else if (remote.problem !== undefined) return refused(remote.problem.text);
-      else if (remote.security !== transport) return refused(`m-line ${i + 1}: its security cannot be changed`, 302);
+      else if (remote.security !== transport || remote.protocol !== this.#session.lines[i]!.remote.protocol)
+        return refused(`m-line ${i + 1}: its security cannot be changed`, 302);
       else if (this.conference.codecs.choose(media, remote.codecs) === undefined) {
         return refused(`m-line ${i + 1}: no codec in common with the conference`);
       } else kept.push({ media, security: transport });
@@ -175,6 +178,11 @@ export class CallMedia {
     const channels = opened.lines.flatMap((line) => line?.channel ?? []);
     this.conference.addChannels(this.member, opened.facts, channels, now);
     return { type: 'waiting' };
+  }
+
+  /** Keys that are offered are taken wherever SRTP may be (RFC 8643). */
+  #secured(offer: Offer): Offer {
+    return this.conference.state.policy === 'non-secure' ? offer : takeOpportunities(offer);
   }
 
   /** The conference has not admitted the lines that a re-INVITE added: their channels close, everything else stays. */

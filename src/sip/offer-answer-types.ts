@@ -20,6 +20,8 @@ export interface RemoteMedia {
   readonly address?: Address;
   readonly protocol: string;
   readonly security: MediaSecurity;
+  /** RTP/AVP(F) that names keys all the same (RFC 8643): what the line becomes where {@link Offer} is taken up on it. */
+  readonly opportunity?: 'dtls' | 'sdes';
   readonly fingerprints: readonly SdpFingerprint[];
   readonly setup?: SdpSetup;
   readonly rtcpMux: boolean;

@@ -30,7 +30,7 @@ import type {
   OfferRules,
   RemoteMedia,
 } from './offer-answer-types.js';
-import { AUDIO_LEVEL_URI, narrowDirection, readRemoteMedia } from './remote-media.js';
+import { AUDIO_LEVEL_URI, narrowDirection, readRemoteMedia, withOpportunity } from './remote-media.js';
 
 /** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
 const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
@@ -50,6 +50,16 @@ export function readOffer(text: string | Uint8Array, rules: OfferRules = {}): Re
     return problem === undefined ? m : { ...m, problem };
   });
   return ok({ sdp, media });
+}
+
+/** The offer with every line secured that can be, also where it would do without (RFC 8643). */
+export function takeOpportunities(offer: Offer): Offer {
+  const media = offer.media.map((line) => {
+    const taken = withOpportunity(line);
+    // DTLS needs a role; a line that names none stays what it says that it is.
+    return taken.security === 'dtls' && setupProblem(taken, {}) !== undefined ? line : taken;
+  });
+  return { ...offer, media };
 }
 
 /** RFC 5763 §5: the offerer says actpass, or active or passive. RFC 8842 §5.2: the attribute must be there. */
@@ -264,7 +274,7 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
     const where = `m-line ${i + 1}`;
     const ours = offered.value.media[i]!;
     if (line.media !== ours.media) return refuse('media-type', where);
-    const m = readRemoteMedia(sdp, i);
+    const m = withOpportunity(readRemoteMedia(sdp, i));
     if (m.port === 0) {
       media.push({ ...m, accepted: false });
       continue;
@@ -279,7 +289,7 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
 }
 
 function answerMisfit(offered: Sdp, index: number, line: SdpMedia, m: RemoteMedia): AnswerRefusal | undefined {
-  const ours = readRemoteMedia(offered, index);
+  const ours = withOpportunity(readRemoteMedia(offered, index));
   if (ours.port === 0 || line.protocol !== offered.media[index]!.protocol) return 'protocol';
   const known = codecs(offered.media[index]!);
   const fits = (c: SdpCodec): boolean =>
@@ -290,6 +300,8 @@ function answerMisfit(offered: Sdp, index: number, line: SdpMedia, m: RemoteMedi
   const answered = codecs(line);
   if (m.codecs.length === 0 || answered.length !== line.formats.length || !answered.every(fits)) return 'codec';
   if (narrowDirection(ours.direction, m.direction) !== (m.direction satisfies SdpDirection)) return 'direction';
+  // What we offered with keys is not answered without them.
+  if (ours.security !== m.security) return 'crypto';
   if (m.security === 'sdes') {
     // Keys that were never offered are somebody else's (RFC 4568 §5.1.3).
     const taken = answeredCrypto(ours.cryptos, line);

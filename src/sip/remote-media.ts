@@ -47,6 +47,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
   const levels = audioLevelId(media);
   const problem = problemOf(media, index, security, prints, rtcpMux, carried);
+  const opportunity = security === 'plain' ? opportunityOf(media, prints, rtcpMux) : undefined;
   return {
     index,
     media: media.media === 'audio' || media.media === 'video' ? media.media : 'other',
@@ -54,6 +55,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     ...(reachable ? { address: { address: connection.address, port: media.port } } : {}),
     protocol: media.protocol,
     security,
+    ...(opportunity === undefined ? {} : { opportunity }),
     fingerprints: prints?.accepted ?? [],
     ...(setupValue === undefined || setupValue === 'invalid' ? {} : { setup: setupValue }),
     rtcpMux,
@@ -67,6 +69,21 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     ...(levels === undefined ? {} : { audioLevelId: levels }),
     ...(problem === undefined ? {} : { problem }),
   };
+}
+
+/** RFC 8643 §3: DTLS before keys in SDP. Its m-line is as good as any without them, so what does not fit is passed over. */
+function opportunityOf(
+  media: SdpMedia,
+  prints: SdpFingerprints | undefined,
+  rtcpMux: boolean,
+): RemoteMedia['opportunity'] {
+  if (rtcpMux && (prints?.accepted.length ?? 0) > 0) return 'dtls';
+  return cryptos(media).length > 0 ? 'sdes' : undefined;
+}
+
+/** A line that names keys all the same is secured by them (RFC 8643). */
+export function withOpportunity(line: RemoteMedia): RemoteMedia {
+  return line.opportunity === undefined ? line : { ...line, security: line.opportunity };
 }
 
 /** RFC 6464 §4. */
