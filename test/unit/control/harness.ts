@@ -79,13 +79,15 @@ export class Bench {
   readonly relayCalls: RelayCall[] = [];
   readonly outputs: ControlOutput[] = [];
   readonly control: Control;
-  readonly caller = new UserAgent({ random: () => Buffer.from(testRandom(12)).toString('hex') });
+  readonly caller: UserAgent;
   readonly heard: UserAgentOutput[] = [];
   now = 1_700_000_000_000;
   readonly #toControl = new StreamFramer();
   readonly #toCaller = new StreamFramer();
 
-  constructor(options: Partial<ControlOptions> = {}) {
+  /** @param tip the caller says in its Contact that it speaks TIP. */
+  constructor(options: Partial<ControlOptions> = {}, tip = true) {
+    this.caller = new UserAgent({ random: () => Buffer.from(testRandom(12)).toString('hex'), tip });
     this.control = new Control({
       relay: fakeRelay(this.relayCalls),
       random: testRandom,
@@ -185,6 +187,14 @@ export class Bench {
     const target = `sips:${user}@192.0.2.1`;
     this.callerDoes({ type: 'invite', call, connection: 1, target, from: 'sips:alice@192.0.2.7', sdp });
     return { call, offer: sdp };
+  }
+
+  /** Dials with an offer of its own, LF at its line ends. */
+  dialSdp(sdp: string, user = '8000'): number {
+    const call = this.caller.newCall();
+    const [target, from] = [`sips:${user}@192.0.2.1`, 'sips:alice@192.0.2.7'];
+    this.callerDoes({ type: 'invite', call, connection: 1, target, from, sdp: sdp.replaceAll('\n', '\r\n') });
+    return call;
   }
 
   /** What a caller writes itself, as text with LF line ends. */
