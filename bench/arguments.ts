@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { Media } from '../src/base/ids.js';
 import { CAPACITY_COUNTED, CAPACITY_DEFAULTS, CAPACITY_RECEIVERS } from './capacity.js';
+import { CONTROL_COUNTED, CONTROL_DEFAULTS } from './control.js';
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
 import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
@@ -12,7 +13,18 @@ import { SIP_COUNTED, SIP_DEFAULTS } from './sip.js';
 import { SOAK_COUNTED, SOAK_DEFAULTS } from './soak.js';
 import { SUITES } from './suites.js';
 
-export const BENCHES = ['retag', 'fanout', 'latency', 'capacity', 'scale', 'neighbour', 'join', 'sip', 'soak'] as const;
+export const BENCHES = [
+  'retag',
+  'fanout',
+  'latency',
+  'capacity',
+  'scale',
+  'neighbour',
+  'join',
+  'sip',
+  'control',
+  'soak',
+] as const;
 export type BenchName = (typeof BENCHES)[number];
 
 export const MIN_ROUNDS = 5;
@@ -52,6 +64,7 @@ const DEFAULTS: Readonly<Record<BenchName, Omit<BenchOptions, 'bench' | 'json' |
   join: { ...JOIN_DEFAULTS, ms: 0, seconds: 0, receivers: [], media: [] },
   neighbour: { ...NEIGHBOUR_DEFAULTS, packets: 0, seconds: 0, receivers: [], media: [] },
   sip: { ...SIP_DEFAULTS, ms: 0, seconds: 0, media: [] },
+  control: { ...CONTROL_DEFAULTS, ms: 0, seconds: 0, receivers: [], media: [] },
   soak: { ...SOAK_DEFAULTS, packets: 0, ms: 0, receivers: [], media: [] },
 };
 
@@ -73,7 +86,7 @@ run only: they are taken side by side.
   --suites L     SRTP suites (${BOTH_SUITES.join(', ')} ${SUITES.join(',')}; else ${SUITES[0]}); one that this relay does not have is named and left out
   --packets N    retag: packets of each kind of work in a round (${RETAG_DEFAULTS.packets}); fanout, scale: copies in a round (${FANOUT_DEFAULTS.packets},
                  ${SCALE_DEFAULTS.packets}); rounded up to whole passes or bursts; join: handshakes of each engine in a round (${JOIN_DEFAULTS.packets});
-                 sip: calls of a round (${SIP_DEFAULTS.packets})
+                 sip: calls of a round (${SIP_DEFAULTS.packets}); control: events of a round (${CONTROL_DEFAULTS.packets})
   --ms N         capacity, latency, scale, neighbour: milliseconds of one step (${CAPACITY_DEFAULTS.ms}, ${LATENCY_DEFAULTS.ms}, ${SCALE_DEFAULTS.ms}, ${NEIGHBOUR_DEFAULTS.ms})
   --receivers L  fanout, capacity: numbers of receivers (${FANOUT_RECEIVERS.join(',')}; ${CAPACITY_RECEIVERS.join(',')}); sip: idle calls (${SIP_DEFAULTS.receivers.join(',')})
   --media M      fanout, capacity, latency: audio or video only (both)
@@ -95,6 +108,8 @@ neighbour: ${NEIGHBOUR_COUNTED}
 join: ${JOIN_COUNTED}
 
 sip: ${SIP_COUNTED}
+
+control: ${CONTROL_COUNTED}
 
 soak: ${SOAK_COUNTED}
 `;

@@ -2,6 +2,7 @@
 /** Entry of `npm run bench`. Exit status: 0 measured, 1 could not measure or (soak) found a fault, 2 wrong usage, 130 interrupted. */
 import { type BenchOptions, parseBench } from './arguments.js';
 import { capacity, capacityTable } from './capacity.js';
+import { type ControlFigures, control, controlTable } from './control.js';
 import { fanout, fanoutTable } from './fanout.js';
 import { joinEngines, joinTable } from './join-engines.js';
 import { latency, latencyTable } from './latency.js';
@@ -16,11 +17,12 @@ import { machine, machineLine } from './table.js';
 const USAGE = 2;
 const INTERRUPTED = 130;
 
-/** `engines` of the join bench, plain figures of sip, `runs` of the others; `failed`: measured, and found wanting. */
+/** `engines` of the join bench, plain figures of sip and control, `runs` of the others; `failed`: measured, and found wanting. */
 type Measured = { readonly text: string; readonly failed?: boolean } & (
   | { readonly runs: readonly object[] }
   | { readonly engines: readonly object[] }
   | SipFigures
+  | ControlFigures
 );
 
 type Common = BenchOptions & { readonly signal: AbortSignal; readonly progress: (line: string) => void };
@@ -58,6 +60,10 @@ async function carryOut(o: Common): Promise<Measured> {
     case 'sip': {
       const figures = await sip({ ...o, calls: o.packets, idleCalls: o.receivers[0]! });
       return { ...figures, text: sipTable(figures) };
+    }
+    case 'control': {
+      const figures = await control(o);
+      return { ...figures, text: controlTable(figures) };
     }
     case 'soak': {
       const runs = await soak(o);

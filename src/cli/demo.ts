@@ -1,19 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { ok, type Result, refuse } from '../base/result.js';
 import { readAsset } from '../endpoint/assets/assets.js';
 import { type Call, call } from '../endpoint/index.js';
-import { loadConfig } from '../server/load-config.js';
-import { openLog } from '../server/log.js';
-import { Switch } from '../server/switch.js';
 import { type Flag, helpOfFlags, parseFlags, wholeNumber } from './arguments.js';
 import type { Command } from './command.js';
+import { downgradeFaults, downgradeTable, runDowngrade } from './demo-downgrade.js';
 import { DemoEndpoint, type EndpointReport, SentLedger } from './demo-endpoint.js';
+import { DemoSwitch } from './demo-switch.js';
 
 const FLAGS: readonly Flag[] = [
   { name: 'seconds', value: 'N', help: 'how long media flows', default: '10' },
   { name: 'suite', value: '1|17|18', help: 'SRTP suite of the conference', default: '1' },
+  { name: 'downgrade', help: 'instead: a best-effort conference that a plain RTP caller joins, and who was told when' },
   { name: 'json', help: 'one JSON object on the last line' },
 ];
 
@@ -21,9 +18,10 @@ const HELP = `Usage: claviger demo [flags]
 
 Starts a switch and three endpoints, one of them with three screens, in a secure conference on loopback. They send the
 H.264 and Opus clips that ship with Claviger; half way another one is the loudest. Every payload that arrives is compared
-with what its sender put in; exit code 0 only if all of it was right.`;
+with what its sender put in; exit code 0 only if all of it was right.
 
-const CONFERENCE = 'demo';
+With --downgrade the conference is a best-effort one at end-to-end, and half way a plain RTP caller joins: the table shows
+who was told when, and that nothing of a secure member could be read on the wire before.`;
 
 const SUITES = ['1', '17', '18'] as const;
 type Suite = (typeof SUITES)[number];
@@ -104,31 +102,17 @@ function table(report: DemoReport): string {
 }
 
 async function run(seconds: number, suite: Suite, say: (line: string) => void): Promise<DemoReport> {
-  const data = mkdtempSync(join(tmpdir(), 'claviger-demo-'));
-  const flags = {
-    'data-dir': data,
-    'sip-address': '127.0.0.1',
-    'media-address': '127.0.0.1',
-    'sip-port': '0',
-    'admin-port': '0',
-    'conferences-suite': suite,
-  };
-  const config = loadConfig({ flags, env: {} });
-  if (!config.ok) throw new Error(config.detail);
   let speakerChanges = -1; // the first speaker is no change
   let counting = false;
-  const log = openLog({ level: 'warn' }, { write: (line) => void process.stderr.write(line) });
-  const running = await Switch.start(config.value, {
-    log,
-    onSpeaker: (_, member) => {
-      if (!counting || member === undefined) return;
+  const host = await DemoSwitch.start({
+    flags: { 'conferences-suite': suite },
+    onSpeaker: (name) => {
+      if (!counting) return;
       speakerChanges++;
-      say(`loudest is now ${member.replace(/^sips:|@.*$/g, '')}`);
+      say(`loudest is now ${name}`);
     },
   });
   try {
-    const target = `sips:${CONFERENCE}@127.0.0.1:${running.sip.port}`;
-    const caPem = readFileSync(running.caFile!, 'utf8');
     const ledger = new SentLedger();
     const half = (seconds * 1000) / 2;
     const endpoints = [
@@ -138,30 +122,37 @@ async function run(seconds: number, suite: Suite, say: (line: string) => void): 
     ];
     const calls: Call[] = [];
     for (const endpoint of endpoints) {
-      calls.push(await call(endpoint.callOptions(target, caPem, readAsset)));
+      calls.push(await call(endpoint.callOptions(host.target, host.caPem, readAsset)));
       say(`${endpoint.name} is connected`);
     }
     counting = true;
     await Promise.all(calls.map((c) => c.ready));
     say(`all keys are agreed; media flows for ${seconds} s`);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    const level = running.conferenceLevel(CONFERENCE) ?? 'none';
+    const level = host.level();
     const reports = endpoints.map((endpoint, i) => endpoint.report(calls[i]!.status()));
-    const { ingress, egress, variants, drops } = running.counters();
+    const { counters } = host;
     await Promise.all(calls.map((c) => c.hangup()));
     return {
-      conference: CONFERENCE,
+      conference: host.conference,
       level,
       seconds,
       suite: Number(suite),
       endpoints: reports,
-      switch: { ingress, egress, variants, drops },
+      switch: counters,
       speakerChanges: Math.max(0, speakerChanges),
     };
   } finally {
-    await running.stop();
-    rmSync(data, { recursive: true, force: true });
+    await host.stop();
   }
+}
+
+/** The table, what is wrong, and the object where one is wanted. @returns the exit code. */
+function conclude(text: string, faults: readonly string[], json: object | false): number {
+  console.log(`\n${text}`);
+  for (const fault of faults) console.error(`wrong: ${fault}`);
+  if (json !== false) console.log(JSON.stringify(json));
+  return faults.length === 0 ? 0 : 1;
 }
 
 export const demoCommand: Command = {
@@ -177,12 +168,13 @@ export const demoCommand: Command = {
       console.error(`claviger demo: ${detail ?? 'wrong usage'}\nclaviger demo --help lists the flags`);
       return 2;
     }
-    const report = await run(seconds.value, suite.value, (line) => console.log(line));
-    console.log(`\n${table(report)}`);
-    const faults = faultsOf(report);
-    for (const fault of faults) console.error(`wrong: ${fault}`);
-    if (parsed.value.flags.json === true)
-      console.log(JSON.stringify({ ...report, suite: report.suite === 1 ? undefined : report.suite }));
-    return faults.length === 0 ? 0 : 1;
+    const say = (line: string): void => console.log(line);
+    if (parsed.value.flags.downgrade === true) {
+      const report = await runDowngrade(seconds.value, suite.value, say);
+      return conclude(downgradeTable(report), downgradeFaults(report), parsed.value.flags.json === true && report);
+    }
+    const report = await run(seconds.value, suite.value, say);
+    const object = { ...report, suite: report.suite === 1 ? undefined : report.suite };
+    return conclude(table(report), faultsOf(report), parsed.value.flags.json === true && object);
   },
 };

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DemoReport, faultsOf } from '../../src/cli/demo.js';
+import { type DowngradeReport, downgradeFaults } from '../../src/cli/demo-downgrade.js';
 import { claviger, killAll } from '../support/cli.js';
 
 afterEach(killAll);
@@ -21,6 +22,61 @@ describe('claviger demo', () => {
     expect(report.switch.egress).toBeGreaterThan(500);
     expect(report.switch.drops).toMatchObject({ auth_failed: 0, below_level: 0, ssrc_owned: 0, bad_position: 0 });
   }, 40_000);
+
+  it('--downgrade: who was told when, and nothing that could be read before; with events and timeline', async () => {
+    const { exit, output } = claviger(['demo', '--downgrade', '--seconds', '6', '--json']);
+    expect(await exit, output.text).toBe(0);
+    const report = JSON.parse(output.text.trim().split('\n').at(-1)!) as DowngradeReport;
+    expect(report).toMatchObject({ conference: 'demo', levelBefore: 'end-to-end', level: 'none', seconds: 6 });
+    expect(report.events).toHaveLength(1);
+    expect(report.events[0]).toMatchObject({
+      ...{ code: 'conference-downgraded', from: 'end-to-end', to: 'none', severity: 'warn' },
+      cause: expect.stringContaining('plain RTP'),
+      remedy: expect.stringContaining('no longer'),
+    });
+    const at = (who: string, what: string) => report.timeline.find((e) => e.who === who && e.what.includes(what))!.atMs;
+    for (const name of ['room', 'alice', 'bob']) {
+      const member = report.endpoints.find((e) => e.name === name)!;
+      expect(member).toMatchObject({ clearBefore: 0, payloadMismatches: 0, wrongSink: 0 });
+      expect(member.clearAfter).toBeGreaterThan(20);
+      expect(at('switch', 'conference-downgraded')).toBeLessThanOrEqual(at(name, 'not secure'));
+      expect(at(name, 'not secure')).toBeLessThanOrEqual(at(name, 're-INVITE'));
+    }
+    expect(report.switch.drops).toMatchObject({ below_level: 0 });
+  }, 60_000);
+
+  it('finds every kind of fault in a downgrade', () => {
+    const counts = { authFailures: 0, replayed: 0, payloadMismatches: 0, wrongSink: 0, decrypted: 2, screens: 1 };
+    const alice = {
+      ...{ name: 'alice', sent: { audio: 1, video: 1 }, received: { audio: 1, video: 1 }, ...counts },
+      ...{ toldMs: 5, movedMs: 9, clearBefore: 0, clearAfter: 3 },
+    };
+    const good = {
+      ...{ conference: 'demo', level: 'none', levelBefore: 'end-to-end', seconds: 4, timeline: [] },
+      endpoints: [alice],
+      events: [{ code: 'conference-downgraded' }],
+      switch: { ingress: 1, egress: 1, variants: 1, drops: { below_level: 0 } },
+    } as unknown as DowngradeReport;
+    expect(downgradeFaults(good)).toEqual([]);
+    for (const wrong of [
+      { level: 'end-to-end' },
+      { levelBefore: 'none' },
+      { events: [] },
+      { switch: { ...good.switch, drops: { below_level: 1 } } },
+    ]) {
+      expect(downgradeFaults({ ...good, ...wrong })).toHaveLength(1);
+    }
+    for (const wrong of [
+      { toldMs: null },
+      { movedMs: 4 },
+      { clearBefore: 1 },
+      { clearAfter: 0 },
+      { payloadMismatches: 1 },
+      { received: { audio: 1, video: 0 } },
+    ]) {
+      expect(downgradeFaults({ ...good, endpoints: [{ ...alice, ...wrong }] })).toHaveLength(1);
+    }
+  });
 
   it('finds every kind of fault in a report', () => {
     const good: DemoReport = {

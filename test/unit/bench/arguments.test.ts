@@ -50,9 +50,9 @@ describe('the command line of the benches', () => {
 
   it('refuses an unknown bench with the list of benches', () => {
     expect(refusal('speed')).toBe(
-      'no bench speed; there are: retag, fanout, latency, capacity, scale, neighbour, join, sip, soak',
+      'no bench speed; there are: retag, fanout, latency, capacity, scale, neighbour, join, sip, control, soak',
     );
-    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, neighbour, join, sip, soak');
+    expect(refusal()).toBe('which bench? retag, fanout, latency, capacity, scale, neighbour, join, sip, control, soak');
   });
 
   it.each([
