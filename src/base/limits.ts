@@ -172,6 +172,20 @@ export const SIP_MAX_UNSENT_BYTES = 1_048_576;
 export const SIP_TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 export const SIP_IDLE_CONNECTION_MS = 60_000;
 export const SIP_MAX_CALLS = 8_192;
+/** RFC 4028 §5: the least that a session timer may be, and what we ask for. */
+export const SIP_MIN_SESSION_EXPIRES_S = 90;
+export const SIP_SESSION_EXPIRES_S = 1_800;
+/** A refresh that could not be sent, or was refused, is tried again after this. */
+export const SIP_REFRESH_RETRY_MS = 5_000;
+/** A peer with a call of whom nothing was heard for so long is asked whether it is there. */
+export const SIP_PROBE_AFTER_MS = 90_000;
+/** RFC 5626 §4.4.1: whoever opened a connection says something at least this often, and an answer comes within this. */
+export const SIP_CRLF_INTERVAL_MS = 110_000;
+export const SIP_CRLF_TIMEOUT_MS = 10_000;
+/** How long a REFER may take. */
+export const SIP_REFER_SUBSCRIPTION_S = 60;
+/** A stopping switch waits so long for the ACKs of calls that were just answered; then it says BYE without them. */
+export const SIP_STOP_ACK_WAIT_MS = 1_000;
 /** Answers to one forked INVITE that are acknowledged (and hung up) beyond the first. */
 export const SIP_MAX_FORKS = 8;
 /** Digest nonces whose count is remembered; beyond it the oldest counts as expired. */

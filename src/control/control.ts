@@ -24,6 +24,8 @@ import type {
   LogLevel,
 } from './contract.js';
 import { Dialling } from './dialling.js';
+import { Referrals } from './referrals.js';
+import { onRelayEvent } from './relay-events.js';
 import { Renegotiation } from './renegotiation.js';
 import { Connections, denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
 
@@ -43,6 +45,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #associations = new Map<AssociationNumber, ChannelId>();
   readonly #renegotiation: Renegotiation;
   readonly #dialling: Dialling;
+  readonly #referrals: Referrals;
   /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
   readonly #connections = new Connections();
   readonly #host: CallHost & MediaHost;
@@ -96,6 +99,11 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         call?.conference.apply({ type: 'leave', member, cause: 'dropped' }, this.#now);
       },
     });
+    this.#referrals = new Referrals({
+      calls: this.#calls,
+      send: (command) => this.#toUserAgent(command),
+      dial: (input) => this.#dialling.start(input, this.#now),
+    });
     this.#dialling = new Dialling({
       connections: this.#connections,
       trunks: options.trunks ?? [],
@@ -104,7 +112,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       advertise: options.advertise,
       newCall: () => this.#userAgent.newCall(),
       send: (command) => this.#toUserAgent(command),
-      output: (output) => this.#outputs.push(output),
+      output: (output) => this.#referrals.ended(output) || this.#outputs.push(output),
       conferenceFor: (name, caller) => {
         const conference = this.#conferenceFor(name, caller);
         return conference instanceof ConferenceRuntime ? conference : conference[1];
@@ -170,7 +178,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         this.#tick();
         break;
     }
-    if (this.#stopping && !this.#stopped && this.#calls.size === 0) {
+    if (this.#stopping && !this.#stopped && this.#calls.size === 0 && this.#userAgent.hangingUp === 0) {
       this.#stopped = true;
       this.#outputs.push({ type: 'stopped' });
     }
@@ -223,6 +231,12 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       case 'denied':
         this.#outputs.push(denialEvent(out, this.#connections.get(out.connection)));
         break;
+      case 'refer': {
+        const connected = this.#connections.get(out.connection);
+        const trunk = connected === undefined ? undefined : trunkOf(this.#options.trunks, connected)?.name;
+        this.#referrals.refer(out, out.connection, trunk);
+        break;
+      }
       case 'ended':
       case 'failed': {
         const call = this.#calls.get(out.call);
@@ -249,7 +263,8 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const connected = this.#connections.get(connection)!;
     const forbidden = offer && srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
     if (forbidden !== undefined) return this.#reject(call, 488, forbidden);
-    const conference = this.#conferenceFor(user, connected.remote.address);
+    const replaced = invite.replaces === undefined ? undefined : this.#calls.get(invite.replaces)?.conference;
+    const conference = replaced ?? this.#conferenceFor(user, connected.remote.address);
     if (!(conference instanceof ConferenceRuntime)) return this.#reject(call, ...conference);
     const address = this.#options.advertise ?? connected.local.address;
     this.#join(conference, call, { name, caller: connected.remote.address, address, tip }, offer?.value);
@@ -334,34 +349,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
 
   #onRelay(event: RelayEvent): void {
     const entry = this.#channels.get('channel' in event ? event.channel : event.receiver);
-    if (entry === undefined) return;
-    const { channel, conference } = entry;
-    switch (event.type) {
-      case 'dtls':
-        channel.dtls(event.from, event.bytes);
-        break;
-      case 'control':
-        channel.control(event.rtcp, event.tipAllowed, this.#now);
-        conference.news(channel, this.#now);
-        break;
-      case 'bound':
-        conference.bound(event.channel, event.ssrc, event.position);
-        break;
-      case 'activity':
-      case 'refresh':
-      case 'switched':
-        conference.apply(event, this.#now);
-        break;
-      case 'claimed':
-        conference.apply({ type: 'claim', channel: event.channel, owner: event.owner }, this.#now);
-        break;
-      case 'reports':
-        channel.report(event.reports);
-        break;
-      case 'refusals':
-        conference.refusals(event, this.#now);
-        break;
-    }
+    if (entry !== undefined) onRelayEvent(entry, event, this.#now);
   }
 
   #onAssociation(number: AssociationNumber, report: AssociationReport): void {

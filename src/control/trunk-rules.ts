@@ -1,5 +1,6 @@
 /** What a trunk's profile means for its calls. */
 import { toHex } from '../base/bytes.js';
+import { SIP_PROBE_AFTER_MS, SIP_SESSION_EXPIRES_S } from '../base/limits.js';
 import { makeEvent } from '../security/events.js';
 import type {
   Connected,
@@ -20,8 +21,15 @@ export function userAgentOptions({
   gate,
   registration,
   credentials,
+  trunks,
 }: ControlOptions): UserAgentOptions {
   return {
+    sessionExpiresS: SIP_SESSION_EXPIRES_S,
+    probeAfterMs: SIP_PROBE_AFTER_MS,
+    transfers: (access) => {
+      const accept = trunks?.find((t) => access?.type === 'trunk' && t.name === access.trunk)?.accept ?? [];
+      return { acceptRefer: accept.includes('refer'), acceptReplaces: accept.includes('replaces') };
+    },
     random: () => toHex(random(12)),
     ...(product === undefined ? {} : { product }),
     ...(gate === undefined ? {} : { gate }),

@@ -5,8 +5,9 @@ import { performance } from 'node:perf_hooks';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Address } from '../base/ids.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
+import { KeepAlive, type KeepAliveInput } from '../sip/keep-alive.js';
 import { UserAgent } from '../sip/user-agent.js';
-import { KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
+import { KEEPALIVE_PING, KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
 
 /** Unix ms that never go back (base/engine). */
 export function clock(): number {
@@ -36,6 +37,7 @@ export class SipConnection {
     tip: true,
   });
   readonly #framer = new StreamFramer();
+  readonly #keepAlive = new KeepAlive(() => randomBytes(1)[0]! / 255);
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -84,9 +86,11 @@ export class SipConnection {
     socket.on('error', () => socket.destroy()); // 'close' follows and tells the user agent
     socket.on('close', () => {
       this.receive({ type: 'disconnected', connection: CONNECTION });
+      this.#alive({ type: 'closed' });
       clearTimeout(this.#timer);
       this.#closed = true;
     });
+    this.#alive({ type: 'opened' });
     this.receive({ type: 'connected', connection: CONNECTION, remote, local: this.local, transport: 'tls' });
   }
 
@@ -105,10 +109,26 @@ export class SipConnection {
       else if (out.type === 'close') this.#socket.end();
       else this.#options.onOutput(out);
     }
+    this.#schedule();
+  }
+
+  #alive(input: KeepAliveInput): void {
+    this.#keepAlive.receive(input, clock());
+    for (let out = this.#keepAlive.poll(); out !== undefined; out = this.#keepAlive.poll()) {
+      if (out.type === 'ping') this.#socket.write(KEEPALIVE_PING);
+      else this.#socket.destroy(); // 'close' follows and tells the user agent
+    }
+  }
+
+  #schedule(): void {
     clearTimeout(this.#timer);
-    const deadline = this.#userAgent.deadline();
-    if (deadline === undefined) return;
-    this.#timer = setTimeout(() => this.receive({ type: 'tick' }), Math.max(0, Math.ceil(deadline - clock())));
+    const due = [this.#userAgent.deadline(), this.#keepAlive.deadline()].filter((at) => at !== undefined);
+    if (due.length === 0 || this.#closed) return;
+    const wait = Math.max(0, Math.ceil(Math.min(...due) - clock()));
+    this.#timer = setTimeout(() => {
+      this.#alive({ type: 'tick' });
+      this.receive({ type: 'tick' });
+    }, wait);
   }
 
   close(): void {
@@ -118,6 +138,7 @@ export class SipConnection {
   }
 
   #data(chunk: Uint8Array): void {
+    this.#alive({ type: 'heard' });
     for (const event of this.#framer.feed(chunk)) {
       if (event.type === 'message') this.receive({ type: 'message', connection: CONNECTION, message: event.message });
       else if (event.type === 'refused') this.receive({ ...event, connection: CONNECTION });

@@ -5,7 +5,9 @@ import { headerValue, writeSipMessage } from '../wire/sip-message.js';
 import { splitList } from '../wire/sip-scan.js';
 import type { SipHeader, SipResponse, SipVia } from '../wire/sip-types.js';
 
-export const ALLOW = 'INVITE, ACK, BYE, CANCEL, OPTIONS';
+export const ALLOW = 'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK';
+/** Option tags (RFC 4028, RFC 3262) that a request may require of us. */
+export const SUPPORTED: readonly string[] = ['timer', '100rel'];
 export const MAX_FORWARDS = '70';
 
 /** A request before its transaction gives it a Via. `headers` without Via and Content-Length. */
@@ -34,6 +36,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   100: 'Trying',
   180: 'Ringing',
   200: 'OK',
+  202: 'Accepted',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -44,6 +47,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   415: 'Unsupported Media Type',
   416: 'Unsupported URI Scheme',
   420: 'Bad Extension',
+  422: 'Session Interval Too Small',
   423: 'Interval Too Brief',
   480: 'Temporarily Unavailable',
   481: 'Call/Transaction Does Not Exist',

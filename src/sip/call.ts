@@ -3,11 +3,14 @@ import { SIP_T1_MS } from '../base/limits.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipMessage, SipRequest } from '../wire/sip-types.js';
-import { ALLOW, type RequestDraft } from './build.js';
+import { ALLOW, type RequestDraft, SUPPORTED } from './build.js';
 import type { CallNumber, ConnectionNumber, Send, UserAgentOptions, UserAgentOutput } from './contract.js';
 import { type Dialog, dialogKey, dialogRequest, TIP_CONTACT_PARAMETER } from './dialog.js';
+import type { EarlyDialog } from './reliable.js';
+import type { SessionTimer } from './session-timer.js';
 import { TimerQueue } from './timer-queue.js';
 import { type TransactionKey, TransactionLayer } from './transaction-layer.js';
+import type { Referral } from './transfers.js';
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export const TIMEOUT_MS = 64 * SIP_T1_MS;
@@ -33,25 +36,44 @@ export interface Call {
         readonly bytes: Uint8Array;
         readonly sequence: number;
         readonly withoutOffer: boolean;
-        readonly giveUpAt: number;
+        giveUpAt: number;
         resendAt: number;
         interval: number;
       }
     | undefined;
   /** Our INVITE or re-INVITE that waits for its final response. */
-  client: { readonly transaction: TransactionKey; readonly draft: RequestDraft; readonly sdp: string } | undefined;
+  client:
+    | {
+        readonly transaction: TransactionKey;
+        readonly draft: RequestDraft;
+        readonly sdp: string;
+        /** Only to refresh the session: our user did not ask for it. */
+        readonly refresh: boolean;
+      }
+    | undefined;
   /** A re-INVITE that waits until no other INVITE is under way; not before `at`. */
   queued: { readonly sdp: string; readonly at: number; readonly stale?: boolean } | undefined;
   /** Our user hung up before a BYE was allowed. */
   hangup: { readonly reason: string | undefined } | undefined;
   cancelGiveUpAt: number | undefined;
+  /** Our last SDP that is in force. */
+  sdp: string | undefined;
+  /** The peer's Allow names UPDATE (RFC 3311 §4). */
+  allowsUpdate: boolean;
+  session: SessionTimer | undefined;
+  probeAt: number | undefined;
+  /** Forks of our INVITE that answered provisionally and reliably, by To tag. */
+  readonly early: Map<string, EarlyDialog>;
+  referral: Referral | undefined;
+  /** The call that ours takes the place of. */
+  replaces: CallNumber | undefined;
   /** We sent the first INVITE and so own the Call-ID. */
   readonly outgoing: boolean;
   /** sips: was asked for, so our Contact is sips: too (RFC 3261 §12.1.1). */
   readonly sips: boolean;
 }
 
-export type Purpose = 'invite' | 'again' | 'bye' | 'cancel';
+export type Purpose = 'invite' | 'again' | 'bye' | 'cancel' | 'update' | 'probe' | 'notify';
 
 /** What a client transaction of ours is for. Outlives its call: a late 2xx still wants its ACK. */
 export interface ClientUse {
@@ -78,6 +100,8 @@ export class CallTable {
   readonly uses = new Map<TransactionKey, ClientUse>();
   readonly timers = new TimerQueue<CallNumber>();
   readonly outputs: UserAgentOutput[] = [];
+  /** Set by `stop`. */
+  stopping = false;
   #lastCall = 0;
 
   constructor(options: UserAgentOptions) {
@@ -106,6 +130,13 @@ export class CallTable {
       queued: undefined,
       hangup: undefined,
       cancelGiveUpAt: undefined,
+      sdp: undefined,
+      allowsUpdate: false,
+      session: undefined,
+      probeAt: undefined,
+      early: new Map(),
+      referral: undefined,
+      replaces: undefined,
     };
     this.calls.set(call.id, call);
     this.#lastCall = Math.max(this.#lastCall, call.id); // a number that the caller chose is not given out again
@@ -142,6 +173,11 @@ export class CallTable {
     if (call.unacked !== undefined) waits.push(Math.min(call.unacked.resendAt, call.unacked.giveUpAt));
     if (call.cancelGiveUpAt !== undefined) waits.push(call.cancelGiveUpAt);
     if (call.queued !== undefined && this.idle(call)) waits.push(call.queued.at);
+    if (call.phase === 'confirmed') {
+      if (call.session !== undefined) waits.push(Math.min(call.session.refreshAt, call.session.expireAt));
+      if (call.probeAt !== undefined) waits.push(call.probeAt);
+      if (call.referral !== undefined) waits.push(call.referral.expireAt);
+    }
     this.timers.set(call.id, waits.length === 0 ? undefined : Math.min(...waits));
   }
 
@@ -163,6 +199,13 @@ export class CallTable {
     else this.setTimer(call);
   }
 
+  /** RFC 3261 §12.2.1.2: the peer does not know the dialog any more, or is silent. */
+  endBroken(call: Call, by: 'peer' | 'timeout', cause: string, now: number): void {
+    const draft = dialogRequest(call.dialog!, 'BYE', [{ name: 'reason', value: 'SIP;cause=481' }]);
+    this.end(call, by, cause);
+    this.layer.request(call.connection, draft, now);
+  }
+
   /** Starts a client transaction of this call. */
   start(call: Call, purpose: Purpose, draft: RequestDraft, now: number, attempt = 0): TransactionKey | undefined {
     const branchOf = purpose === 'cancel' ? call.client?.transaction : undefined;
@@ -174,7 +217,7 @@ export class CallTable {
     return key;
   }
 
-  /** Contact, Allow and, where configured, our product's name. */
+  /** Contact, Allow, Supported and, where configured, our product's name. */
   ownHeaders(connection: ConnectionNumber, sips: boolean, productHeader: 'server' | 'user-agent'): SipHeader[] {
     const info = this.layer.connection(connection);
     const host = this.options.host ?? info?.local.address ?? 'invalid';
@@ -184,6 +227,7 @@ export class CallTable {
     const headers = [
       { name: 'contact', value: this.options.tip === true ? `<${uri}>;${TIP_CONTACT_PARAMETER}` : `<${uri}>` },
       { name: 'allow', value: ALLOW },
+      { name: 'supported', value: SUPPORTED.join(', ') },
     ];
     if (this.options.product !== undefined) headers.push({ name: productHeader, value: this.options.product });
     return headers;

@@ -1,21 +1,26 @@
 /** Our requests and what the peer answers (RFC 3261 §8.1.3, §9.1, §13.2.2, §14.1, §15.1.1). */
-import { SIP_MAX_FORKS } from '../base/limits.js';
+import { SIP_MAX_FORKS, SIP_REFRESH_RETRY_MS, SIP_STOP_ACK_WAIT_MS } from '../base/limits.js';
 import { parseRetryAfter } from '../wire/sip-headers.js';
-import { headerValue } from '../wire/sip-message.js';
-import type { SipHeader, SipResponse } from '../wire/sip-types.js';
+import { headerValue, headerValues } from '../wire/sip-message.js';
+import type { SipHeader, SipMessage, SipResponse } from '../wire/sip-types.js';
 import { parseSipUri } from '../wire/sip-uri.js';
 import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, type ClientUse, reasonAndWarning, TIMEOUT_MS } from './call.js';
 import type { CallNumber, SipCommand } from './contract.js';
 import { contactUri, type Dialog, dialogOfClient, dialogRequest } from './dialog.js';
 import { answerChallenge } from './digest-client.js';
+import { acknowledgeProvisional } from './reliable.js';
+import { askedTimer, minSe, timerOfAnswer } from './session-timer.js';
 import type { TransactionKey } from './transaction-layer.js';
+import type { Upkeep } from './upkeep.js';
 
 export class ClientHalf {
   readonly #table: CallTable;
+  readonly #upkeep: Upkeep;
 
-  constructor(table: CallTable) {
+  constructor(table: CallTable, upkeep: Upkeep) {
     this.#table = table;
+    this.#upkeep = upkeep;
   }
 
   invite(command: SipCommand & { readonly type: 'invite' }, now: number): void {
@@ -46,6 +51,7 @@ export class ClientHalf {
       { name: 'call-id', value: table.options.random() },
       { name: 'cseq', value: '1 INVITE' },
       ...table.ownHeaders(connection, sips, 'user-agent'),
+      ...(table.options.sessionExpiresS === undefined ? [] : askedTimer(table.options.sessionExpiresS, undefined, 0)),
       ...(command.headers ?? []),
       ...body.headers,
     ];
@@ -56,10 +62,17 @@ export class ClientHalf {
     }
   }
 
-  #start(call: Call, purpose: 'invite' | 'again', draft: RequestDraft, sdp: string, now: number): boolean {
+  #start(
+    call: Call,
+    purpose: 'invite' | 'again',
+    draft: RequestDraft,
+    sdp: string,
+    now: number,
+    refresh = false,
+  ): boolean {
     const transaction = this.#table.start(call, purpose, draft, now);
     if (transaction === undefined) return false;
-    call.client = { transaction, draft, sdp };
+    call.client = { transaction, draft, sdp, refresh };
     return true;
   }
 
@@ -83,14 +96,25 @@ export class ClientHalf {
         this.#table.outputs.push({ type: 'offer-due', call: call.id });
         return;
       }
-      const { headers, body } = sdpBody(queued.sdp);
-      const own = this.#table.ownHeaders(call.connection, call.sips, 'user-agent');
-      const draft = dialogRequest(call.dialog!, 'INVITE', [...own, ...headers], body);
-      if (!this.#start(call, 'again', draft, queued.sdp, now)) {
+      if (!this.#start(call, 'again', this.#again(call, queued.sdp), queued.sdp, now)) {
         this.#refuseOffer(call, 503, 'too many transactions on this connection', '');
       }
     }
     this.#table.setTimer(call);
+  }
+
+  #again(call: Call, sdp: string): RequestDraft {
+    const { headers, body } = sdpBody(sdp);
+    const { session } = call;
+    const timer = session === undefined ? [] : askedTimer(session.seconds, session.weRefresh, 0);
+    const own = this.#table.ownHeaders(call.connection, call.sips, 'user-agent');
+    return dialogRequest(call.dialog!, 'INVITE', [...own, ...timer, ...headers], body);
+  }
+
+  /** The same SDP again, for the session timer (RFC 4028 §7.4). @returns false: not now */
+  refresh(call: Call, now: number): boolean {
+    if (call.sdp === undefined || !this.#table.idle(call)) return false;
+    return this.#start(call, 'again', this.#again(call, call.sdp), call.sdp, now, true);
   }
 
   #refuseOffer(call: Call, status: number, reason: string, warning: string): void {
@@ -108,6 +132,10 @@ export class ClientHalf {
         this.#table.setServer(call, undefined);
       }
       this.#table.bye(call, reason, now);
+    } else if (call.unacked !== undefined && this.#table.stopping) {
+      // §15 wants the ACK first, but who stops cannot wait for it as long as it may take.
+      call.unacked.giveUpAt = Math.min(call.unacked.giveUpAt, now + SIP_STOP_ACK_WAIT_MS);
+      this.#table.setTimer(call);
     }
     // `calling`: no CANCEL before a provisional response (§9.1). `accepted`: no BYE before the ACK (§15).
   }
@@ -125,10 +153,13 @@ export class ClientHalf {
     const call = this.#table.calls.get(use.call);
     const { status } = response;
     if ((status === 401 || status === 407) && this.#answerChallenge(transaction, use, call, response, now)) return;
-    if (use.purpose === 'bye') {
+    if (status === 422 && this.#askForLonger(transaction, use, call, response, now)) return;
+    if (use.purpose === 'update' || use.purpose === 'probe' || use.purpose === 'notify') {
+      if (call !== undefined && status >= 200) this.#upkeep.onResponse(use, call, response, now);
+    } else if (use.purpose === 'bye') {
       if (call !== undefined && status >= 200) this.#table.end(call, 'local');
     } else if (use.purpose === 'invite') {
-      if (status < 200) this.#onProvisional(call, status, now);
+      if (status < 200) this.#onProvisional(use, call, response, now);
       else if (status < 300) this.#onAnswer(use, call, response, now);
       else if (call !== undefined) this.#onRefused(call, response);
     } else if (use.purpose === 'again' && status >= 200) {
@@ -160,12 +191,17 @@ export class ClientHalf {
     return true;
   }
 
-  #onProvisional(call: Call | undefined, status: number, now: number): void {
-    if (call === undefined) return;
+  #onProvisional(use: ClientUse, call: Call | undefined, response: SipResponse, now: number): void {
+    const { status } = response;
+    if (call === undefined || call.dialog !== undefined) return;
+    const sdp = sdpOf(response);
+    if (acknowledgeProvisional(this.#table, use, call, response, sdp === '' ? undefined : sdp, now) === 'ignored')
+      return;
     if (call.phase === 'calling') call.phase = 'proceeding';
     if (call.phase === 'proceeding' && call.hangup !== undefined) this.#cancel(call, now);
     else if (call.phase === 'proceeding' && status > 100) {
-      this.#table.outputs.push({ type: 'progress', call: call.id, status });
+      const answer = sdp === '' || !response.require.includes('100rel') ? {} : { sdp };
+      this.#table.outputs.push({ type: 'progress', call: call.id, status, ...answer });
     }
   }
 
@@ -180,6 +216,8 @@ export class ClientHalf {
       return;
     }
     if (use.acks.size > SIP_MAX_FORKS) return;
+    const early = call?.early.get(dialog.remoteTag);
+    if (early !== undefined) dialog.localSequence = early.dialog.localSequence; // PRACK has used numbers of it
     this.#ack(use, dialog, response);
     if (call === undefined || call.dialog !== undefined) {
       // RFC 3261 §13.2.2.4: an answer of another fork, or one that came after we gave up, is confirmed and ended.
@@ -188,15 +226,20 @@ export class ClientHalf {
       return;
     }
     table.setDialog(call, dialog);
+    call.sdp = call.client?.sdp;
     call.client = undefined;
+    call.early.clear();
+    this.#answered(call, response, now);
     call.cancelGiveUpAt = undefined;
     call.phase = 'confirmed';
     if (call.hangup !== undefined) {
       table.bye(call, call.hangup.reason, now);
       return;
     }
-    table.setTimer(call);
-    table.outputs.push({ type: 'answered', call: call.id, sdp: sdpOf(response) });
+    this.#upkeep.begin(call, now);
+    // RFC 3262 §5: an answer that came early need not come again.
+    const sdp = sdpOf(response);
+    table.outputs.push({ type: 'answered', call: call.id, sdp: sdp === '' ? (early?.sdp ?? '') : sdp });
   }
 
   #ack(use: ClientUse, dialog: Dialog, response: SipResponse): void {
@@ -210,6 +253,37 @@ export class ClientHalf {
     const sent = use.acks.get(response.to.params.get('tag') ?? '');
     if (sent === undefined) return false;
     this.#table.layer.sendAgain(sent);
+    return true;
+  }
+
+  /** What every 2xx to our INVITE says of the session. */
+  #answered(call: Call, response: SipResponse, now: number): void {
+    call.allowsUpdate = allowsUpdate(response, call.allowsUpdate);
+    call.session = timerOfAnswer(response, now);
+  }
+
+  /** RFC 4028 §7.4: 422 names the shortest session that the peer takes; the same request again with that. */
+  #askForLonger(
+    transaction: TransactionKey,
+    use: ClientUse,
+    call: Call | undefined,
+    response: SipResponse,
+    now: number,
+  ): boolean {
+    const seconds = minSe(response);
+    const asked = use.draft.headers.some((h) => h.name === 'session-expires');
+    if (call === undefined || call.hangup !== undefined || seconds === 0 || use.attempt > 0 || !asked) return false;
+    const sequence = (call.dialog?.localSequence ?? response.cseq.number) + 1;
+    const kept = use.draft.headers.filter((h) => !['session-expires', 'min-se', 'cseq'].includes(h.name));
+    const weRefresh = call.session?.weRefresh;
+    const timer = askedTimer(call.session?.seconds ?? 0, weRefresh, seconds);
+    const cseq = { name: 'cseq', value: `${sequence} ${use.draft.method}` };
+    const draft = { ...use.draft, headers: [cseq, ...kept, ...timer] };
+    const key = this.#table.start(call, use.purpose, draft, now, use.attempt + 1);
+    if (key === undefined) return false;
+    if (call.dialog !== undefined) call.dialog.localSequence = sequence;
+    if (call.client?.transaction === transaction) call.client = { ...call.client, transaction: key, draft };
+    if (call.phase === 'proceeding') call.phase = 'calling';
     return true;
   }
 
@@ -230,20 +304,27 @@ export class ClientHalf {
     if (target !== undefined) use.dialog!.remoteTarget = target; // §12.2.1.2: target refresh
     this.#ack(use, use.dialog!, response);
     if (call === undefined) return;
+    const { sdp, refresh = false } = call.client ?? {};
     call.client = undefined;
     if (call.phase !== 'confirmed') return;
-    this.#table.outputs.push({ type: 'answered', call: call.id, sdp: sdpOf(response) });
+    call.sdp = sdp;
+    this.#answered(call, response, now);
+    if (!refresh) this.#table.outputs.push({ type: 'answered', call: call.id, sdp: sdpOf(response) });
     this.#sendQueued(call, now);
   }
 
   #onRefusedAgain(call: Call, response: SipResponse, now: number): void {
     const { status } = response;
-    const sdp = call.client?.sdp;
+    const { sdp, refresh = false } = call.client ?? {};
     call.client = undefined;
     if (call.phase !== 'confirmed') return;
     const { reason, warning } = reasonAndWarning(response, response.phrase);
     if (status === 481 || status === 408) {
-      this.#endBroken(call, 'peer', `re-INVITE was answered ${status}`, now);
+      this.#table.endBroken(call, 'peer', `re-INVITE was answered ${status}`, now);
+    } else if (refresh) {
+      // Whoever won the glare has refreshed the session, or the next try does.
+      if (call.session !== undefined) call.session.refreshAt = now + SIP_REFRESH_RETRY_MS;
+      this.#sendQueued(call, now);
     } else if (status === 491 && sdp !== undefined) {
       const at = now + glareDelayMs(call.outgoing, this.#table.options.random());
       call.queued = { sdp: call.queued?.sdp ?? sdp, at };
@@ -254,21 +335,16 @@ export class ClientHalf {
     }
   }
 
-  /** RFC 3261 §12.2.1.2: the peer does not know the dialog any more, or is silent. */
-  #endBroken(call: Call, by: 'peer' | 'timeout', cause: string, now: number): void {
-    const draft = dialogRequest(call.dialog!, 'BYE', [{ name: 'reason', value: 'SIP;cause=481' }]);
-    this.#table.end(call, by, cause);
-    this.#table.layer.request(call.connection, draft, now);
-  }
-
   onTimeout(transaction: TransactionKey, now: number): void {
     const use = this.#table.uses.get(transaction);
     const call = use === undefined ? undefined : this.#table.calls.get(use.call);
     if (use === undefined || call === undefined) return;
-    if (use.purpose === 'bye') this.#table.end(call, 'local', 'no answer to BYE');
+    if (use.purpose === 'update' || use.purpose === 'probe' || use.purpose === 'notify') {
+      if (call.phase === 'confirmed') this.#upkeep.onTimeout(use, call, now);
+    } else if (use.purpose === 'bye') this.#table.end(call, 'local', 'no answer to BYE');
     else if (use.purpose === 'again' && call.phase === 'confirmed') {
       call.client = undefined;
-      this.#endBroken(call, 'timeout', 're-INVITE was not answered', now);
+      this.#table.endBroken(call, 'timeout', 're-INVITE was not answered', now);
     } else if (use.purpose === 'invite') {
       this.#table.remove(call);
       if (call.hangup === undefined) this.#fail(call.id, 408, 'no answer to INVITE');
@@ -284,6 +360,12 @@ export class ClientHalf {
       this.#sendQueued(call, now);
     }
   }
+}
+
+/** Without Allow it is as it was before. */
+export function allowsUpdate(message: SipMessage, before: boolean): boolean {
+  const methods = headerValues(message, 'allow');
+  return methods.length === 0 ? before : methods.some((method) => method.trim().toUpperCase() === 'UPDATE');
 }
 
 function sdpOf(response: SipResponse): string {

@@ -55,6 +55,8 @@ export type SipCommand =
    * after its time by itself. Where the peer's own offer came in between, `offer-due` asks for the SDP as it is then.
    */
   | { readonly type: 'reinvite'; readonly call: CallNumber; readonly sdp: string }
+  /** How the transfer that a REFER asked for goes; final from 200 on. Ignored when there is none (any more). */
+  | { readonly type: 'refer-status'; readonly call: CallNumber; readonly status: number }
   /** BYE, CANCEL or 480, whichever fits. `reason` is a whole Reason header value (RFC 3326). */
   | { readonly type: 'hangup'; readonly call: CallNumber; readonly reason?: string }
   /** OPTIONS to `target` on an open connection; `options-answered` follows with the caller's `probe` number. */
@@ -107,15 +109,25 @@ export type UserAgentOutput =
       readonly offer: string | undefined;
       /** Its Contact says `x-cisco-tip`: it negotiates TIP on its media channels. */
       readonly tip: boolean;
+      /** The call whose place this one takes (RFC 3891): it ends with our `accept`. */
+      readonly replaces?: CallNumber;
     }
-  /** A re-INVITE waits for `accept` or `reject`. */
+  /** The peer asks us to call somebody for it (RFC 3515); 202 was answered, `refer-status` is expected. */
+  | {
+      readonly type: 'refer';
+      readonly call: CallNumber;
+      readonly connection: ConnectionNumber;
+      readonly target: string;
+      readonly referredBy?: string;
+    }
+  /** A re-INVITE, or an UPDATE with an offer (RFC 3311), waits for `accept` or `reject`. */
   | { readonly type: 'offer-again'; readonly call: CallNumber; readonly offer: string | undefined }
   /** The re-INVITE that waited would repeat what the peer has changed meanwhile: `reinvite` with a new SDP, or let it be. */
   | { readonly type: 'offer-due'; readonly call: CallNumber }
   /** The peer cancelled its re-INVITE (answered 487); the call goes on as before. */
   | { readonly type: 'offer-withdrawn'; readonly call: CallNumber }
-  /** A provisional response to our first INVITE. */
-  | { readonly type: 'progress'; readonly call: CallNumber; readonly status: number }
+  /** A provisional response to our first INVITE; `sdp`: a reliable one that brought the answer early. */
+  | { readonly type: 'progress'; readonly call: CallNumber; readonly status: number; readonly sdp?: string }
   /** 2xx to our INVITE or re-INVITE (ACK is sent already). `sdp` is empty where the peer sent none. */
   | { readonly type: 'answered'; readonly call: CallNumber; readonly sdp: string }
   /** ACK to our 2xx arrived; `sdp` is the answer where the INVITE carried no offer. */
@@ -156,6 +168,12 @@ export type UserAgentOutput =
   /** The connection should be closed. */
   | { readonly type: 'close'; readonly connection: ConnectionNumber; readonly why: string };
 
+/** Transfers that a peer may ask for (REQUIREMENTS T2). */
+export interface TransferRules {
+  readonly acceptRefer?: boolean;
+  readonly acceptReplaces?: boolean;
+}
+
 export interface UserAgentOptions {
   /** A fresh token (letters and digits, at least 64 bits of entropy) a call: tags, branches, Call-IDs. */
   readonly random: () => string;
@@ -165,6 +183,12 @@ export interface UserAgentOptions {
   readonly contactPort?: number;
   /** We negotiate TIP on our media channels: Contact says `x-cisco-tip`. */
   readonly tip?: boolean;
+  /** Seconds of the session timer that we ask for (RFC 4028); undefined: only where the peer asks for one. */
+  readonly sessionExpiresS?: number;
+  /** A peer with a call that is silent for so long gets OPTIONS, and without an answer its calls end; undefined: never. */
+  readonly probeAfterMs?: number;
+  /** What a connection's peer may ask for by REFER and Replaces; default: nothing. */
+  readonly transfers?: (access: Access | undefined) => TransferRules;
   /** Value of Server and User-Agent; none by default. */
   readonly product?: string;
   /** Asked before anything is made of a request; default: every request passes. */

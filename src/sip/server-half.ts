@@ -1,16 +1,20 @@
 /** Requests from the peer and how our user answers them (RFC 3261 §8.2, §9.2, §12.2.2, §13.3, §14.2, §15.1.2). */
 import { ownText } from '../base/bytes.js';
 import { SIP_MAX_CALLS, SIP_T1_MS, SIP_T2_MS } from '../base/limits.js';
-import { parseMediaType } from '../wire/sip-headers.js';
-import { headerValue, headerValues } from '../wire/sip-message.js';
+import { headerValue } from '../wire/sip-message.js';
 import type { SipHeader, SipRequest } from '../wire/sip-types.js';
 import { userText } from '../wire/sip-uri.js';
-import { ALLOW, type ResponseDraft, sdpBody } from './build.js';
+import { ALLOW, type ResponseDraft, SUPPORTED, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, TIMEOUT_MS } from './call.js';
-import type { Connected, ConnectionNumber } from './contract.js';
+import { allowsUpdate } from './client-half.js';
+import type { Connected, ConnectionNumber, TransferRules } from './contract.js';
 import { contactUri, dialogKey, dialogOfServer, saysTip } from './dialog.js';
+import { refusalOf } from './request-checks.js';
 import type { GateVerdict } from './request-gate.js';
+import { answeredTimer, startTimer, timerHeaders } from './session-timer.js';
 import type { LayerOutput, TransactionKey } from './transaction-layer.js';
+import { replacedCall, type Transfers } from './transfers.js';
+import type { Upkeep } from './upkeep.js';
 
 const DEFAULT_RETRY_AFTER_SECONDS = 2;
 
@@ -22,12 +26,18 @@ export class ServerHalf {
   readonly #denied = new Map<ConnectionNumber, Set<string>>();
   #stopped: { readonly retryAfterSeconds: number } | undefined;
 
-  constructor(table: CallTable) {
+  readonly #upkeep: Upkeep;
+  readonly #transfers: Transfers;
+
+  constructor(table: CallTable, upkeep: Upkeep, transfers: Transfers) {
     this.#table = table;
+    this.#upkeep = upkeep;
+    this.#transfers = transfers;
   }
 
   stop(retryAfterSeconds: number): void {
     this.#stopped = { retryAfterSeconds };
+    this.#table.stopping = true;
     this.#table.layer.setRetryAfter(retryAfterSeconds);
   }
 
@@ -57,7 +67,7 @@ export class ServerHalf {
     else if (request.to.params.has('tag')) this.#inDialog(connection, transaction, request, now);
     else if (request.method === 'INVITE') this.#onInvite(connection, transaction, request, now);
     else if (request.method === 'OPTIONS') this.#respond(transaction, this.#capabilities(), now);
-    else this.#respond(transaction, { status: 481 }, now); // BYE outside any dialog
+    else this.#respond(transaction, { status: 481 }, now); // what belongs in a dialog and names none
   }
 
   #gate(connection: ConnectionNumber, request: SipRequest, now: number): ResponseDraft | undefined {
@@ -88,39 +98,16 @@ export class ServerHalf {
     this.#table.options.registration?.registrar.disconnected(connection);
   }
 
-  /** RFC 3261 §8.2.1 to §8.2.3, in that order. */
   #refusal(connection: ConnectionNumber, request: SipRequest): ResponseDraft | undefined {
-    if (request.method !== 'INVITE' && request.method !== 'BYE' && request.method !== 'OPTIONS') {
-      return { status: 405, headers: [{ name: 'allow', value: ALLOW }] };
-    }
-    if (request.uri === undefined) return { status: 416 };
-    const secure = this.#table.layer.connection(connection)?.transport === 'tls';
-    if (request.uri.scheme === 'sips' && !secure) return this.#badRequest(connection, 'sips: over an insecure hop');
-    if (request.require.length > 0) {
-      return { status: 420, headers: [{ name: 'unsupported', value: request.require.join(', ') }] };
-    }
-    const encoding = headerValue(request, 'content-encoding')?.toLowerCase() ?? 'identity';
-    if (encoding !== 'identity') return { status: 415, headers: [{ name: 'accept-encoding', value: 'identity' }] };
-    if (request.method !== 'INVITE') return undefined;
-    if (request.body.length > 0 && request.contentType !== 'application/sdp') {
-      return { status: 415, headers: [{ name: 'accept', value: 'application/sdp' }] };
-    }
-    if (!takesSdp(request)) return { status: 406 };
-    if (request.body.length > 0 && bodyText(request) === undefined)
-      return this.#badRequest(connection, 'SDP is not UTF-8');
-    const contact = contactUri(request);
-    if (contact === undefined) return this.#badRequest(connection, 'INVITE needs one sip: or sips: Contact');
-    // RFC 3261 §8.1.1.8: a sips: Request-URI wants a sips: Contact.
-    if (request.uri.scheme === 'sips' && !/^sips:/i.test(contact)) {
-      return this.#badRequest(connection, 'Contact must be sips:');
-    }
-    return undefined;
+    const { layer, options } = this.#table;
+    const info = layer.connection(connection);
+    const host = options.host ?? info?.local.address ?? 'invalid';
+    return refusalOf(request, { secure: info?.transport === 'tls', rules: this.#rules(connection), host });
   }
 
-  #badRequest(connection: ConnectionNumber, text: string): ResponseDraft {
-    const host = this.#table.options.host ?? this.#table.layer.connection(connection)?.local.address ?? 'invalid';
-    const agent = host.includes(':') ? `[${host}]` : host;
-    return { status: 400, headers: [{ name: 'warning', value: `399 ${agent} "${text}"` }] };
+  /** Transfers that the connection's peer may ask for. */
+  #rules(connection: ConnectionNumber): TransferRules {
+    return this.#table.options.transfers?.(this.#table.layer.connection(connection)?.access) ?? {};
   }
 
   #respond(transaction: TransactionKey, draft: ResponseDraft, now: number, toTag?: string): Uint8Array | undefined {
@@ -137,6 +124,7 @@ export class ServerHalf {
     if (this.#stopped !== undefined) return this.#unavailable(this.#stopped.retryAfterSeconds);
     const headers: SipHeader[] = [
       { name: 'allow', value: ALLOW },
+      { name: 'supported', value: SUPPORTED.join(', ') },
       { name: 'accept', value: 'application/sdp' },
       { name: 'accept-encoding', value: 'identity' },
     ];
@@ -162,6 +150,15 @@ export class ServerHalf {
       this.#respond(transaction, { status: 404 }, now);
       return;
     }
+    const replaced = this.#rules(connection).acceptReplaces === true ? replacedCall(table, request) : undefined;
+    if (typeof replaced === 'number') {
+      this.#respond(transaction, { status: replaced }, now);
+      return;
+    }
+    if (replaced !== undefined && !this.#isFromPeerOf(replaced, connection)) {
+      this.#respond(transaction, { status: 403 }, now); // RFC 3891 §3: only who may speak for its party
+      return;
+    }
     const call = table.add({
       id: table.newCall(),
       connection,
@@ -170,6 +167,7 @@ export class ServerHalf {
       outgoing: false,
       sips: request.uri!.scheme === 'sips' || request.recordRoute[0]?.uri?.scheme === 'sips',
     });
+    call.replaces = replaced?.id;
     table.setServer(call, { transaction, request });
     table.layer.respond(transaction, { status: 100 }, now);
     const { from, to } = request;
@@ -182,6 +180,7 @@ export class ServerHalf {
       to: ownText(to.uriText),
       offer: bodyText(request),
       tip: saysTip(request),
+      ...(replaced === undefined ? {} : { replaces: replaced.id }),
     });
   }
 
@@ -200,6 +199,10 @@ export class ServerHalf {
     dialog.remoteSequence = request.cseq.number;
     if (request.method === 'OPTIONS') this.#respond(transaction, this.#capabilities(), now);
     else if (request.method === 'BYE') this.#onBye(call, transaction, request, now);
+    else if (request.method === 'PRACK')
+      this.#respond(transaction, { status: 481 }, now); // we sent nothing that wants one
+    else if (request.method === 'REFER') this.#respond(transaction, this.#transfers.onRefer(call, request, now), now);
+    else if (request.method === 'UPDATE' && request.body.length === 0) this.#onRefresh(call, transaction, request, now);
     else this.#onReinvite(call, transaction, request, now);
   }
 
@@ -220,10 +223,29 @@ export class ServerHalf {
       this.#respond(transaction, { status: 500, headers: [{ name: 'retry-after', value: '5' }] }, now);
     } else {
       this.#table.setServer(call, { transaction, request });
-      this.#table.layer.respond(transaction, { status: 100 }, now);
+      if (request.method === 'INVITE') this.#table.layer.respond(transaction, { status: 100 }, now);
       this.#table.setTimer(call);
       this.#table.outputs.push({ type: 'offer-again', call: call.id, offer: bodyText(request) });
     }
+  }
+
+  /** UPDATE without an offer: the session goes on, perhaps with another Contact (RFC 3311 §5.2, RFC 4028 §9). */
+  #onRefresh(call: Call, transaction: TransactionKey, request: SipRequest, now: number): void {
+    call.dialog!.remoteTarget = contactUri(request)!;
+    const headers = [
+      ...this.#timer(call, request, now),
+      ...this.#table.ownHeaders(call.connection, call.sips, 'server'),
+    ];
+    this.#respond(transaction, { status: 200, headers }, now);
+    this.#table.setTimer(call);
+  }
+
+  /** Starts the session timer that our 2xx to this request announces. @returns its headers */
+  #timer(call: Call, request: SipRequest, now: number): readonly SipHeader[] {
+    call.allowsUpdate = allowsUpdate(request, call.allowsUpdate);
+    const timer = answeredTimer(request, call.session?.seconds ?? this.#table.options.sessionExpiresS);
+    call.session = timer === undefined ? undefined : startTimer(timer.seconds, timer.refresher === 'uas', now);
+    return timer === undefined ? [] : timerHeaders(timer);
   }
 
   #onAck(connection: ConnectionNumber, request: SipRequest, now: number): void {
@@ -233,7 +255,10 @@ export class ServerHalf {
     if (call === undefined || unacked === undefined || request.cseq.number !== unacked.sequence) return;
     call.unacked = undefined;
     table.layer.acknowledged(unacked.transaction);
-    if (call.phase === 'accepted') call.phase = 'confirmed';
+    if (call.phase === 'accepted') {
+      call.phase = 'confirmed';
+      this.#upkeep.begin(call, now);
+    }
     const sdp = unacked.withoutOffer ? bodyText(request) : undefined;
     table.outputs.push({ type: 'confirmed', call: call.id, ...(sdp === undefined ? {} : { sdp }) });
     if (call.hangup !== undefined) table.bye(call, call.hangup.reason, now);
@@ -263,10 +288,14 @@ export class ServerHalf {
   #callOf(connection: ConnectionNumber, request: SipRequest): Call | undefined {
     const key = dialogKey(request.callId, request.to.params.get('tag') ?? '', request.from.params.get('tag') ?? '');
     const call = this.#table.byDialog.get(key);
-    if (call === undefined || call.connection === connection) return call;
+    return call === undefined || this.#isFromPeerOf(call, connection) ? call : undefined;
+  }
+
+  #isFromPeerOf(call: Call, connection: ConnectionNumber): boolean {
+    if (call.connection === connection) return true;
     const mine = this.#table.layer.connection(call.connection);
     const other = this.#table.layer.connection(connection);
-    return mine !== undefined && other !== undefined && samePeer(mine, other) ? call : undefined;
+    return mine !== undefined && other !== undefined && samePeer(mine, other);
   }
 
   accept(call: Call, sdp: string, now: number): void {
@@ -275,16 +304,21 @@ export class ServerHalf {
     if (server === undefined) return;
     const { request, transaction } = server;
     const { headers, body } = sdpBody(sdp);
-    const own = table.ownHeaders(call.connection, call.sips, 'server');
+    const own = [...table.ownHeaders(call.connection, call.sips, 'server'), ...this.#timer(call, request, now)];
     const bytes = this.#respond(transaction, { status: 200, headers: [...own, ...headers], body }, now, call.localTag);
     table.setServer(call, undefined);
     if (bytes === undefined) return;
+    call.sdp = sdp;
     if (call.phase === 'incoming') {
       call.phase = 'accepted';
       table.setDialog(call, dialogOfServer(request, call.localTag));
     } else {
       call.dialog!.remoteTarget = contactUri(request)!; // §12.2.2: target refresh
       if (call.queued !== undefined) call.queued = { ...call.queued, stale: true };
+    }
+    if (request.method === 'UPDATE') {
+      table.setTimer(call); // no ACK follows
+      return;
     }
     call.unacked = {
       transaction,
@@ -296,6 +330,11 @@ export class ServerHalf {
       interval: SIP_T1_MS,
     };
     table.setTimer(call);
+    const replaced = call.replaces === undefined ? undefined : table.calls.get(call.replaces);
+    if (replaced === undefined) return;
+    // RFC 3891 §3: the new call is in its place.
+    if (replaced.phase === 'confirmed') table.bye(replaced, 'SIP;cause=200;text="replaced"', now);
+    else replaced.hangup = { reason: 'SIP;cause=200;text="replaced"' };
   }
 
   reject(call: Call, draft: ResponseDraft, now: number): void {
@@ -315,7 +354,7 @@ export class ServerHalf {
     const { unacked } = call;
     if (unacked === undefined) return;
     if (now >= unacked.giveUpAt) {
-      this.#table.bye(call, undefined, now);
+      this.#table.bye(call, call.hangup?.reason, now);
       if (this.#table.calls.has(call.id)) this.#table.end(call, 'timeout', 'no ACK');
     } else if (now >= unacked.resendAt) {
       this.#table.layer.respondAgain(unacked.transaction, unacked.bytes);
@@ -329,11 +368,4 @@ export class ServerHalf {
 function samePeer(a: Connected, b: Connected): boolean {
   if ((a.transport === 'tls') !== (b.transport === 'tls') || a.identity !== b.identity) return false;
   return a.identity !== undefined || a.remote.address === b.remote.address;
-}
-
-/** RFC 3261 §20.1: without Accept a caller takes SDP; with it, what it lists. */
-function takesSdp(request: SipRequest): boolean {
-  if (headerValue(request, 'accept') === undefined) return true;
-  const ranges = headerValues(request, 'accept').map(parseMediaType);
-  return ['application/sdp', 'application/*', '*/*'].some((range) => ranges.includes(range));
 }

@@ -9,17 +9,23 @@ import { ClientHalf } from './client-half.js';
 import type { CallNumber, SipCommand, UserAgentInput, UserAgentOptions, UserAgentOutput } from './contract.js';
 import { OptionsProbes } from './options-probe.js';
 import { ServerHalf } from './server-half.js';
+import { Transfers } from './transfers.js';
+import { Upkeep } from './upkeep.js';
 
 export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
   readonly #table: CallTable;
   readonly #server: ServerHalf;
   readonly #client: ClientHalf;
   readonly #probes: OptionsProbes;
+  readonly #upkeep: Upkeep;
+  readonly #transfers: Transfers;
 
   constructor(options: UserAgentOptions) {
     this.#table = new CallTable(options);
-    this.#server = new ServerHalf(this.#table);
-    this.#client = new ClientHalf(this.#table);
+    this.#transfers = new Transfers(this.#table);
+    this.#upkeep = new Upkeep(this.#table, (call, now) => this.#client.refresh(call, now));
+    this.#server = new ServerHalf(this.#table, this.#upkeep, this.#transfers);
+    this.#client = new ClientHalf(this.#table, this.#upkeep);
     this.#probes = new OptionsProbes(this.#table);
   }
 
@@ -33,6 +39,11 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
     return { calls: this.#table.calls.size, transactions: this.#table.layer.size };
   }
 
+  /** Calls that we hung up and that still wait for the ACK to our 2xx before BYE goes out. */
+  get hangingUp(): number {
+    return [...this.#table.calls.values()].filter((c) => c.hangup !== undefined && c.unacked !== undefined).length;
+  }
+
   /** Connections that carry a call, or that a registered endpoint is called on. */
   connectionsInUse(): ReadonlySet<number> {
     const flows = this.#table.options.registration?.registrar.connections() ?? [];
@@ -41,6 +52,7 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
 
   /** Throws only on a misuse that is our own bug: `invite` with the number of a live call. */
   receive(input: UserAgentInput, now: number): void {
+    if (input.type === 'message') this.#upkeep.heard(input.connection, now);
     switch (input.type) {
       case 'connected':
       case 'message':
@@ -95,6 +107,9 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
       case 'reinvite':
         this.#client.reinvite(call, command.sdp, now);
         return;
+      case 'refer-status':
+        this.#transfers.notify(call, command.status, now);
+        return;
       case 'hangup':
         if (call.phase !== 'incoming') {
           this.#client.hangup(call, command.reason, now);
@@ -119,6 +134,8 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
       if (call === undefined) continue;
       this.#server.tick(call, now);
       if (calls.has(id)) this.#client.tick(call, now);
+      if (calls.has(id)) this.#transfers.tick(call, now);
+      if (calls.has(id)) this.#upkeep.tick(call, now);
     }
   }
 
@@ -149,6 +166,7 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
         case 'lost':
           this.#probes.onLost(event.connection);
           this.#server.onLost(event.connection);
+          this.#upkeep.onLost(event.connection);
           for (const call of [...table.calls.values()]) {
             if (call.connection !== event.connection) continue;
             table.end(call, call.phase === 'leaving' ? 'local' : 'connection');

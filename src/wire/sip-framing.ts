@@ -3,6 +3,8 @@ import { SIP_MAX_HEADER_BYTES, SIP_MAX_MESSAGE_BYTES } from '../base/limits.js';
 import { findHeadEnd, finishMessage, parseHead, refusal, type SipHead } from './sip-message.js';
 import type { SipAnswerable, SipMessage, SipParseResult, SipRefusalReason } from './sip-types.js';
 
+/** What whoever opened a connection sends now and then (RFC 5626 §3.5.1). */
+export const KEEPALIVE_PING: Uint8Array = Uint8Array.of(13, 10, 13, 10);
 /** What answers a `ping`: one CRLF. */
 export const KEEPALIVE_PONG: Uint8Array = Uint8Array.of(13, 10);
 

@@ -1,24 +1,13 @@
 /** Our own INVITE against a peer that misbehaves (RFC 3261 §9.1, §12.2.1.2, §13.2.2). */
 import { describe, expect, it } from 'vitest';
 import { SIP_MAX_FORKS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../../../src/base/limits.js';
-import { Bench, headerOf, SDP_A, SDP_B, wire } from './support.js';
+import { Bench, headerOf, reply, SDP_A, SDP_B, wire } from './support.js';
 
 const TARGET = 'sip:8000@switch.example';
 const FROM = 'sip:ann@client.example';
 
 function invite(bench: Bench, call: number, target = TARGET, from = FROM): void {
   bench.put({ type: 'invite', call, connection: 1, target, from, sdp: SDP_A });
-}
-
-/** A response to one of our requests. */
-function reply(request: string, status: string, tag: string, extra = '', body = ''): Uint8Array {
-  const get = (name: string) => headerOf(request, name)!;
-  const to = get('To').includes(';tag=') ? get('To') : `${get('To')};tag=${tag}`;
-  return wire(
-    `SIP/2.0 ${status}\nVia: ${get('Via')}\nFrom: ${get('From')}\nTo: ${to}
-Call-ID: ${get('Call-ID')}\nCSeq: ${get('CSeq')}${extra}`,
-    body,
-  );
 }
 
 const CONTACT = '\nContact: <sip:8000@192.0.2.7>';

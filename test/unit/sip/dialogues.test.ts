@@ -61,7 +61,8 @@ Call-ID: call-1
 CSeq: 314 INVITE
 Record-Route: <sips:proxy.example;lr>
 Contact: <sips:192.0.2.100:5061>
-Allow: INVITE, ACK, BYE, CANCEL, OPTIONS
+Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK
+Supported: timer, 100rel
 Content-Type: application/sdp
 Content-Length: ${SDP_B.length}`,
   ],
@@ -220,7 +221,8 @@ To: <sips:8000@switch.example>
 Call-ID: t2
 CSeq: 1 INVITE
 Contact: <sips:192.0.2.100:5061>
-Allow: INVITE, ACK, BYE, CANCEL, OPTIONS
+Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK
+Supported: timer, 100rel
 Content-Type: application/sdp
 Content-Length: ${SDP_A.length}`,
       ],

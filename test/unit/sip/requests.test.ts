@@ -3,16 +3,22 @@ import { describe, expect, it } from 'vitest';
 import { Bench, confirmed, type Fields, headerOf, req, SDP_A, SDP_B, wire } from './support.js';
 
 const refused: readonly (readonly [what: string, fields: Fields, line: string, header?: string, value?: string])[] = [
-  ['REGISTER', { method: 'REGISTER' }, '405 Method Not Allowed', 'Allow', 'INVITE, ACK, BYE, CANCEL, OPTIONS'],
+  [
+    'REGISTER',
+    { method: 'REGISTER' },
+    '405 Method Not Allowed',
+    'Allow',
+    'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK',
+  ],
   [
     'an unknown method',
     { method: 'NEWMETHOD' },
     '405 Method Not Allowed',
     'Allow',
-    'INVITE, ACK, BYE, CANCEL, OPTIONS',
+    'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK',
   ],
   ['another URI scheme', { uri: 'tel:+12125551212' }, '416 Unsupported URI Scheme'],
-  ['an extension we lack', { extra: 'Require: 100rel, timer' }, '420 Bad Extension', 'Unsupported', '100rel, timer'],
+  ['an extension we lack', { extra: 'Require: 100rel, gruu, path' }, '420 Bad Extension', 'Unsupported', 'gruu, path'],
   ['a body that only we would know', { extra: 'Accept: text/plain, application/x-sdp' }, '406 Not Acceptable'],
   [
     'a body of another type',
@@ -103,7 +109,7 @@ describe('a request that cannot be served gets its status', () => {
     bench.feed(req({ method: 'OPTIONS', branch: 'o2', to: 't1', cseq: '2' }));
     for (const sent of bench.take()) {
       expect(sent).toMatch(/^SIP\/2.0 200 OK/);
-      expect(headerOf(sent, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS');
+      expect(headerOf(sent, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK');
       expect(headerOf(sent, 'Accept')).toBe('application/sdp');
     }
   });

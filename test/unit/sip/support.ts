@@ -90,11 +90,11 @@ export class Bench {
     }
   }
 
-  /** Bytes from the peer on connection 1. */
-  feed(bytes: Uint8Array): void {
+  /** Bytes from the peer. */
+  feed(bytes: Uint8Array, connection = 1): void {
     for (const event of this.#framer.feed(bytes)) {
-      if (event.type === 'message') this.put({ type: 'message', connection: 1, message: event.message });
-      else if (event.type === 'refused') this.put({ ...event, connection: 1 });
+      if (event.type === 'message') this.put({ type: 'message', connection, message: event.message });
+      else if (event.type === 'refused') this.put({ ...event, connection });
     }
   }
 
@@ -157,12 +157,23 @@ ${f.extra ?? ''}`,
 }
 
 /** A bench with call 1 answered and acknowledged; its To tag is t1. */
-export function confirmed(): Bench {
-  const bench = new Bench();
-  bench.feed(req({ body: SDP_A }));
+export function confirmed(options: Partial<UserAgentOptions> = {}, fields: Fields = {}): Bench {
+  const bench = new Bench(options);
+  bench.feed(req({ body: SDP_A, ...fields }));
   bench.put({ type: 'accept', call: 1, sdp: SDP_B });
   bench.feed(req({ method: 'ACK', branch: 'k', to: 't1' }));
   bench.take();
   bench.takeEvents();
   return bench;
+}
+
+/** A response to one of our requests. */
+export function reply(request: string, status: string, tag: string, extra = '', body = ''): Uint8Array {
+  const get = (name: string) => headerOf(request, name)!;
+  const to = get('To').includes(';tag=') ? get('To') : `${get('To')};tag=${tag}`;
+  return wire(
+    `SIP/2.0 ${status}\nVia: ${get('Via')}\nFrom: ${get('From')}\nTo: ${to}
+Call-ID: ${get('Call-ID')}\nCSeq: ${get('CSeq')}${extra}`,
+    body,
+  );
 }
