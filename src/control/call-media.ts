@@ -275,6 +275,7 @@ export class CallMedia {
     const crypto = remote.security === 'sdes' ? this.#sdes.answer(channel.setup.id, remote) : undefined;
     return {
       ...{ port, tlsId, payloadTypes: [codec.payloadType], audioLevels: channel.setup.readable },
+      ...this.#limitOf(line),
       ...(keepsRole ? { role } : {}),
       ...(crypto === undefined ? {} : { crypto }),
     };
@@ -296,6 +297,7 @@ export class CallMedia {
       ...(crypto === undefined ? {} : { crypto }),
       codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),
       direction: direction ?? agreed?.direction ?? 'sendrecv',
+      ...this.#limitOf(other ?? line),
       ...(agreed?.remote.mid === undefined ? {} : { mid: agreed.remote.mid }),
       ...(agreed === undefined || !sameKind ? {} : { protocol: agreed.remote.protocol }),
       // RFC 8842 §5.1: only where the peer knows it; without it a new association needs another fingerprint or port.
@@ -303,6 +305,13 @@ export class CallMedia {
         ? {}
         : { tlsId: line.tlsId }),
     };
+  }
+
+  /** RFC 3890: what we want to receive at most, which is what the others do. */
+  #limitOf({ channel }: Pick<Line, 'channel'>): { readonly bandwidthBitsPerSecond?: number } {
+    const { media, id } = channel.setup;
+    const bandwidthBitsPerSecond = this.conference.codecs.limitFor(media, id);
+    return bandwidthBitsPerSecond === undefined ? {} : { bandwidthBitsPerSecond };
   }
 
   /** What is agreed now goes to the channels and the conference. */
@@ -314,6 +323,7 @@ export class CallMedia {
       const { channel } = line;
       const codec = agreed.codecs[0];
       if (codec !== undefined) conference.codecs.use(channel.setup.media, codec);
+      conference.codecs.limit(channel.setup.media, channel.setup.id, agreed.remote.bandwidthBitsPerSecond);
       this.#tell(channel, agreed, i, now);
       const { remote } = agreed;
       const sends = remote.direction === 'sendrecv' || remote.direction === 'sendonly';

@@ -2,7 +2,7 @@
  * The codecs of one conference. The switch does not transcode, so each media kind has one: the best of the preference that the
  * first member with such a line offers. It stays as long as somebody has a line of that kind.
  */
-import type { Media } from '../base/ids.js';
+import type { ChannelId, Media } from '../base/ids.js';
 import type { ChannelParameters, VideoCodecName } from '../relay/contract.js';
 import {
   answeredFmtp,
@@ -25,6 +25,7 @@ const VIDEO_NAMES: ReadonlyMap<string, VideoCodecName> = new Map([
 export class ConferenceCodecs {
   readonly #preference: CodecPreference;
   readonly #fixed = new Map<Media, { readonly key: string; readonly codec: SdpCodec }>();
+  readonly #limits = new Map<ChannelId, { readonly media: Media; readonly bitsPerSecond: number }>();
   /** The relay knows codecs by number (u8). */
   readonly #numbers = new Map<string, number>();
 
@@ -45,6 +46,18 @@ export class ConferenceCodecs {
 
   isChosen(media: Media, codec: SdpCodec): boolean {
     return carriedCodec(media, codec)?.key === this.#fixed.get(media)?.key;
+  }
+
+  /** What a member wants to receive at most on a channel, bit/s; undefined: it does not say. */
+  limit(media: Media, channel: ChannelId, bitsPerSecond: number | undefined): void {
+    if (bitsPerSecond === undefined) this.#limits.delete(channel);
+    else this.#limits.set(channel, { media, bitsPerSecond });
+  }
+
+  /** What we may take of a member: every other one is sent it as it is. Undefined: nobody else has a limit. */
+  limitFor(media: Media, channel: ChannelId): number | undefined {
+    const others = [...this.#limits].filter(([id, limit]) => id !== channel && limit.media === media);
+    return others.length === 0 ? undefined : Math.min(...others.map(([, limit]) => limit.bitsPerSecond));
   }
 
   /** Nobody has a line of this kind any more. */

@@ -149,6 +149,7 @@ export class ConferenceRuntime {
     this.#memberOf.delete(id);
     this.#channels.delete(id);
     for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
+    if (media !== undefined) this.codecs.limit(media, id, undefined);
     const kindIsLeft = [...this.#channels.values()].some((channel) => channel.setup.media === media);
     if (media !== undefined && !kindIsLeft) this.codecs.release(media);
   }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
 import { DEFAULT_ENGINE } from '../dtls/engines.js';
+import { AUDIO_CODECS, VIDEO_CODECS } from '../sip/codecs.js';
 import { ROLES } from './admin/credentials.js';
 import { tlsPortSchema, tlsSchema } from './config-tls.js';
 import { digestSchema, trunkSchema } from './config-trunks.js';
@@ -15,6 +16,13 @@ const address = z.union([z.ipv4(), z.ipv6()]);
 const policy = z.enum(['secure', 'best-effort', 'non-secure']);
 const suite = z.literal([1, 17, 18]);
 const role = z.enum(ROLES);
+
+const codecList = <T extends string>(names: readonly T[]) =>
+  z
+    .array(z.enum(names))
+    .min(1)
+    .refine((list) => new Set(list).size === list.length, 'each codec once')
+    .default([...names]);
 
 export const configSchema = z.strictObject({
   data: z
@@ -107,6 +115,10 @@ export const configSchema = z.strictObject({
         .refine((seconds) => seconds === 0 || seconds * 1000 >= MIN_REKEY_AGE_MS, 'take 0, or 60 and more')
         .default(0)
         .describe('group keys in use for longer are replaced (0: when somebody leaves, and on request)'),
+      audioCodecs: codecList(AUDIO_CODECS).describe(
+        'codecs that a conference may be held in, the best first; in the file only',
+      ),
+      videoCodecs: codecList(VIDEO_CODECS).describe('the same for video; in the file only'),
       max: z.int().min(1).max(1_000).default(1_000).describe('conferences at once; more are refused with 503'),
       maxMembers: z
         .int()

@@ -125,6 +125,7 @@ export class Switch {
       suite: conferences.suite,
       switching: conferences.switching,
       restore: conferences.restore,
+      codecs: { audio: conferences.audioCodecs, video: conferences.videoCodecs },
       ...(conferences.rekeySeconds === 0 ? {} : { rekeyAfterMs: conferences.rekeySeconds * 1000 }),
     };
     const settings = (policy: Policy, suite = conferences.suite): ConferenceSettings => ({
