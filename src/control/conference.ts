@@ -5,7 +5,6 @@ import type { ConferenceEvent, Effect, JoinChannel, State, Transport } from '../
 import { createConference, deadline, reduce } from '../conference/reduce.js';
 import type { GroupParameterSet, RelayEvent } from '../relay/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
-import type { ProvenLevel } from '../security/levels.js';
 import { ALL_CODECS } from '../sip/codecs.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { kekBytes, SALT_BYTES } from '../wire/tip.js';
@@ -32,9 +31,6 @@ export interface CallHost extends ChannelHost {
   empty(conference: ConferenceRuntime): void;
 }
 
-/** What the relay carries so far; a best-effort conference runs at one of them. */
-const LEVELS_CARRIED: readonly ProvenLevel[] = ['none', 'end-to-end'];
-
 export class ConferenceRuntime {
   readonly id: ConferenceId;
   readonly name: string;
@@ -58,7 +54,7 @@ export class ConferenceRuntime {
     this.name = name;
     this.#host = host;
     this.codecs = new ConferenceCodecs(settings.codecs ?? ALL_CODECS);
-    const created = createConference({ id, name, ...settings, ...suiteOf(settings), levels: LEVELS_CARRIED });
+    const created = createConference({ id, name, ...settings, ...suiteOf(settings) });
     if (!created.ok)
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
     this.#state = created.value;

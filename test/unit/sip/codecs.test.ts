@@ -125,7 +125,8 @@ describe('what a conference is held in', () => {
   it('is one number in the relay, under the payload types of each member; another variant is another number', () => {
     const codecs = new ConferenceCodecs(ALL_CODECS);
     codecs.use('video', codec('H264/90000', 'packetization-mode=1;profile-level-id=42e01f'));
-    const numbers = (...list: SdpCodec[]) => codecs.payloadTypes('video', false, list).map((p) => [p.payloadType, p.codec]);
+    const numbers = (...list: SdpCodec[]) =>
+      codecs.payloadTypes('video', false, list).map((p) => [p.payloadType, p.codec]);
     expect(numbers(codec('H264/90000', 'packetization-mode=1;profile-level-id=428014', 99))).toEqual([[99, 0]]);
     expect(numbers(codec('H264/90000', 'packetization-mode=1;profile-level-id=64001f', 100))).toEqual([[100, 1]]);
     // An answer may number anew what we offered (RFC 3264 §6.1): sent under the first, taken under both.
