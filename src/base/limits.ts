@@ -256,6 +256,8 @@ export const BRIDGE_MAX_SKIPPED_PACKETS = 100;
 
 // --- administration ---
 export const ADMIN_MAX_CONNECTIONS = 256;
+/** Of one address, or of one /64 of IPv6. */
+export const ADMIN_MAX_CONNECTIONS_PER_ADDRESS = 128;
 export const ADMIN_REQUESTS_PER_SECOND = 50;
 export const ADMIN_REQUEST_BURST = 200;
 /** A request with a wrong token, or none where one is needed, counts as so many. */

@@ -211,6 +211,8 @@ export type Effect =
       readonly members?: readonly MemberId[];
       readonly from?: Level;
       readonly to?: Level;
+      /** Why it went down. */
+      readonly reason?: LackReason;
     }
   /** The last member left, or the conference was closed. (A first joiner that is refused gives none: nobody was there.) */
   | { readonly type: 'empty' }
@@ -222,6 +224,9 @@ export type Effect =
  * counts. A plain channel is proven at `none` from the start.
  */
 export type ChannelPhase = 'keying' | 'negotiating' | 'distributing' | 'proven';
+
+/** Why a member is below end-to-end, by name. */
+export type LackReason = RefusalReason | 'negotiation-failed' | 'restore-refused';
 
 export type Transport = 'dtls' | 'plain';
 
@@ -265,7 +270,9 @@ export interface Member {
    * shown it; an m-line of plain RTP shows it at once (C9).
    */
   readonly capability: Level;
-  readonly lack: { readonly text: string; readonly channel: ChannelId | undefined } | undefined;
+  readonly lack:
+    | { readonly reason: LackReason; readonly text: string; readonly channel: ChannelId | undefined }
+    | undefined;
   /** When it is dropped, ms, because it has not said that it knows of the new level (C5). */
   readonly tellByMs: number | undefined;
   /** A re-INVITE that has to be answered by then. */

@@ -7,7 +7,7 @@
 import type { MemberId } from '../base/ids.js';
 import { LEVEL_CHANGE_ANSWER_TIMEOUT_MS, NOTIFY_TOLD_TIMEOUT_MS, RESTORE_DELAY_MS } from '../base/limits.js';
 import { atMost, levelOfEndpoint, lower, meets, type ProvenLevel } from '../security/levels.js';
-import { AUDIO_ONLY, capabilityOf } from '../security/policy.js';
+import { AUDIO_ONLY, capabilityOf, type RefusalReason } from '../security/policy.js';
 import type { Channel, Member, State, Transport } from './contract.js';
 import { applySets, countedChannels, giveSet, raise, setChannel, setMember, takeOut } from './members.js';
 import { replan } from './plan.js';
@@ -50,20 +50,20 @@ export function assess(work: Work, id: MemberId, channels: readonly Channel[]): 
   if (member.deaf || work.state.policy !== 'best-effort') return;
   const shown = (channel: Channel) => channel.transport === 'plain' || channel.standard || channel.tip !== undefined;
   let { capability, lack } = member;
-  const note = (level: ProvenLevel, text: string, channel?: Channel) => {
+  const note = (level: ProvenLevel, reason: RefusalReason, text: string, channel?: Channel) => {
     if (capability !== 'unknown' && meets(level, capability)) return;
     capability = level;
-    lack = { text, channel: channel?.id };
+    lack = { reason, text, channel: channel?.id };
   };
   for (const channel of channels.filter(shown)) {
     const { transport, tip, media } = channel;
     const can = capabilityOf({ transport, ...(tip === undefined ? {} : { tip }) });
-    if (can.lack !== undefined) note(can.level, `${media}: ${can.lack.text}`, channel);
+    if (can.lack !== undefined) note(can.level, can.lack.reason, `${media}: ${can.lack.text}`, channel);
   }
   const complete = member.channels.every((channel) => channel.late || shown(channel));
   if (complete && capability === 'unknown') capability = 'end-to-end';
   if (capability === 'end-to-end' && member.channels.every(({ media }) => media === 'audio')) {
-    note('hop-by-hop', AUDIO_ONLY.text);
+    note('hop-by-hop', AUDIO_ONLY.reason, AUDIO_ONLY.text);
   }
   if (capability === member.capability) return;
   setMember(work, { ...member, capability, lack });
@@ -79,7 +79,7 @@ export function giveUpSecurity(work: Work, id: MemberId, text: string): void {
   setMember(work, {
     ...member,
     capability: 'none',
-    lack: { text, channel: undefined },
+    lack: { reason: 'negotiation-failed', text, channel: undefined },
     deaf: true,
     tellByMs: undefined,
   });
@@ -89,7 +89,12 @@ export function giveUpSecurity(work: Work, id: MemberId, text: string): void {
 /** It stays as it is, and so does the conference (C7). */
 export function refuseRestore(work: Work, id: MemberId, text: string): void {
   const member = work.state.members.get(id)!;
-  setMember(work, { ...member, capability: 'none', lack: { text, channel: undefined }, move: undefined });
+  setMember(work, {
+    ...member,
+    capability: 'none',
+    lack: { reason: 'restore-refused', text, channel: undefined },
+    move: undefined,
+  });
   settle(work);
 }
 

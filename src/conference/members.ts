@@ -78,7 +78,9 @@ export function raise(
 ): void {
   if (code === undefined) return;
   const at = channel === undefined ? {} : { channel };
-  work.effects.push({ type: 'security-event', code, member, ...at, cause, ...change });
+  const lack = change.to === undefined ? undefined : work.state.members.get(member)?.lack;
+  const why = lack === undefined ? {} : { reason: lack.reason };
+  work.effects.push({ type: 'security-event', code, member, ...at, cause, ...change, ...why });
 }
 
 /** Takes a member and its channels out; what follows from it is for the caller. @returns its channels. */

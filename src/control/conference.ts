@@ -193,7 +193,7 @@ export class ConferenceRuntime {
     cause: string,
     member?: MemberId,
     channel?: ChannelId,
-    { from, to, members }: Pick<Extract<Effect, { type: 'security-event' }>, 'from' | 'to' | 'members'> = {},
+    { from, to, reason, members }: Partial<Extract<Effect, { type: 'security-event' }>> = {},
   ): void {
     const who = member === undefined ? undefined : this.#whos.get(member);
     this.#host.output({
@@ -205,6 +205,7 @@ export class ConferenceRuntime {
         ...(channel === undefined ? {} : { channel }),
         ...(from === undefined ? {} : { from }),
         ...(to === undefined ? {} : { to }),
+        ...(reason === undefined ? {} : { reason }),
         ...(members === undefined ? {} : { members: members.flatMap((id) => this.#whos.get(id)?.name ?? []) }),
       }),
     });

@@ -7,7 +7,13 @@ import { createServer as createHttps, type Server as HttpsServer } from 'node:ht
 import { createServer as createTcp, type Socket, type Server as TcpServer } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Address } from '../base/ids.js';
-import { ADMIN_FIRST_BYTE_TIMEOUT_MS, ADMIN_MAX_CONNECTIONS, ADMIN_REQUEST_TIMEOUT_MS } from '../base/limits.js';
+import {
+  ADMIN_FIRST_BYTE_TIMEOUT_MS,
+  ADMIN_MAX_CONNECTIONS,
+  ADMIN_MAX_CONNECTIONS_PER_ADDRESS,
+  ADMIN_REQUEST_TIMEOUT_MS,
+} from '../base/limits.js';
+import { addressOwner } from '../wire/ip-address.js';
 import { type ApiOptions, handleApi, sendJson } from './admin/api.js';
 import { PROBLEM_MEDIA_TYPE, problem } from './admin/problem.js';
 import { OPENAPI } from './admin/routes.js';
@@ -36,7 +42,8 @@ export class AdminServer {
   readonly #options: AdminOptions;
   readonly #files = pageFiles();
   readonly #tcp: TcpServer;
-  readonly #sockets = new Set<Socket>();
+  /** Each with whose it is. */
+  readonly #sockets = new Map<Socket, string>();
   readonly #plain: Server;
   readonly #secure: HttpsServer;
 
@@ -52,7 +59,11 @@ export class AdminServer {
       ),
     );
     this.#tcp = createTcp((socket) => {
-      this.#sockets.add(socket);
+      // One address is not to have all places.
+      const owner = addressOwner(socket.remoteAddress ?? '');
+      const held = [...this.#sockets.values()].filter((other) => other === owner).length;
+      if (held >= ADMIN_MAX_CONNECTIONS_PER_ADDRESS) return void socket.destroy();
+      this.#sockets.set(socket, owner);
       socket.on('close', () => this.#sockets.delete(socket));
       // Whoever resets a connection before it has said anything is nobody's error.
       socket.on('error', () => socket.destroy());
@@ -101,7 +112,7 @@ export class AdminServer {
     return new Promise((resolve) => {
       this.#tcp.close(() => resolve());
       // Also those that have not said yet what they speak.
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.#sockets.keys()) socket.destroy();
     });
   }
 

@@ -57,6 +57,8 @@ export class Switch {
   readonly #events: SecurityEvents;
   readonly #metrics: Metrics;
   readonly #associations = new Map<number, PoolAssociation>();
+  /** Of those, the ones without keys yet. */
+  readonly #handshaking = new Set<number>();
   readonly #dtls: {
     readonly certificatePem: string;
     readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'];
@@ -157,7 +159,7 @@ export class Switch {
       membersByLevel: () => countLevels(this.#control.views()).members,
       associations: () => this.#associations.size,
       droppedDtls: () => this.#pool.stats().droppedDatagrams,
-      queues: () => this.#events.queues(),
+      queues: () => ({ ...this.#events.queues(), dtls_handshakes: this.#handshaking.size }),
       auditWorks: () => this.#events.journal.problem === undefined,
       isReady: () => this.#admin.isReady(),
       build: { version: VERSION, dtlsEngine: config.dtls.engine },
@@ -331,6 +333,7 @@ export class Switch {
       case 'association-close':
         this.#associations.get(out.association)?.close();
         this.#associations.delete(out.association);
+        this.#handshaking.delete(out.association);
         break;
       case 'member-ready':
         this.#metrics.negotiations.observe(out.afterMs / 1_000);
@@ -361,6 +364,7 @@ export class Switch {
 
   #open({ association, role, fingerprints, profiles }: Extract<ControlOutput, { type: 'association-open' }>): void {
     const since = now();
+    this.#handshaking.add(association);
     const opened = this.#pool.open(
       {
         role,
@@ -372,6 +376,7 @@ export class Switch {
       },
       (report) => {
         if (report.type === 'failed' || report.type === 'closed') this.#associations.delete(association);
+        if (report.type !== 'datagram') this.#handshaking.delete(association);
         if (report.type === 'keys' || report.type === 'failed')
           this.#metrics.handshakes.observe({ outcome: report.type }, (now() - since) / 1_000);
         this.#receive({ type: 'association', association, report });

@@ -79,6 +79,24 @@ describe('the administration API', () => {
     await expect.poll(async () => (await api('GET', '/drain')).json.conferences).toBe(0);
   });
 
+  it('tells who lowered a best-effort conference, from where to where, and why: event, metric and history agree', async () => {
+    const api = await start();
+    expect((await api('POST', '/conferences', { name: 'open', policy: 'best-effort' })).status).toBe(201);
+    const to = { target: host!.target('open'), caPem: host!.caPem };
+    const ann = await dial(to, { name: 'ann' });
+    await ann.call.ready;
+    await expect.poll(async () => (await api('GET', '/conferences/open')).json.level).toBe('end-to-end');
+    await dial(to, { name: 'old', tipVersion: 6 });
+    await expect.poll(async () => (await api('GET', '/events?code=conference-downgraded')).json.length).toBe(1);
+    const [event] = (await api('GET', '/events?code=conference-downgraded')).json;
+    expect(event).toMatchObject({ from: 'end-to-end', to: 'hop-by-hop', reason: 'tip-version', conference: 'open' });
+    expect(event.endpoint).toContain('old');
+    expect(event.members).toHaveLength(1);
+    const { text } = await api('GET', '/metrics');
+    expect(text).toContain('claviger_conference_downgrades_total{to="hop-by-hop",reason="tip-version"} 1');
+    await expect.poll(async () => (await api('GET', '/conferences/open')).json.history.at(-1).level).toBe('hop-by-hop');
+  });
+
   it('lists a refused endpoint as an event with cause and remedy', async () => {
     const api = await start();
     await expect(dial({ target: host!.target('8000'), caPem: host!.caPem }, { security: 'plain' })).rejects.toThrow(

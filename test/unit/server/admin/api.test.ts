@@ -1,6 +1,10 @@
 import { timingSafeEqual } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ADMIN_MAX_BODY_BYTES, ADMIN_REQUEST_BURST } from '../../../../src/base/limits.js';
+import {
+  ADMIN_MAX_BODY_BYTES,
+  ADMIN_MAX_CONNECTIONS_PER_ADDRESS,
+  ADMIN_REQUEST_BURST,
+} from '../../../../src/base/limits.js';
 import { createConference, reduce } from '../../../../src/conference/reduce.js';
 import { createSelfSigned } from '../../../../src/dtls/certificate.js';
 import { allows, ROLES } from '../../../../src/server/admin/credentials.js';
@@ -185,6 +189,30 @@ describe('what is not valid', () => {
     expect((await get('/no/such/path')).status).toBe(404);
     expect((await get('/conferences/%zz')).status).toBe(404);
     expect(api.problems).toEqual([]);
+  });
+
+  it('attack: holding all connections - one address gets its share, and what says nothing is closed', async () => {
+    api = await startApi();
+    const { connect } = await import('node:net');
+    let closed = 0;
+    const sockets = Array.from({ length: ADMIN_MAX_CONNECTIONS_PER_ADDRESS + 20 }, () => {
+      const socket = connect(api.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.on('close', () => closed++);
+      socket.resume();
+      return socket;
+    });
+    await expect.poll(() => closed).toBe(20);
+    sockets[0]!.destroy();
+    await expect
+      .poll(() =>
+        get('/whoami').then(
+          ({ status }) => status,
+          () => 0,
+        ),
+      )
+      .toBe(200);
+    await expect.poll(() => closed).toBe(sockets.length);
   });
 
   it('attack: whatever is said to the port, it goes on', async () => {
