@@ -102,6 +102,8 @@ export class CallTable {
   readonly outputs: UserAgentOutput[] = [];
   /** Set by `stop`. */
   stopping = false;
+  /** Of the input that is worked on. */
+  now = 0;
   #lastCall = 0;
 
   constructor(options: UserAgentOptions) {
@@ -157,6 +159,7 @@ export class CallTable {
   /** Forgets the call; its transactions run out by themselves. */
   remove(call: Call): void {
     this.calls.delete(call.id);
+    if (call.client !== undefined) this.layer.abandon(call.client.transaction, this.now);
     this.setServer(call, undefined);
     const { dialog } = call;
     if (dialog !== undefined) this.byDialog.delete(dialogKey(dialog.callId, dialog.localTag, dialog.remoteTag));

@@ -9,6 +9,8 @@ import type { SipResponse } from '../wire/sip-types.js';
 export type ClientInput =
   | { readonly type: 'start' }
   | { readonly type: 'response'; readonly response: SipResponse }
+  /** Nobody waits for the final response any more; one that never comes must not keep it for ever. */
+  | { readonly type: 'abandon' }
   | Tick;
 
 export type ClientOutput =
@@ -55,6 +57,8 @@ abstract class Client implements ClientTransaction {
       this.enter(this.firstState, now + TIMEOUT_MS);
     } else if (input.type === 'response') {
       if (this.state !== 'new' && this.state !== 'terminated') this.onResponse(input.response, now);
+    } else if (input.type === 'abandon') {
+      if (this.state === 'proceeding') this.expireAt ??= now + TIMEOUT_MS;
     } else {
       this.#onTick(now);
     }
@@ -114,7 +118,7 @@ export class InviteClientTransaction extends Client {
     const { status } = response;
     if (this.state === 'calling' || this.state === 'proceeding') {
       if (status < 200) {
-        this.enter('proceeding', undefined);
+        this.enter('proceeding', this.state === 'proceeding' ? this.expireAt : undefined);
       } else if (status < 300) {
         this.enter('accepted', now + TIMEOUT_MS); // timer M
       } else {

@@ -215,6 +215,14 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     return entry?.side === 'server' ? entry.toTag : undefined;
   }
 
+  /** Nobody waits for the answer to this request of ours any more. */
+  abandon(key: TransactionKey, now: number): void {
+    const entry = this.#entries.get(key);
+    if (entry?.side !== 'client') return;
+    entry.machine.receive({ type: 'abandon' }, now);
+    this.#drain(key);
+  }
+
   /** Ends an INVITE whose CANCEL brought no final response (RFC 3261 §9.1). */
   destroy(key: TransactionKey): void {
     this.#remove(key);

@@ -53,6 +53,7 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
   /** Throws only on a misuse that is our own bug: `invite` with the number of a live call. */
   receive(input: UserAgentInput, now: number): void {
     if (input.type === 'message') this.#upkeep.heard(input.connection, now);
+    this.#table.now = now;
     switch (input.type) {
       case 'connected':
       case 'message':
