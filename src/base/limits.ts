@@ -227,6 +227,8 @@ export const SDP_MAX_MEDIA = 16;
 
 // --- log ---
 export const LOG_THROTTLE_INTERVAL_MS = 10_000;
+/** Lines of one kind about calls in one interval: a call is a line or two, and anybody may call. */
+export const LOG_MAX_LINES_PER_KIND = 50;
 /** Names (addresses, endpoints in conferences) of one group of log lines in one interval. */
 export const LOG_THROTTLE_MAX_NAMES = 64;
 

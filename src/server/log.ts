@@ -46,5 +46,28 @@ export class LogThrottle {
   }
 }
 
+/** Lets so many lines of each kind through an interval; the first of the next one says how many were left out. */
+export class LogBudget {
+  readonly #kinds = new Map<string, { since: number; lines: number; suppressed: number }>();
+
+  constructor(
+    private readonly intervalMs: number,
+    private readonly maxLines: number,
+  ) {}
+
+  /** @param kind of a fixed set. @returns as {@link LogThrottle.admit}. */
+  admit(kind: string, now: number): number | undefined {
+    const known = this.#kinds.get(kind);
+    if (known === undefined || now - known.since >= this.intervalMs) {
+      this.#kinds.set(kind, { since: now, lines: 1, suppressed: 0 });
+      return known?.suppressed ?? 0;
+    }
+    known.lines++;
+    if (known.lines <= this.maxLines) return 0;
+    known.suppressed++;
+    return undefined;
+  }
+}
+
 /** No name that a peer could have. */
 const OTHERS = '\n';

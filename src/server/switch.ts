@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import type { Address } from '../base/ids.js';
 import {
   DTLS_MAX_MTU_BYTES,
+  LOG_MAX_LINES_PER_KIND,
   LOG_THROTTLE_INTERVAL_MS,
   LOG_THROTTLE_MAX_NAMES,
   STOP_TIMEOUT_MS,
@@ -25,7 +26,7 @@ import { Dialler, type DialRequest, type DialView } from './dialler.js';
 import type { EventRecord } from './events/record.js';
 import { type EventFiles, eventFiles, SecurityEvents } from './events/security-events.js';
 import { gateOf } from './gate.js';
-import { type Logger, LogThrottle } from './log.js';
+import { LogBudget, type Logger, LogThrottle } from './log.js';
 import { demandAddress } from './media-address.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { Registrations } from './registrations.js';
@@ -64,6 +65,7 @@ export class Switch {
     readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'];
   };
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
+  readonly #budget = new LogBudget(LOG_THROTTLE_INTERVAL_MS, LOG_MAX_LINES_PER_KIND);
   /** File with the administrator's token, where the configuration names none. */
   readonly adminTokenFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -385,13 +387,13 @@ export class Switch {
     this.#associations.set(association, opened);
   }
 
-  /** Whoever can reach the port can have calls refused; each kind of refusal is one line, then a count. */
+  /** Whoever can reach the port can have calls refused; each kind of refusal is one line, then a count; other lines about calls have a budget. */
   #log({ level, message, fields }: Extract<ControlOutput, { type: 'log' }>): void {
-    if (message !== 'call refused') {
-      this.#options.log[level](fields, message);
-      return;
-    }
-    const suppressed = this.#throttle.admit('refused', String(fields.status), now());
-    if (suppressed !== undefined) this.#options.log[level]({ ...fields, suppressed }, message);
+    const suppressed =
+      message === 'call refused'
+        ? this.#throttle.admit('refused', String(fields.status), now())
+        : this.#budget.admit(message, now());
+    if (suppressed === undefined) return;
+    this.#options.log[level](suppressed === 0 ? fields : { ...fields, suppressed }, message);
   }
 }
