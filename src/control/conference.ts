@@ -377,7 +377,7 @@ export class ConferenceRuntime {
     const since = member === undefined ? undefined : this.#joining.get(member);
     if (member === undefined || since === undefined) return;
     this.#joining.delete(member);
-    this.#host.output({ type: 'member-ready', afterMs: now - since });
+    this.#host.output({ type: 'member-ready', member, afterMs: now - since });
   }
 
   #log(level: 'debug' | 'info' | 'warn', message: string, fields: Readonly<Record<string, string | number>>): void {

@@ -3,6 +3,7 @@
  * events, the conference's effects become SIP, TIP and relay commands. No socket, clock or chance of its own.
  */
 import type { Tick } from '../base/engine.js';
+import type { MemberId } from '../base/ids.js';
 import type { Secret } from '../base/secret.js';
 import type { OperatorEvent, SwitchingMode } from '../conference/contract.js';
 import type { Relay, RelayEvent } from '../relay/contract.js';
@@ -89,7 +90,7 @@ export type ControlOutput =
   | { readonly type: 'association-close'; readonly association: AssociationNumber }
   | { readonly type: 'security-event'; readonly event: SecurityEvent }
   /** A member's channels are all proven for the first time, so long after its INVITE. */
-  | { readonly type: 'member-ready'; readonly afterMs: number }
+  | { readonly type: 'member-ready'; readonly member: MemberId; readonly afterMs: number }
   | { readonly type: 'dial-ended'; readonly dial: DialNumber; readonly outcome: DialOutcome }
   | { readonly type: 'call-refused'; readonly status: number }
   /** Something that a peer sent had no effect; to be counted, not logged one by one. `reason` is one of a fixed set. */

@@ -27,7 +27,7 @@ import { Dialling } from './dialling.js';
 import { Referrals } from './referrals.js';
 import { onRelayEvent } from './relay-events.js';
 import { Renegotiation } from './renegotiation.js';
-import { Connections, denialEvent, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
+import { Connections, denialEvent, SecurityStatus, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
 
 type Refusal = readonly [status: number, text: string, retryAfterSeconds?: number];
 
@@ -46,6 +46,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #renegotiation: Renegotiation;
   readonly #dialling: Dialling;
   readonly #referrals: Referrals;
+  readonly #status: SecurityStatus;
   /** Each SIP connection's addresses: what a caller reached us at is what it can send media to. */
   readonly #connections = new Connections();
   readonly #host: CallHost & MediaHost;
@@ -57,7 +58,11 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#directory = new Directory(options.fixed, options.adHoc);
-    this.#userAgent = new UserAgent(userAgentOptions(options));
+    this.#status = new SecurityStatus(
+      options.trunks ?? [],
+      (call) => this.#calls.get(call)?.conference.state.members.get(call)?.level,
+    );
+    this.#userAgent = new UserAgent(userAgentOptions(options, this.#status));
     this.#host = {
       relay: options.relay,
       fingerprint: options.fingerprint,
@@ -72,7 +77,10 @@ export class Control implements Engine<ControlInput, ControlOutput> {
         return number;
       },
       endAssociation: (association) => void this.#associations.delete(association),
-      output: (output) => this.#outputs.push(output),
+      output: (output) => {
+        this.#outputs.push(output);
+        if (output.type === 'member-ready') this.#sayStatus(output.member);
+      },
       admit: (member) => this.#admit(member),
       refuse: (effect) => this.#refuseJoin(effect),
       admitChannels: (member) => this.#renegotiation.admitChannels(member, this.#now),
@@ -352,6 +360,11 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     if (entry !== undefined) onRelayEvent(entry, event, this.#now);
   }
 
+  /** T7: a peer that was told before that media is not proven hears now that it is. */
+  #sayStatus(member: MemberId): void {
+    if (this.#status.isTold(member)) this.#renegotiation.start(member, {}, () => undefined);
+  }
+
   #onAssociation(number: AssociationNumber, report: AssociationReport): void {
     const entry = this.#channels.get(this.#associations.get(number) ?? 0);
     if (entry === undefined) {
@@ -372,6 +385,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     if (call === undefined) return;
     this.#calls.delete(member);
     this.#renegotiation.forget(member);
+    this.#status.forget(member);
     for (const channel of call.channels) this.#closeChannel(channel);
   }
 

@@ -6,10 +6,9 @@ import type { MemberId } from '../base/ids.js';
 import type { Effect } from '../conference/contract.js';
 import { makeEvent, type SecurityEventCode } from '../security/events.js';
 import type { SipCommand, UserAgentOutput } from '../sip/contract.js';
-import { securityStatus, type TrunkProfile } from '../sip/trunk.js';
+import type { TrunkProfile } from '../sip/trunk.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import { writeReason } from '../wire/sip-headers.js';
-import type { SipHeader } from '../wire/sip-types.js';
 import { CallMedia, type MediaHost } from './call-media.js';
 import type { ConferenceRuntime } from './conference.js';
 import type { ControlInput, ControlOutput, DialNumber, DialOutcome } from './contract.js';
@@ -102,7 +101,7 @@ export class Dialling {
     const scheme = target.slice(0, target.indexOf(':'));
     const from = `${scheme}:${conference.name}@${writeHostPort(local.address)}`;
     const sdp = call.offer({});
-    this.#host.send({ type: 'invite', call: member, connection, target, from, sdp, headers: this.#status(entry) });
+    this.#host.send({ type: 'invite', call: member, connection, target, from, sdp });
     return true;
   }
 
@@ -172,14 +171,4 @@ export class Dialling {
       event: makeEvent(code, { conference: conference.name, endpoint, cause }),
     });
   }
-
-  #status({ trunk }: Dial): readonly SipHeader[] {
-    return trunk?.transmitSecurityStatus === true ? [callInfo(trunk, false)] : [];
-  }
-}
-
-/** T7. @param mediaProven the call's channels are all at the conference's level. */
-export function callInfo(trunk: TrunkProfile, mediaProven: boolean): SipHeader {
-  const status = securityStatus(trunk.security !== 'non-secure', mediaProven);
-  return { name: 'call-info', value: `<urn:x-cisco-remotecc:callinfo>;security=${status}` };
 }

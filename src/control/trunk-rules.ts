@@ -2,7 +2,9 @@
 import { toHex } from '../base/bytes.js';
 import { SIP_PROBE_AFTER_MS, SIP_SESSION_EXPIRES_S } from '../base/limits.js';
 import { makeEvent } from '../security/events.js';
+import type { Level } from '../security/levels.js';
 import type {
+  CallNumber,
   Connected,
   ConnectionNumber,
   UserAgentInput,
@@ -10,20 +12,18 @@ import type {
   UserAgentOutput,
 } from '../sip/contract.js';
 import type { Offer } from '../sip/offer-answer-types.js';
-import type { TrunkProfile } from '../sip/trunk.js';
+import { securityStatus, type TrunkProfile } from '../sip/trunk.js';
 import { writeHostPort } from '../wire/sip-address.js';
+import type { SipHeader } from '../wire/sip-types.js';
 import type { ControlOptions, ControlOutput } from './contract.js';
 
 /** What the user agent is given of control's options. */
-export function userAgentOptions({
-  random,
-  product,
-  gate,
-  registration,
-  credentials,
-  trunks,
-}: ControlOptions): UserAgentOptions {
+export function userAgentOptions(
+  { random, product, gate, registration, credentials, trunks }: ControlOptions,
+  status: SecurityStatus,
+): UserAgentOptions {
   return {
+    callHeaders: (connected, call) => status.headers(connected, call),
     sessionExpiresS: SIP_SESSION_EXPIRES_S,
     probeAfterMs: SIP_PROBE_AFTER_MS,
     transfers: (access) => {
@@ -36,6 +36,37 @@ export function userAgentOptions({
     ...(registration === undefined ? {} : { registration }),
     ...(credentials === undefined ? {} : { credentials }),
   };
+}
+
+/** T7: what a trunk that wants to know is told of the security of a call; never more than is proven (C6). */
+export class SecurityStatus {
+  readonly #trunks: readonly TrunkProfile[];
+  readonly #levelOf: (call: CallNumber) => Level | undefined;
+  readonly #told = new Set<CallNumber>();
+
+  constructor(trunks: readonly TrunkProfile[], levelOf: (call: CallNumber) => Level | undefined) {
+    this.#trunks = trunks;
+    this.#levelOf = levelOf;
+  }
+
+  headers(connected: Connected, call: CallNumber): readonly SipHeader[] {
+    const trunk = trunkOf(this.#trunks, connected);
+    if (trunk?.transmitSecurityStatus !== true) return [];
+    this.#told.add(call);
+    const level = this.#levelOf(call);
+    const proven = level === 'hop-by-hop' || level === 'end-to-end';
+    const status = securityStatus(trunk.security !== 'non-secure', proven);
+    return [{ name: 'call-info', value: `<urn:x-cisco-remotecc:callinfo>;security=${status}` }];
+  }
+
+  /** Whether this call's peer hears of its security. */
+  isTold(call: CallNumber): boolean {
+    return this.#told.has(call);
+  }
+
+  forget(call: CallNumber): void {
+    this.#told.delete(call);
+  }
 }
 
 /** The SIP connections that there are now. */

@@ -97,6 +97,7 @@ export class Signalling {
     this.#trunkConnections = new TrunkConnections({
       transports: this.transports,
       tlsSet: (port) => this.tlsSet(port),
+      mainPort: () => this.#bound.get(MAIN)!.port,
       targetNameCheck: (trunk) => nameChecks.get(trunk) ?? 'host',
       onSecurityEvent: options.onSecurityEvent,
     });

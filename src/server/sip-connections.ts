@@ -15,7 +15,7 @@ import { parseSipMessage } from '../wire/sip-message.js';
 import type { SipMessage, SipRefusalReason } from '../wire/sip-types.js';
 
 /** What the transport knows of a peer before it has said anything. */
-export type Known = Pick<Connected, 'identity' | 'access'>;
+export type Known = Pick<Connected, 'identity' | 'access' | 'contactPort'>;
 
 export type SipProblem = 'tls-handshake' | 'tls-verify' | 'connection-limit' | 'framing' | 'socket';
 

@@ -15,6 +15,8 @@ export interface TrunkConnectionsOptions {
   readonly transports: SipTransports;
   /** In force now, for a trunk on this port of ours (undefined: the switch's own). */
   readonly tlsSet: (port: number | undefined) => TlsSet;
+  /** The switch's own port, as bound. */
+  readonly mainPort: () => number;
   readonly targetNameCheck: (trunk: string) => 'host' | 'no';
   readonly onSecurityEvent: (event: SecurityEvent) => void;
 }
@@ -60,7 +62,8 @@ export class TrunkConnections {
   async #connect(trunk: TrunkProfile, { host, port }: TrunkPeer): Promise<number> {
     const { transports, tlsSet, targetNameCheck } = this.#options;
     const { outgoing, name, x509Names } = trunk;
-    const known = { access: { type: 'trunk', trunk: name } } as const;
+    const contactPort = trunk.port ?? this.#options.mainPort();
+    const known = { access: { type: 'trunk', trunk: name }, contactPort } as const;
     if (outgoing === 'udp') {
       const { address } = await lookup(host);
       return transports.connect({ transport: 'udp', address, port, localPort: trunk.port ?? 0 }, known);

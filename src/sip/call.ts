@@ -220,11 +220,16 @@ export class CallTable {
     return key;
   }
 
-  /** Contact, Allow, Supported and, where configured, our product's name. */
-  ownHeaders(connection: ConnectionNumber, sips: boolean, productHeader: 'server' | 'user-agent'): SipHeader[] {
+  /** Contact, Allow, Supported, our product's name where configured, and what is said of a call. */
+  ownHeaders(
+    connection: ConnectionNumber,
+    sips: boolean,
+    productHeader: 'server' | 'user-agent',
+    call?: CallNumber,
+  ): SipHeader[] {
     const info = this.layer.connection(connection);
     const host = this.options.host ?? info?.local.address ?? 'invalid';
-    const hostPort = writeHostPort(host, this.options.contactPort ?? info?.local.port);
+    const hostPort = writeHostPort(host, this.options.contactPort ?? info?.contactPort ?? info?.local.port);
     const transport = info?.transport ?? 'tls';
     const uri = sips ? `sips:${hostPort}` : `sip:${hostPort};transport=${transport}`;
     const headers = [
@@ -233,6 +238,7 @@ export class CallTable {
       { name: 'supported', value: SUPPORTED.join(', ') },
     ];
     if (this.options.product !== undefined) headers.push({ name: productHeader, value: this.options.product });
+    if (call !== undefined && info !== undefined) headers.push(...(this.options.callHeaders?.(info, call) ?? []));
     return headers;
   }
 }

@@ -50,7 +50,7 @@ export class ClientHalf {
       { name: 'to', value: `<${target}>` },
       { name: 'call-id', value: table.options.random() },
       { name: 'cseq', value: '1 INVITE' },
-      ...table.ownHeaders(connection, sips, 'user-agent'),
+      ...table.ownHeaders(connection, sips, 'user-agent', id),
       ...(table.options.sessionExpiresS === undefined ? [] : askedTimer(table.options.sessionExpiresS, undefined, 0)),
       ...(command.headers ?? []),
       ...body.headers,
@@ -107,7 +107,7 @@ export class ClientHalf {
     const { headers, body } = sdpBody(sdp);
     const { session } = call;
     const timer = session === undefined ? [] : askedTimer(session.seconds, session.weRefresh, 0);
-    const own = this.#table.ownHeaders(call.connection, call.sips, 'user-agent');
+    const own = this.#table.ownHeaders(call.connection, call.sips, 'user-agent', call.id);
     return dialogRequest(call.dialog!, 'INVITE', [...own, ...timer, ...headers], body);
   }
 

@@ -26,6 +26,8 @@ export interface Connected {
   readonly identity?: string;
   /** What the port and the certificate make of the peer; undefined: the same as `open`. */
   readonly access?: Access;
+  /** Port of ours on which the peer can reach us, where that is not the connection's own: it was opened by us. */
+  readonly contactPort?: number;
 }
 
 export type SipCommand =
@@ -195,6 +197,8 @@ export interface UserAgentOptions {
   readonly gate?: RequestGate;
   /** Answers REGISTER; default: it is not allowed. */
   readonly registration?: Registration;
+  /** Further headers of our INVITEs and their 200s; `call` is new to the caller in its first INVITE. */
+  readonly callHeaders?: (connected: Connected, call: CallNumber) => readonly SipHeader[];
   /** Our accounts elsewhere: a request of ours that is answered 401 or 407 is sent again with an answer. */
   readonly credentials?: CredentialsOf;
 }

@@ -304,7 +304,10 @@ export class ServerHalf {
     if (server === undefined) return;
     const { request, transaction } = server;
     const { headers, body } = sdpBody(sdp);
-    const own = [...table.ownHeaders(call.connection, call.sips, 'server'), ...this.#timer(call, request, now)];
+    const own = [
+      ...table.ownHeaders(call.connection, call.sips, 'server', call.id),
+      ...this.#timer(call, request, now),
+    ];
     const bytes = this.#respond(transaction, { status: 200, headers: [...own, ...headers], body }, now, call.localTag);
     table.setServer(call, undefined);
     if (bytes === undefined) return;

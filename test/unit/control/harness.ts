@@ -1,4 +1,5 @@
 /** A Control with a recording relay, a SIP user agent as the caller, and DTLS played by the test. */
+
 import type { Address } from '../../../src/base/ids.js';
 import { ok } from '../../../src/base/result.js';
 import { Secret } from '../../../src/base/secret.js';
@@ -7,6 +8,7 @@ import { Control } from '../../../src/control/control.js';
 import { DROP_NAMES, type DropName, type OpenChannel, type Relay } from '../../../src/relay/contract.js';
 import type { UserAgentInput, UserAgentOutput } from '../../../src/sip/contract.js';
 import { createOffer } from '../../../src/sip/offer-answer.js';
+import type { Access } from '../../../src/sip/trunk.js';
 import { UserAgent } from '../../../src/sip/user-agent.js';
 import { endpointOptions, TipMachine } from '../../../src/tip/index.js';
 import { splitCompound } from '../../../src/wire/rtcp.js';
@@ -81,12 +83,17 @@ export class Bench {
   readonly control: Control;
   readonly caller: UserAgent;
   readonly heard: UserAgentOutput[] = [];
+  /** Every message that control has sent. */
+  readonly texts: string[] = [];
   now = 1_700_000_000_000;
   readonly #toControl = new StreamFramer();
   readonly #toCaller = new StreamFramer();
 
-  /** @param tip the caller says in its Contact that it speaks TIP. */
-  constructor(options: Partial<ControlOptions> = {}, tip = true) {
+  /**
+   * @param tip the caller says in its Contact that it speaks TIP.
+   * @param access what the port and the certificate made of the caller.
+   */
+  constructor(options: Partial<ControlOptions> = {}, tip = true, access?: Access) {
     this.caller = new UserAgent({ random: () => Buffer.from(testRandom(12)).toString('hex'), tip });
     this.control = new Control({
       relay: fakeRelay(this.relayCalls),
@@ -101,7 +108,8 @@ export class Bench {
     });
     const remote = { address: '192.0.2.7', port: 5_061 };
     const local = { address: '192.0.2.1', port: 5_061 };
-    this.sip({ type: 'connected', connection: 1, remote, local, transport: 'tls' });
+    const known = access === undefined ? {} : { access };
+    this.sip({ type: 'connected', connection: 1, remote, local, transport: 'tls', ...known });
     this.callerDoes({ type: 'connected', connection: 1, remote: local, local: remote, transport: 'tls' });
   }
 
@@ -221,6 +229,7 @@ export class Bench {
     for (let out = this.control.poll(); out !== undefined; out = this.control.poll()) {
       this.outputs.push(out);
       if (out.type !== 'sip' || out.output.type !== 'send') continue;
+      this.texts.push(Buffer.from(out.output.bytes).toString('utf8'));
       for (const event of this.#toCaller.feed(out.output.bytes)) {
         if (event.type === 'message') this.callerDoes({ type: 'message', connection: 1, message: event.message });
       }
@@ -293,4 +302,24 @@ export class TipPeer {
       }
     }
   }
+}
+
+/** Dials and brings every channel to end-to-end; gives the offer, too. */
+export function secured(bench: Bench): {
+  readonly call: number;
+  readonly channels: readonly number[];
+  readonly offer: string;
+} {
+  const { call, offer } = bench.dialWith();
+  const opened = bench
+    .called('openChannel')
+    .slice(-2)
+    .map(([o]) => o);
+  for (const [i, { channel, media }] of opened.entries()) {
+    const from = { address: SIGNALLED.address, port: SIGNALLED.port + 2 * i };
+    bench.relay({ type: 'relay', events: [{ type: 'dtls', channel, from, bytes: CLIENT_HELLO }] });
+    bench.association(bench.taken('association-open').at(-1)!.association, keysReport());
+    new TipPeer(bench, channel, media).run();
+  }
+  return { call, channels: opened.map((o) => o.channel), offer };
 }

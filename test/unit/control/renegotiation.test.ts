@@ -2,32 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import type { UserAgentOutput } from '../../../src/sip/contract.js';
 import { answer, readOffer } from '../../../src/sip/offer-answer.js';
-import { Bench, CLIENT_HELLO, FINGERPRINT, keysReport, SIGNALLED, TipPeer } from './harness.js';
+import { Bench, CLIENT_HELLO, FINGERPRINT, keysReport, SIGNALLED, secured } from './harness.js';
 
 const answerOf = (bench: Bench): string => {
   const last = bench.heard.filter((o) => o.type === 'answered').at(-1);
   return last?.type === 'answered' ? last.sdp : '';
 };
-
-/** Dials and brings every channel to end-to-end; gives the offer, too. */
-function secured(bench: Bench): {
-  readonly call: number;
-  readonly channels: readonly number[];
-  readonly offer: string;
-} {
-  const { call, offer } = bench.dialWith();
-  const opened = bench
-    .called('openChannel')
-    .slice(-2)
-    .map(([o]) => o);
-  for (const [i, { channel, media }] of opened.entries()) {
-    const from = { address: SIGNALLED.address, port: SIGNALLED.port + 2 * i };
-    bench.relay({ type: 'relay', events: [{ type: 'dtls', channel, from, bytes: CLIENT_HELLO }] });
-    bench.association(bench.taken('association-open').at(-1)!.association, keysReport());
-    new TipPeer(bench, channel, media).run();
-  }
-  return { call, channels: opened.map((o) => o.channel), offer };
-}
 
 function reinvite(bench: Bench, call: number, sdp: string): UserAgentOutput | undefined {
   bench.heard.length = 0;
