@@ -35,6 +35,18 @@ struct Peer {
   }
 };
 
+// A documentation address (RFC 3849), and a socket that has no route to it whatever the machine's routes are: it is tied to
+// the loopback. -1: there is no IPv6 here.
+constexpr const char* NOWHERE = "2001:db8::1";
+inline int unreachableFrom() {
+  Address any;
+  uint16_t port = 0;
+  parseAddress("::", 0, any);
+  const int fd = bindSocket(any, AF_INET6, FIRST_PORT, LAST_PORT, port);
+  if (fd >= 0) CHECK(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0);
+  return fd;
+}
+
 inline uint64_t counter(const Relay& relay, uint32_t word) {
   return __atomic_load_n(relay.counters()->data() + word, __ATOMIC_RELAXED);
 }

@@ -1,6 +1,8 @@
 // The system calls themselves, on sockets of the loopback.
 #include <poll.h>
 
+#include <cerrno>
+
 #include "peers.h"
 
 using namespace test;
@@ -133,4 +135,30 @@ TEST("sockets", "what a closed port answered to an earlier packet does not cost 
   CHECK(bind(pair.to.fd, reinterpret_cast<const sockaddr*>(&name), length) == 0);
   CHECK(sender.send(pair.from.fd, runs, 2, pair.name, 0, taken) == Sent::all && taken == 2);
   for (const Bytes& expected : p.bytes) CHECK(take(pair.to.fd) == expected);
+}
+
+// No route leads there from a socket that is tied to the loopback.
+TEST("sockets", "a network that cannot be reached (ENETUNREACH): nothing is taken, and what it is told is gone") {
+  const int fd = unreachableFrom();
+  if (fd < 0) {
+    std::printf("skipped: needs IPv6 sockets\n");
+    return;
+  }
+  Address nowhere;
+  CHECK(parseAddress(NOWHERE, 9, nowhere));
+  sockaddr_storage name{};
+  socklen_t length = 0;
+  CHECK(toSockaddr(nowhere, AF_INET6, name, length));
+  CHECK(connect(fd, reinterpret_cast<sockaddr*>(&name), length) != 0 && errno == ENETUNREACH);
+  RunSender sender;
+  const Packets p({100, 200, 200});
+  const Run runs[] = {p.run(0, 1), p.run(1, 2)};
+  size_t taken = 7;
+  for (const size_t count : {1, 2}) {
+    CHECK(sender.send(fd, runs, count, name, length, taken) == Sent::gone && taken == 0);
+    CHECK(errno == ENETUNREACH);
+  }
+  CHECK(sender.send(fd, runs + 1, 1, name, length, taken) == Sent::gone && taken == 0);
+  CHECK(!sendOne(fd, p.bytes[0].data(), p.bytes[0].size(), name, length));
+  close(fd);
 }

@@ -85,3 +85,36 @@ TEST("threads", "media, commands, events and counters at once") {
   CHECK(counter(relay, THREAD_COUNTER_verified) == arrived() && arrived() > 0);
   CHECK(relay.thread(0).cpuNs() > 0);
 }
+
+TEST("threads", "a receiver whose network is gone (ENETUNREACH) costs a counter, and the others get their packets") {
+  const int gone = unreachableFrom();
+  if (gone < 0) {
+    std::printf("skipped: needs IPv6 sockets\n");
+    return;
+  }
+  Address any;
+  parseAddress("::", 0, any);
+  Relay relay(1, any, [] {});
+  const Peer source, listener;
+  postSet(relay);
+  const uint16_t in = post(relay, 1, source);
+  for (const Bytes& c : {openCommand(2, Media::audio, gone), CommandWriter(OPCODE_provePeer).u32(2).address(NOWHERE, 9).bytes,
+                         keysCommand(2, 1), parametersCommand(2), ackCommand(2, 0x1235)}) {
+    CHECK(relay.thread(0).post(c.data(), c.size()));
+  }
+  post(relay, 3, listener);
+  const Bytes routes = routesCommand(Media::audio, {{1, 2, 1}, {1, 3, 1}});
+  CHECK(relay.thread(0).post(routes.data(), routes.size()) && relay.start());
+  const TestSender sender(0xa1, 1, 0x1235);
+  constexpr uint16_t PACKETS = 40;
+  uint8_t packet[MAX_DATAGRAM_BYTES];
+  for (uint16_t i = 1; i <= PACKETS; i++) {
+    source.send(in, sender.rtp(0, i, true, 100, 0));
+    CHECK(eventually([&] { return listener.receive(packet, sizeof packet) > 0; }) && get16(packet + 2) == i);
+  }
+  CHECK(eventually([&] { return drops(relay, Drop::unreachable) == PACKETS; }));
+  relay.stop();
+  CHECK(counter(relay, THREAD_COUNTER_egress) == PACKETS && drops(relay, Drop::unreachable) == PACKETS);
+  const uint64_t* lost = relay.counters()->data() + THREAD_WORDS + 2 * CHANNEL_WORDS + CHANNEL_COUNTER_drops;
+  CHECK(lost[static_cast<uint32_t>(Drop::unreachable)] == PACKETS);
+}
