@@ -2,18 +2,14 @@
 
 namespace claviger {
 
-Channel::Channel() : streams(new Stream[MAX_STREAMS_PER_CHANNEL]) {
+Channel::Channel() {
   for (int16_t& c : codecOf) c = NO_MAPPING;
   for (int16_t& p : payloadTypeOf) p = NO_MAPPING;
 }
 
-Channel::~Channel() {
-  for (size_t i = 0; i < MAX_STREAMS_PER_CHANNEL; i++) wipe(&streams[i], sizeof(Stream));
-}
-
 Stream* Channel::find(uint32_t ssrc) const {
   for (uint32_t i = 0; i < streamCount; i++) {
-    if (ssrcs[i] == ssrc) return &streams[i];
+    if (ssrcs[i] == ssrc) return streams[i].get();
   }
   return nullptr;
 }

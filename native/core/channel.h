@@ -67,7 +67,7 @@ struct Channel : Outlet {
   // The SSRCs side by side: a packet's stream is found in one cache line.
   uint32_t ssrcs[MAX_STREAMS_PER_CHANNEL] = {};
   uint32_t streamCount = 0;
-  std::unique_ptr<Stream[]> streams;
+  std::unique_ptr<Stream> streams[MAX_STREAMS_PER_CHANNEL];  // made at their binding; most channels have none or one
   // By stream as well. `kept` on secured video channels only, where a receiver can prove that it is the one that asks.
   Reception reception[MAX_STREAMS_PER_CHANNEL];
   std::unique_ptr<KeptStream> kept[MAX_STREAMS_PER_CHANNEL];
@@ -79,17 +79,16 @@ struct Channel : Outlet {
   Refusals refusals[SUMMARISED_COUNT];
   uint64_t refusalsReported = 0;
   uint64_t nextClaim = 0;
+  bool onAgenda = false;  // Switch::tick has something to do for it
   bool awaiting = false;  // another DTLS peer may prove itself, from any address
   uint64_t dtlsSecond = 0;
   uint32_t dtlsInSecond = 0;
   Rate ingress;
 
   Channel();
-  ~Channel();  // wipes the streams; ChannelKeys wipes itself
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
   Stream* find(uint32_t ssrc) const;
-  size_t placeOf(const Stream& s) const { return static_cast<size_t>(&s - streams.get()); }
   uint32_t clockHz(uint8_t payloadType) const;
   // Payloads of this channel are readable inside of the switch, coming in and going out.
   bool clearInside() const { return plain || ends; }

@@ -81,6 +81,8 @@ class ChannelKeys {
   bool set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote, size_t remoteLength,
            uint64_t now);
   void expire(uint64_t now);
+  // Keys that were replaced are still there, for `expire` to wipe.
+  bool replaced() const { return previous_ != nullptr; }
 
   // Only while ready.
   ReceivingKeys& current() { return *current_; }

@@ -115,6 +115,7 @@ void Switch::closeChannel(Channel& c) {
   egress_.forget(c);
   forgetKept(c);
   forgetEdges(c);
+  forgetAgenda(c);
   c.conference->owners.release(&c);
   auto& siblings = c.conference->channels;
   for (size_t i = 0; i < siblings.size(); i++) {
@@ -174,6 +175,7 @@ bool Switch::setChannelKeys(CommandReader& r, uint64_t now) {
   const bool forMedia = r.left() > 0 && r.u8() != 0;
   if (!r.whole() || c == nullptr || c->plain) return false;
   if (!c->keys.set(profile, local, localLength, remote, remoteLength, now)) return false;
+  if (c->keys.replaced()) putOnAgenda(*c);
   // Other keys, other streams: their indices begin anew.
   c->hop.reset();
   c->own.reset();
@@ -264,7 +266,7 @@ bool Switch::dropSet(CommandReader& r) {
   for (Channel* c : found->channels) {
     c->ackedSets &= static_cast<uint8_t>(~(1u << place));
     if (c->provisional.key.set == place) c->provisional.forget();
-    for (uint32_t i = 0; i < c->streamCount; i++) forgetSet(c->streams[i], static_cast<uint8_t>(place));
+    for (uint32_t i = 0; i < c->streamCount; i++) forgetSet(*c->streams[i], static_cast<uint8_t>(place));
   }
   return true;
 }

@@ -37,7 +37,7 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
   const int16_t codec = c.codecOf[packet.rtp.payloadType];
   Made made[MAX_REMEMBERED_VARIANTS];
   size_t count = 0;
-  KeptStream* kept = c.kept[c.placeOf(s)].get();
+  KeptStream* kept = c.kept[s.place].get();
   if (kept != nullptr) packetNumber_++;
   const uint8_t set = packet.mode == nullptr ? NO_SET : packet.set;
   for (uint32_t i = range.begin; i < range.end; i++) {

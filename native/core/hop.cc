@@ -13,8 +13,8 @@ constexpr size_t RTP_BYTES = 12;
 constexpr size_t SR_BYTES = 28;
 
 // Another number for another stream, and for a stream that began anew.
-uint64_t sourceOf(const Channel& c, size_t place, const Stream& s) {
-  return (uint64_t{1} << 63) | (uint64_t{c.id} << 24) | (uint64_t{place} << 16) | (s.beginnings & 0xffff);
+uint64_t sourceOf(const Channel& c, const Stream& s) {
+  return (uint64_t{1} << 63) | (uint64_t{c.id} << 24) | (uint64_t{s.place} << 16) | (s.beginnings & 0xffff);
 }
 uint32_t channelOf(uint64_t source) { return static_cast<uint32_t>(source >> 24); }
 size_t placeIn(uint64_t source) { return (source >> 16) & 0xff; }
@@ -61,7 +61,7 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
   }
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   s.rtp.accept(index);
-  c.reception[c.placeOf(s)].packet(index, false, rtp.timestamp, now, c.clockHz(rtp.payloadType));
+  c.reception[s.place].packet(index, false, rtp.timestamp, now, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   MediaPacket packet{datagram, rtp, end, nullptr, nullptr, 0, {}, 0, position};
@@ -84,7 +84,7 @@ void Switch::readPayload(Channel& c, Stream& s, MediaPacket& packet, int& traili
   if (trailing >= 0 || codec == VideoCodec::other || packet.end < rtp.headerLength) return;
   const uint8_t* payload = bytes + rtp.headerLength;
   const size_t length = packet.end - rtp.headerLength;
-  ParameterSets* sets = codec == VideoCodec::h264 ? c.parameterSets[c.placeOf(s)].get() : nullptr;
+  ParameterSets* sets = codec == VideoCodec::h264 ? c.parameterSets[s.place].get() : nullptr;
   const bool brought = sets != nullptr && sets->learn(payload, length);
   if (!startsKeyFrame(codec, payload, length)) return;
   trailing = 1;
@@ -96,12 +96,11 @@ void Switch::forwardOwn(Channel& c, const Stream& s, MediaPacket& packet, Edge& 
   Channel& to = *edge.receiver;
   if (edge.lane == 0) return countDrop(to, Drop::stream_limit);
   OwnStream& own = to.own->lanes[edge.lane];
-  const size_t place = c.placeOf(s);
   if (!own.place.started()) {
     const uint32_t seed = to.own->seed ^ (edge.lane * 0x9e3779b1u);
     own.place.start(to.own->ssrcOf(edge.lane), static_cast<uint16_t>(seed >> 16), seed, to.clockHz(payloadType));
   }
-  own.place.give(sourceOf(c, place, s), packet.index, packet.rtp.timestamp, now_);
+  own.place.give(sourceOf(c, s), packet.index, packet.rtp.timestamp, now_);
   if (packet.parameterSets != nullptr) sendParameterSets(packet, edge, payloadType);
   Placed placed;
   Drop drop = own.place.place(packet.index, packet.rtp.timestamp, now_, placed);
@@ -110,7 +109,7 @@ void Switch::forwardOwn(Channel& c, const Stream& s, MediaPacket& packet, Edge& 
                    headerOf(packet), edge, payloadType, placed);
   }
   if (drop != Drop::none) return countDrop(to, drop);
-  KeptStream* kept = c.kept[place].get();
+  KeptStream* kept = c.kept[s.place].get();
   if (kept == nullptr || packet.kept) return;
   packet.kept = true;
   packet.datagram.length = static_cast<uint16_t>(packet.end);
@@ -170,7 +169,7 @@ void Switch::retransmitOwn(Channel& c, uint8_t lane, uint16_t sequence, uint64_t
   const KeptStream* kept = from == nullptr ? nullptr : from->kept[place].get();
   const KeptPacket* p = kept == nullptr ? nullptr : kept->find(static_cast<uint16_t>(index), now);
   while (p != nullptr && p->sink != OWN_SINK) p = kept->next(p);
-  const Edge* edge = p == nullptr ? nullptr : ownEdge(*from, from->streams[place].position, c, lane);
+  const Edge* edge = p == nullptr ? nullptr : ownEdge(*from, from->streams[place]->position, c, lane);
   RtpView rtp;
   if (edge == nullptr || !parseRtp(p->variant->bytes, p->variant->length, rtp)) {
     return counters_.count(THREAD_COUNTER_retransmitUnknown);
@@ -183,7 +182,7 @@ void Switch::retransmitOwn(Channel& c, uint8_t lane, uint16_t sequence, uint64_t
   if (egress_.full()) egress_.flush();
   const uint8_t* bytes = p->variant->bytes;
   const Drop drop = sendOwn(bytes + rtp.headerLength, p->variant->length - rtp.headerLength,
-                            headerOf(bytes, rtp, from->streams[place].position), *edge,
+                            headerOf(bytes, rtp, from->streams[place]->position), *edge,
                             static_cast<uint8_t>(payloadType), own.place.again(index, rtp.timestamp));
   if (drop != Drop::none) return countDrop(c, drop);
   counters_.count(THREAD_COUNTER_retransmitted);
@@ -246,6 +245,7 @@ bool Switch::endHere(Channel& c, uint32_t seed) {
   }
   if (!c.plain && !c.hop) return false;
   c.ends = !c.plain;
+  putOnAgenda(c);
   if (c.own) return true;
   c.own = std::make_unique<OwnStreams>();
   c.own->seed = seed;

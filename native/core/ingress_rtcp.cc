@@ -86,7 +86,7 @@ Drop Switch::controlRtcpUnder(ReceivingKeys& keys, Channel& c, uint8_t* bytes, s
   keys.accept(ssrc, index);
   if ((types & typeBit(RTCP_RTPFB)) != 0) answerNacks(c, bytes, plain, now);
   if (c.ends && bytes[1] == RTCP_SR && plain >= SR_BYTES) {
-    if (const Stream* s = c.find(ssrc)) c.reception[c.placeOf(*s)].senderReport(ntpOf(bytes), now);
+    if (const Stream* s = c.find(ssrc)) c.reception[s->place].senderReport(ntpOf(bytes), now);
   }
   return Drop::none;
 }
@@ -102,7 +102,7 @@ Drop Switch::plainRtcp(Channel& c, const uint8_t* bytes, size_t length) {
   const size_t size = size_t{4} * (get16(bytes + 2) + 1);
   if (bytes[1] != RTCP_SR || size < SR_BYTES || owner != &c || !mediaReady(c)) return Drop::none;
 
-  c.reception[c.placeOf(*c.find(ssrc))].senderReport(ntpOf(bytes), now_);
+  c.reception[c.find(ssrc)->place].senderReport(ntpOf(bytes), now_);
   // The others get the sender's part alone: its report blocks speak of streams as this endpoint sees them.
   uint8_t out[MAX_DATAGRAM_BYTES];
   std::memcpy(out, bytes, SR_BYTES);

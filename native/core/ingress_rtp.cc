@@ -64,7 +64,7 @@ Drop Switch::ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint
   MediaPacket packet{datagram, rtp, tag.authenticated, &mode, &tag, roc, *judged.keys, judged.set, position};
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   mode.commitSrtp(s, judged, tag, now);
-  c.reception[c.placeOf(s)].packet(judged.index, judged.restart, rtp.timestamp, now, c.clockHz(rtp.payloadType));
+  c.reception[s.place].packet(judged.index, judged.restart, rtp.timestamp, now, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   // 9
@@ -86,7 +86,7 @@ Drop Switch::ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp) 
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
-  c.reception[c.placeOf(s)].packet(rtp.sequence, rtp.timestamp, now_, c.clockHz(rtp.payloadType));
+  c.reception[s.place].packet(rtp.sequence, rtp.timestamp, now_, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);
   MediaPacket packet{datagram, rtp, datagram.length, nullptr, nullptr, 0, {}, 0, position};
@@ -118,9 +118,12 @@ void Switch::claim(Channel& c, uint32_t ssrc, uint64_t now) {
   if (!events_.claimed(c.id, ssrc, c.conference->owners.owner(ssrc)->id)) countDrop(c, Drop::queue_full);
 }
 
+// With what it allocates the only exception to "a packet costs no allocation": once a stream, and its address stays.
 Stream& Switch::bind(Channel& c, uint32_t ssrc) {
-  Stream& s = c.streams[c.streamCount];
+  c.streams[c.streamCount] = std::make_unique<Stream>();
+  Stream& s = *c.streams[c.streamCount];
   s.ssrc = ssrc;
+  s.place = static_cast<uint8_t>(c.streamCount);
   if (c.media == Media::video && (!c.plain || c.own)) c.kept[c.streamCount] = std::make_unique<KeptStream>();
   if (c.media == Media::video && c.clearInside()) c.parameterSets[c.streamCount] = std::make_unique<ParameterSets>();
   c.ssrcs[c.streamCount++] = ssrc;

@@ -134,7 +134,7 @@ const Edge* Switch::edgeTo(const Channel& receiver, uint32_t ssrc, const KeptStr
   const Channel* source = receiver.conference->owners.owner(ssrc);
   const Stream* stream = source == nullptr ? nullptr : source->find(ssrc);
   if (stream == nullptr) return nullptr;
-  kept = source->kept[stream - source->streams.get()].get();
+  kept = source->kept[stream->place].get();
   const RoutePlan& plan = receiver.conference->plans[static_cast<size_t>(source->media)];
   const EdgeRange range = source->edges[stream->position];
   for (uint32_t i = range.begin; kept != nullptr && i < range.end; i++) {

@@ -73,7 +73,7 @@ void addChannel(Digest& d, const Channel& c) {
   }
   d.add(c.streamCount);
   for (uint32_t i = 0; i < c.streamCount; i++) {
-    addStream(d, c.streams[i]);
+    addStream(d, *c.streams[i]);
     d.add(c.reception[i].received());
     d.add(c.kept[i] == nullptr ? 0 : c.kept[i]->head());
   }

@@ -33,6 +33,7 @@ enum class KeySlot : uint8_t { none, current, next, previous, candidate };
 
 struct Stream {
   uint32_t ssrc = 0;
+  uint8_t place = 0;     // among its channel's streams
   uint8_t position = 0;  // of its channel; 0 until the first SRTP packet
   IndexKnown known = IndexKnown::nothing;
   uint32_t roc = 0;         // with IndexKnown::roc
@@ -46,6 +47,7 @@ struct Stream {
   bool refreshed = false;  // a refresh event was given for the frame of this timestamp
   uint32_t refreshTimestamp = 0;
   static_assert(KEY_SLOTS_PER_STREAM == 3, "current, next and previous");
+  ~Stream() { wipe(this, sizeof *this); }
 };
 
 struct Judgement {

@@ -1,5 +1,7 @@
 #include "switch.h"
 
+#include <algorithm>
+
 #include "poison.h"
 
 namespace claviger {
@@ -22,7 +24,9 @@ Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limi
       counters_(region),
       egress_(transport, counters_, variants_),
       slots_(MAX_CHANNELS),
-      ingressInterval_{intervalOf(limits.audioPacketsPerSecond), intervalOf(limits.videoPacketsPerSecond)} {}
+      ingressInterval_{intervalOf(limits.audioPacketsPerSecond), intervalOf(limits.videoPacketsPerSecond)} {
+  agenda_.reserve(MAX_CHANNELS);
+}
 
 Switch::~Switch() {
   for (auto& entry : channels_) transport_.close(*entry.second);
@@ -46,6 +50,7 @@ Drop Switch::receive(Channel& c, const uint8_t* bytes, size_t length, const Addr
 Drop Switch::receive(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
   const size_t length = datagram.length;
   now_ = now;
+  putOnAgenda(c);
   counters_.count(THREAD_COUNTER_ingress);
   bump(c.words + CHANNEL_COUNTER_packetsIn);
   bump(c.words + CHANNEL_COUNTER_bytesIn, length);
@@ -110,11 +115,48 @@ bool Switch::mediaReady(const Channel& c) const {
 }
 
 void Switch::tick(uint64_t now, uint64_t ntp) {
-  for (auto& entry : channels_) report(*entry.second, now, ntp);
+  for (size_t i = 0; i < agenda_.size();) {
+    Channel& c = *agenda_[i];
+    report(c, now, ntp);
+    if (hasBusiness(c)) {
+      i++;
+    } else {
+      takeOffAgenda(i);
+    }
+  }
+}
+
+void Switch::putOnAgenda(Channel& c) {
+  if (c.onAgenda) return;
+  c.onAgenda = true;
+  agenda_.push_back(&c);
+}
+
+void Switch::takeOffAgenda(size_t at) {
+  agenda_[at]->onAgenda = false;
+  agenda_[at] = agenda_.back();
+  agenda_.pop_back();
+}
+
+void Switch::forgetAgenda(const Channel& closing) {
+  if (!closing.onAgenda) return;
+  takeOffAgenda(static_cast<size_t>(std::find(agenda_.begin(), agenda_.end(), &closing) - agenda_.begin()));
+}
+
+// Whatever `report` will have to do later, without another datagram or command.
+bool Switch::hasBusiness(const Channel& c) const {
+  if (c.keys.replaced() || (c.own && (c.ends || c.plain))) return true;
+  for (const Refusals& r : c.refusals) {
+    if (r.count > 0) return true;
+  }
+  for (uint32_t i = 0; i < c.streamCount; i++) {
+    if (c.streams[i]->previous.used || c.reception[i].heard() || (c.kept[i] && c.kept[i]->count() > 0)) return true;
+  }
+  return false;
 }
 
 void Switch::report(Channel& c, uint64_t now, uint64_t ntp) {
-  for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(c.streams[i], now);
+  for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(*c.streams[i], now);
   c.keys.expire(now);
   expireKept(c, now);
   reportReception(c, now);

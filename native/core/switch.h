@@ -41,6 +41,8 @@ class Switch {
   EventBuffer& events() { return events_; }
   Channel* channel(uint32_t id);
   uint64_t stateHash() const;
+  // Channels that the next tick looks at.
+  size_t onAgenda() const { return agenda_.size(); }
 
  private:
   struct MediaPacket {
@@ -65,6 +67,10 @@ class Switch {
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void countDrop(Channel& c, Drop drop);
   void report(Channel& c, uint64_t now, uint64_t ntp);
+  void putOnAgenda(Channel& c);
+  void takeOffAgenda(size_t at);
+  void forgetAgenda(const Channel& closing);
+  bool hasBusiness(const Channel& c) const;
   bool mediaReady(const Channel& c) const;
 
   // ingress_rtp.cc
@@ -160,6 +166,9 @@ class Switch {
   uint64_t now_ = 0;           // of the datagram at hand
   std::unordered_map<uint32_t, std::unique_ptr<Channel>> channels_;
   std::unordered_map<uint32_t, std::unique_ptr<Conference>> conferences_;
+  // Channels that a tick must look at: those that sent something or got other keys, until nothing of it is left to be told
+  // or wiped. A conference's listeners are not among them.
+  std::vector<Channel*> agenda_;
   std::vector<bool> slots_;  // counter slots in use
   uint64_t ingressInterval_[2];  // nanoseconds for one packet of a channel, by media
 };
