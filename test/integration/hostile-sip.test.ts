@@ -3,6 +3,8 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  LOG_MAX_LINES_PER_KIND,
+  LOG_THROTTLE_INTERVAL_MS,
   SIP_MAX_CONNECTIONS,
   SIP_MAX_MESSAGE_BYTES,
   SIP_MAX_TRANSACTIONS_PER_CONNECTION,
@@ -130,11 +132,16 @@ describe('attack: a flood of INVITEs from one peer', () => {
       () => statuses(flooder.heard()).filter((s) => s !== '100').length >= count,
       30_000,
     );
-    const answered = statuses(flooder.heard());
-    expect(answered.filter((s) => s === '503').length).toBeGreaterThanOrEqual(
-      count - SIP_MAX_TRANSACTIONS_PER_CONNECTION,
-    );
-    const lines = running.log.filter((line) => line.includes('"msg":"call'));
-    expect(lines.length).toBeLessThan(100);
+    // What it holds at a time is bounded; on a slow machine some end meanwhile, and their places are used again.
+    expect(statuses(flooder.heard()).filter((s) => s === '503').length).toBeGreaterThan(count / 2);
+    const lines = running.log
+      .map((line) => JSON.parse(line) as { msg: string; time: string })
+      .filter(({ msg }) => msg.startsWith('call '));
+    const times = lines.map(({ time }) => Date.parse(time));
+    const intervals = Math.ceil((Math.max(...times) - Math.min(...times)) / LOG_THROTTLE_INTERVAL_MS) + 1;
+    for (const kind of new Set(lines.map(({ msg }) => msg))) {
+      const ofKind = lines.filter(({ msg }) => msg === kind);
+      expect(ofKind.length, kind).toBeLessThanOrEqual(intervals * LOG_MAX_LINES_PER_KIND);
+    }
   }, 60_000);
 });

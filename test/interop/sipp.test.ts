@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { connect as connectTcp, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -72,21 +72,13 @@ ${more}`);
 /** Calls of a scenario, ten a second. */
 const calls = (count: number): string[] => ['-m', String(count), '-r', '10', '-s', 'board'];
 
-/** Takes TCP connections and carries their bytes over TLS, or over TCP without what `hide` finds in answers. */
-async function tunnel(
-  port: number,
-  { hide, ...tls }: { readonly cert?: string; readonly key?: string; readonly hide?: RegExp },
-): Promise<number> {
+/** Takes TCP connections and carries their bytes over TLS. */
+async function tunnel(port: number, tls: { readonly cert?: string; readonly key?: string }): Promise<number> {
   const sockets: Socket[] = [];
   const server = createServer((plain) => {
-    const to = { host: '127.0.0.1', port };
-    const secure =
-      hide === undefined
-        ? connect({ ...to, ca: place.root.pem, servername: 'switch.example', ...tls })
-        : connectTcp(to);
+    const secure = connect({ host: '127.0.0.1', port, ca: place.root.pem, servername: 'switch.example', ...tls });
     sockets.push(plain, secure);
-    plain.pipe(secure);
-    secure.on('data', (chunk: Buffer) => plain.write(hide === undefined ? chunk : String(chunk).replace(hide, '')));
+    plain.pipe(secure).pipe(plain);
     plain.on('error', () => secure.destroy());
     secure.on('error', () => plain.destroy());
     secure.on('close', () => plain.destroy());
@@ -139,17 +131,16 @@ describeWithPeers('sipp calls the switch', ['sipp'], () => {
     expect(place.events.map((e) => e.code)).toContain('tls-verify-failed');
   });
 
-  it('with digest: challenged and let in; with another password not (its sipp knows MD5 only, and only where it comes first)', async () => {
+  it('with digest: challenged and let in; with another password not (sipp knows MD5 only)', async () => {
     const hash = (password: string): string => createHash('md5').update(`sipp:claviger:${password}`).digest('hex');
     for (const [password, code] of [
       ['secret', 0],
       ['other', 1],
     ] as const) {
-      const users = `[digest]\nmd5 = true\n[[digest.users]]\nname = "sipp"\nmd5 = "${hash(password)}"`;
-      const listening = await start('tcp', 'peers = ["127.0.0.1"]\ndigest = true', users);
-      const port = await tunnel(listening, { hide: /WWW-Authenticate: [^\r]*SHA-256[^\r]*\r\n/ });
+      const users = `[digest]\nalgorithms = ["MD5"]\n[[digest.users]]\nname = "sipp"\nmd5 = "${hash(password)}"`;
+      const port = await start('udp', 'peers = ["127.0.0.1"]\ndigest = true', users);
       const uri = ['-auth_uri', `board@127.0.0.1:${port}`];
-      const ran = await sipp('digest', ['-t', 't1', ...uri, ...calls(1), '-timeout', '10s', `127.0.0.1:${port}`]);
+      const ran = await sipp('digest', ['-t', 'u1', ...uri, ...calls(1), '-timeout', '10s', `127.0.0.1:${port}`]);
       expect(ran.code, ran.log).toBe(code);
       await running.stop();
     }
