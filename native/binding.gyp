@@ -11,6 +11,7 @@
         "core/commands.cc",
         "core/continuous.cc",
         "core/egress.cc",
+        "core/dtls_door.cc",
         "core/ekt_field.cc",
         "core/ekt_tag.cc",
         "core/field_mode.cc",

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "channel_keys.h"
+#include "dtls_door.h"
 #include "ekt_mode.h"
 #include "outlet.h"
 #include "own_streams.h"
@@ -81,8 +82,7 @@ struct Channel : Outlet {
   uint64_t nextClaim = 0;
   bool onAgenda = false;  // Switch::tick has something to do for it
   bool awaiting = false;  // another DTLS peer may prove itself, from any address
-  uint64_t dtlsSecond = 0;
-  uint32_t dtlsInSecond = 0;
+  DtlsDoor door;
   Rate ingress;
 
   Channel();

@@ -35,7 +35,12 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
     }
     case OPCODE_awaitPeer: {
       Channel* c = channel(r.u32());
+      const uint8_t calls = r.u8();
+      Address signalled;
+      const bool hasSignalled = r.address(signalled);
       if (!r.whole() || c == nullptr || c->plain) return false;
+      expectPeer(c->door, hasSignalled ? &signalled : nullptr, calls != 0, now);
+      if (!c->proven) return true;
       c->awaiting = true;
       transport_.disconnect(*c);
       return true;

@@ -97,13 +97,24 @@ void Switch::writable(Channel& c) {
 Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
   if (c.plain || c.sdes) return Drop::unknown_protocol;
   if (length > MAX_DATAGRAM_BYTES) return Drop::malformed;
-  const uint64_t second = now / NS_PER_S;
-  if (second != c.dtlsSecond) {
-    c.dtlsSecond = second;
-    c.dtlsInSecond = 0;
+  if (c.proven && from == c.peer && !(c.awaiting && isHello(bytes, length))) {
+    if (!admitProven(c.door, now)) return Drop::rate_limited;
+    return events_.dtls(c.id, from, bytes, length) ? Drop::none : Drop::queue_full;
   }
-  if (c.dtlsInSecond >= RELAY_DTLS_DATAGRAMS_PER_CHANNEL_SECOND) return Drop::queue_full;
-  c.dtlsInSecond++;
+  uint8_t answer[HELLO_VERIFY_BYTES];
+  switch (admitDtls(c.door, cookies_, from, bytes, length, now, answer)) {
+    case Admission::pass:
+      break;
+    case Admission::verify:
+      transport_.sendTo(c, from, answer, sizeof answer);
+      return Drop::none;
+    case Admission::stranger:
+      return Drop::unknown_source;
+    case Admission::full:
+      return Drop::queue_full;
+    case Admission::limited:
+      return Drop::rate_limited;
+  }
   return events_.dtls(c.id, from, bytes, length) ? Drop::none : Drop::queue_full;
 }
 

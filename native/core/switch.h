@@ -161,6 +161,7 @@ class Switch {
   VariantPool variants_;
   Egress egress_;
   EventBuffer events_;
+  CookieJar cookies_;
   KeptVariants kept_{variants_};
   uint64_t packetNumber_ = 0;  // of video packets that were switched
   uint64_t now_ = 0;           // of the datagram at hand

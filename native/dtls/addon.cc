@@ -72,6 +72,7 @@ bool asOptions(napi_env env, napi_value v, Options& out) {
     return field(env, v, name, item) && napi_get_value_double(env, item, &number) == napi_ok && number >= 0 && number < 1e9;
   };
   if (!field(env, v, "client", item) || napi_get_value_bool(env, item, &out.client) != napi_ok) return false;
+  if (!field(env, v, "cookieVerified", item) || napi_get_value_bool(env, item, &out.cookieVerified) != napi_ok) return false;
   if (!field(env, v, "extendedMasterSecret", item)) return false;
   if (napi_get_value_bool(env, item, &out.extendedMasterSecret) != napi_ok) return false;
   if (!field(env, v, "certificatePem", item) || !asText(env, item, out.certificatePem)) return false;

@@ -47,7 +47,7 @@ Bytes derOf(X509* certificate) {
 }  // namespace
 
 Association::Association(std::shared_ptr<Context> context, Options options)
-    : context_(std::move(context)), options_(std::move(options)), gate_(options_.client, options_.peerFingerprints) {
+    : context_(std::move(context)), options_(std::move(options)), guard_(options_.cookieVerified), gate_(options_.client, options_.peerFingerprints) {
   options_.mtuBytes = std::clamp<size_t>(options_.mtuBytes, DTLS_MIN_MTU_BYTES, DTLS_MAX_MTU_BYTES);
   queues_.out = [this](Bytes datagram) { emit(std::move(datagram)); };
 }

@@ -25,6 +25,8 @@ struct Options {
   size_t mtuBytes = DTLS_MAX_MTU_BYTES;
   // OpenSSL's list of groups, best first.
   std::string groups;
+  // Whoever hands on the datagrams has seen the cookie.
+  bool cookieVerified = false;
   unsigned retransmitMs = 1000;
   bool extendedMasterSecret = true;
 };

@@ -9,7 +9,7 @@
 
 namespace claviger::dtls {
 
-HelloGuard::HelloGuard() {
+HelloGuard::HelloGuard(bool verified) : verified_(verified) {
   if (RAND_bytes(secret_, sizeof secret_) != 1) std::abort();  // without randomness there is no security to offer
 }
 
@@ -36,11 +36,12 @@ HelloGuard::Verdict HelloGuard::answer(const Reassembler::Whole& hello, uint16_t
   uint8_t cookie[COOKIE_BYTES];
   const Span body = {hello.body.data(), hello.body.size()};
   if (!readClientHello(body, read) || !cookieFor(read.random, cookie)) return Verdict::nothing;
-  if (sequence == 1 && read.cookie.length == COOKIE_BYTES &&
-      CRYPTO_memcmp(read.cookie.data, cookie, COOKIE_BYTES) == 0) {
+  const bool good = read.cookie.length == COOKIE_BYTES && CRYPTO_memcmp(read.cookie.data, cookie, COOKIE_BYTES) == 0;
+  if (sequence == 1 && (verified_ || good)) {
     out = frameMessage(VERSION_1_2, recordSequence, CLIENT_HELLO, sequence, body);
     return Verdict::accept;
   }
+  if (verified_) return Verdict::nothing;
   Bytes request = {VERSION_1_0 >> 8, VERSION_1_0 & 0xff, COOKIE_BYTES};
   request.insert(request.end(), cookie, cookie + COOKIE_BYTES);
   // With the record number of the hello that it answers, so that no state is needed.

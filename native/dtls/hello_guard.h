@@ -12,7 +12,8 @@ constexpr size_t COOKIE_BYTES = 32;
 // a listener for many would put the address into the HMAC and rotate the secret, and could share everything else.
 class HelloGuard {
  public:
-  HelloGuard();
+  // `verified`: the cookie was seen to before; a hello that brings one is accepted.
+  explicit HelloGuard(bool verified);
   ~HelloGuard();
   HelloGuard(const HelloGuard&) = delete;
   HelloGuard& operator=(const HelloGuard&) = delete;
@@ -27,6 +28,7 @@ class HelloGuard {
   bool cookieFor(Span random, uint8_t (&cookie)[COOKIE_BYTES]) const;
   Verdict answer(const Reassembler::Whole& hello, uint16_t sequence, uint64_t recordSequence, Bytes& out);
 
+  const bool verified_;
   uint8_t secret_[COOKIE_BYTES];
   Reassembler reassembler_{4096};
 };

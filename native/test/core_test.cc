@@ -145,7 +145,7 @@ TEST("core", "a flood of DTLS takes half of the event queue and leaves the rest 
   Bytes hello(1400, 22);
   uint64_t lost = 0;
   for (uint64_t second = 0; second < 12; second++) {
-    for (uint32_t i = 0; i < RELAY_DTLS_DATAGRAMS_PER_CHANNEL_SECOND; i++) {
+    for (uint32_t i = 0; i < RELAY_DTLS_DATAGRAMS_PER_ADDRESS_SECOND; i++) {
       lost += h.feed(from, hello.data(), hello.size(), second * NS_PER_S) == Drop::queue_full ? 1 : 0;
     }
   }

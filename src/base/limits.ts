@@ -38,7 +38,11 @@ export const RELAY_INGRESS_BURST_MS = 500;
 /** Events that wait for the main thread; DTLS datagrams and control RTCP may take the first half only. */
 export const RELAY_EVENT_QUEUE_BYTES = 4_194_304;
 export const RELAY_COMMAND_QUEUE_BYTES = 67_108_864;
-export const RELAY_DTLS_DATAGRAMS_PER_CHANNEL_SECOND = 200;
+/** DTLS datagrams of one address that has a place on a channel. */
+export const RELAY_DTLS_DATAGRAMS_PER_ADDRESS_SECOND = 200;
+/** Hellos of addresses without a place that are answered with a cookie: the signalled one's, and all others' together. */
+export const RELAY_DTLS_SIGNALLED_HELLOS_PER_SECOND = 50;
+export const RELAY_DTLS_HELLOS_PER_CHANNEL_SECOND = 1_000;
 export const RELAY_REFUSAL_SUMMARY_INTERVAL_MS = 1_000;
 export const MAX_ROUTE_EDGES = 262_144;
 /** Control SSRCs that one channel's keys may name: what its own endpoint sends with. */
@@ -135,9 +139,18 @@ export const DTLS_HANDSHAKE_TIMEOUT_MS = 15_000;
 export const DTLS_MAX_MTU_BYTES = 1_200;
 export const DTLS_MIN_MTU_BYTES = 256;
 export const DTLS_MAX_HANDSHAKE_MESSAGE_BYTES = 16_384;
+/** How long the relay makes cookies under one secret; they are good for as long again (RFC 6347 §4.2.1). */
+export const DTLS_COOKIE_LIFETIME_MS = 60_000;
+/** Addresses on a channel, besides the signalled one, whose handshakes run at a time... */
 export const DTLS_MAX_PARALLEL_ADDRESSES = 4;
+/** ...and how long one has for it before another may take its place. */
+export const DTLS_STRANGER_PATIENCE_MS = 5_000;
 export const DTLS_MAX_ASSOCIATIONS_PER_WORKER = 4_096;
 export const DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION = 64;
+/** Messages that a worker has not taken yet; the others wait before it, those for accepted calls first. */
+export const DTLS_WORKER_WINDOW_MESSAGES = 16;
+/** Associations with strangers of one worker; beyond them the latest is refused. */
+export const DTLS_MAX_STRANGERS_PER_WORKER = 256;
 /** How long a closing pool waits for its workers before it terminates them. */
 export const DTLS_POOL_CLOSE_TIMEOUT_MS = 1_000;
 /** Handshake messages held that came before their turn, and separate pieces held of one message (RFC 6347 §4.2.3). */

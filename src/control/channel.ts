@@ -137,8 +137,8 @@ export class SwitchChannel {
   }
 
   /** A DTLS datagram that reached the channel's port. */
-  dtls(from: Address, bytes: Uint8Array): void {
-    if (!this.#closed) this.#dtls?.datagram(from, bytes);
+  dtls(from: Address, bytes: Uint8Array, now: number): void {
+    if (!this.#closed) this.#dtls?.datagram(from, bytes, now);
   }
 
   association(number: AssociationNumber, report: AssociationReport, now: number): void {

@@ -82,6 +82,8 @@ export type ControlOutput =
       readonly type: 'association-open';
       readonly association: AssociationNumber;
       readonly role: 'server' | 'client';
+      /** With the address that a call's signalling named: it comes before strangers. */
+      readonly signalled: boolean;
       readonly fingerprints: readonly SdpFingerprint[];
       /** SRTP profiles (RFC 5764 §4.1.2) in order of preference. */
       readonly profiles: readonly ChannelProfile[];

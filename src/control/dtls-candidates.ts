@@ -4,7 +4,7 @@
  * and the keys of the old one stay in force.
  */
 import type { Address, ChannelId } from '../base/ids.js';
-import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES } from '../base/limits.js';
+import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES, DTLS_STRANGER_PATIENCE_MS } from '../base/limits.js';
 import { addressKey } from '../wire/ip-address.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { ChannelHost } from './channel.js';
@@ -31,6 +31,9 @@ export type DtlsNews =
 interface Candidate {
   readonly association: AssociationNumber;
   readonly address: Address;
+  readonly since: number;
+  /** Something of ours was sent: the peer does not begin anew by itself. */
+  answered: boolean;
   /** The engine's messages came back empty-handed: kept so that a stranger cannot have a new one at once. */
   failed: boolean;
 }
@@ -65,8 +68,9 @@ export class DtlsCandidates {
     this.#candidates.clear();
     this.#expected = peer;
     this.#deadline = now + DTLS_HANDSHAKE_TIMEOUT_MS;
-    if (this.#proven !== undefined) this.#host.relay.awaitPeer(this.#channel);
-    if (peer.role === 'client' && peer.address !== undefined) this.#open(peer.address, 'client');
+    const calls = peer.role === 'client' && peer.address !== undefined;
+    this.#host.relay.awaitPeer(this.#channel, peer.address, calls);
+    if (calls && peer.address !== undefined) this.#open(peer.address, 'client', now);
   }
 
   deadline(): number | undefined {
@@ -81,13 +85,14 @@ export class DtlsCandidates {
   }
 
   /** A DTLS datagram that reached the channel's port. */
-  datagram(from: Address, bytes: Uint8Array): void {
+  datagram(from: Address, bytes: Uint8Array, now: number): void {
     const key = keyOf(from);
     let candidate = this.#candidates.get(key);
     if (candidate === undefined && this.#deadline !== undefined) {
       // Before signalling has told whom to expect nobody can be proven; the peer's hello comes again.
       const hello = bytes[0] === DTLS_HANDSHAKE_RECORD && this.#expected.fingerprints.length > 0;
-      if (hello && this.#expected.role !== 'client' && this.#makeRoom(key)) candidate = this.#open(from, 'server');
+      if (hello && this.#expected.role !== 'client' && this.#makeRoom(from, now))
+        candidate = this.#open(from, 'server', now);
     }
     // What is not for a new association is for the old one, also on the same address (RFC 6347 §4.2.8).
     if (candidate === undefined && this.#proven !== undefined && keyOf(this.#proven.address) === key) {
@@ -103,6 +108,7 @@ export class DtlsCandidates {
     if (candidate !== undefined) {
       switch (report.type) {
         case 'datagram':
+          candidate.answered = true;
           this.#host.relay.sendDatagram(this.#channel, candidate.address, report.bytes);
           break;
         case 'keys':
@@ -130,21 +136,37 @@ export class DtlsCandidates {
     this.#candidates.clear();
   }
 
-  #open(address: Address, role: 'client' | 'server'): Candidate {
+  #open(address: Address, role: 'client' | 'server', now: number): Candidate {
     const association = this.#host.newAssociation(this.#channel);
-    const candidate: Candidate = { association, address, failed: false };
+    const candidate: Candidate = { association, address, since: now, answered: false, failed: false };
     this.#candidates.set(keyOf(address), candidate);
     const { fingerprints } = this.#expected;
-    this.#host.output({ type: 'association-open', association, role, fingerprints, profiles: this.#profiles });
+    const signalled = this.#isSignalled(address);
+    this.#host.output({
+      type: 'association-open',
+      association,
+      role,
+      signalled,
+      fingerprints,
+      profiles: this.#profiles,
+    });
     return candidate;
   }
 
-  /** Failed candidates give way first; the address that signalling named gives way to nobody and takes anybody's place. */
-  #makeRoom(key: string): boolean {
-    if (this.#candidates.size < DTLS_MAX_PARALLEL_ADDRESSES) return true;
-    const signalled = this.#expected.address === undefined ? undefined : keyOf(this.#expected.address);
-    const others = [...this.#candidates].filter(([k]) => k !== signalled);
-    const victim = others.find(([, c]) => c.failed) ?? (key === signalled ? others[0] : undefined);
+  #isSignalled(address: Address): boolean {
+    return this.#expected.address !== undefined && keyOf(this.#expected.address) === keyOf(address);
+  }
+
+  /**
+   * As the relay does (native/core/dtls_door.h): the address that signalling named has a place of its own; among strangers
+   * the latest is refused, unless another has failed or had time enough.
+   */
+  #makeRoom(from: Address, now: number): boolean {
+    if (this.#isSignalled(from)) return true;
+    const strangers = [...this.#candidates].filter(([, c]) => !this.#isSignalled(c.address));
+    if (strangers.length < DTLS_MAX_PARALLEL_ADDRESSES) return true;
+    const victim =
+      strangers.find(([, c]) => c.failed) ?? strangers.find(([, c]) => now >= c.since + DTLS_STRANGER_PATIENCE_MS);
     if (victim === undefined) return false;
     this.#end(victim[1].association);
     this.#candidates.delete(victim[0]);
@@ -163,11 +185,13 @@ export class DtlsCandidates {
   #failed(candidate: Candidate, report: Extract<AssociationReport, { type: 'failed' }>): void {
     const key = keyOf(candidate.address);
     candidate.failed = true;
-    const signalled = this.#expected.address !== undefined && keyOf(this.#expected.address) === key;
+    const signalled = this.#isSignalled(candidate.address);
     const mismatch = report.reason === 'fingerprint-mismatch';
     const detail = `${report.reason}: ${report.detail}${report.alert === undefined ? '' : ` (alert ${report.alert})`}`;
-    if (report.reason === 'engine-lost' || report.reason === 'limit-exceeded') {
-      // Ours, not the peer's: its next flight finds a fresh association.
+    const ours = report.reason === 'engine-lost' || report.reason === 'limit-exceeded';
+    // A peer that had an answer does not begin anew by itself: the call ends now, not when its time is over.
+    if (ours && !(signalled && candidate.answered)) {
+      // Its next hello finds a fresh association.
       this.#end(candidate.association);
       this.#candidates.delete(key);
     } else if (signalled) {

@@ -5,7 +5,7 @@ import type { HeldChannel } from './call-setup.js';
 export function onRelayEvent({ channel, conference }: HeldChannel, event: RelayEvent, now: number): void {
   switch (event.type) {
     case 'dtls':
-      channel.dtls(event.from, event.bytes);
+      channel.dtls(event.from, event.bytes, now);
       break;
     case 'control':
       channel.control(event.rtcp, event.tipAllowed, now);

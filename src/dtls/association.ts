@@ -30,6 +30,11 @@ export interface AssociationOptions {
   readonly peerFingerprints: readonly Fingerprint[];
   /** In order of preference. */
   readonly profiles: readonly SrtpProfile[];
+  /**
+   * Of a server: whoever hands on the datagrams has had a cookie brought back from their address (RFC 6347 §4.2.1), as the
+   * relay has. The engine then asks for none and takes the hello that brought it.
+   */
+  readonly cookieVerified?: boolean;
   /** Largest datagram to send, bytes. */
   readonly mtuBytes: number;
 }

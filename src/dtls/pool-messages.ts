@@ -28,6 +28,8 @@ export type FromWorker =
   | {
       readonly type: 'outputs';
       readonly id: number;
+      /** It answers a message to the worker (`open`, `datagrams`): there is room for another. */
+      readonly taken: boolean;
       /** Datagrams that the association has taken since the last message. */
       readonly consumed: number;
       readonly outputs: readonly WireOutput[];

@@ -6,7 +6,9 @@ import { Piscina } from 'piscina';
 import {
   DTLS_MAX_ASSOCIATIONS_PER_WORKER,
   DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION,
+  DTLS_MAX_STRANGERS_PER_WORKER,
   DTLS_POOL_CLOSE_TIMEOUT_MS,
+  DTLS_WORKER_WINDOW_MESSAGES,
 } from '../base/limits.js';
 import type { AssociationOptions, AssociationOutput } from './association.js';
 import type { EngineName } from './engines.js';
@@ -47,7 +49,16 @@ function workerFile(): string {
   return file;
 }
 
+/** `accepted`: with the address that the signalling of a call named. It comes first, in the order of coming. */
+export type Rank = 'accepted' | 'stranger';
+
+interface Waiting {
+  readonly message: ToWorker;
+  readonly transfer: ArrayBuffer[];
+}
+
 interface Entry {
+  readonly rank: Rank;
   readonly slot: Slot;
   readonly onOutput: (output: AssociationOutput) => void;
   /** Datagrams that the worker has not taken yet. */
@@ -59,6 +70,10 @@ interface Slot {
   port: MessagePort | undefined;
   threadId: number | undefined;
   readonly ids: Set<number>;
+  strangers: number;
+  /** Messages that the worker has not answered. */
+  inFlight: number;
+  readonly waiting: Readonly<Record<Rank, Waiting[]>>;
   /** Settles when the worker's task is over. */
   ended: Promise<void>;
 }
@@ -89,7 +104,15 @@ export class AssociationPool {
     // A worker that dies between two tasks; one that dies with its task rejects the task instead.
     this.#piscina.on('error', (error: Error) => this.#options.onWorkerLost?.(error));
     for (let i = 0; i < options.threads; i++) {
-      const slot: Slot = { port: undefined, threadId: undefined, ids: new Set(), ended: Promise.resolve() };
+      const slot: Slot = {
+        port: undefined,
+        threadId: undefined,
+        ids: new Set(),
+        strangers: 0,
+        inFlight: 0,
+        waiting: { accepted: [], stranger: [] },
+        ended: Promise.resolve(),
+      };
       this.#slots.push(slot);
       this.#employ(slot);
     }
@@ -100,28 +123,34 @@ export class AssociationPool {
    * Outputs come asynchronously, never before `open` has returned; after `failed` or `closed` none follows.
    * The key of `options` is copied and stays the caller's.
    */
-  open(options: AssociationOptions, onOutput: (output: AssociationOutput) => void): PoolAssociation {
+  open(
+    options: AssociationOptions,
+    onOutput: (output: AssociationOutput) => void,
+    rank: Rank = 'accepted',
+  ): PoolAssociation {
     const slot = this.#leastBusy();
     if (slot === undefined || this.#closing) {
       queueMicrotask(() => onOutput({ type: 'failed', reason: 'engine-lost', detail: 'no DTLS worker runs' }));
       return { receive: () => {}, close: () => {} };
     }
-    if (slot.ids.size >= DTLS_MAX_ASSOCIATIONS_PER_WORKER) {
+    const full = rank === 'stranger' && slot.strangers >= DTLS_MAX_STRANGERS_PER_WORKER;
+    if (full || slot.ids.size >= DTLS_MAX_ASSOCIATIONS_PER_WORKER) {
       queueMicrotask(() => onOutput({ type: 'failed', reason: 'limit-exceeded', detail: 'every DTLS worker is full' }));
       return { receive: () => {}, close: () => {} };
     }
     const id = this.#nextId++;
     slot.ids.add(id);
-    this.#entries.set(id, { slot, onOutput, queued: 0 });
+    if (rank === 'stranger') slot.strangers++;
+    this.#entries.set(id, { rank, slot, onOutput, queued: 0 });
     const transfer: ArrayBuffer[] = [];
     const privateKeyPem = options.privateKeyPem.use((bytes) => own(bytes, transfer));
     // A view is cloned with all of the buffer behind it: copies keep that to the fingerprint.
     const peerFingerprints = options.peerFingerprints.map((f) => ({ ...f, value: Uint8Array.from(f.value) }));
-    this.#post(slot, { type: 'open', id, options: { ...options, peerFingerprints, privateKeyPem } }, transfer);
+    this.#post(slot, rank, { type: 'open', id, options: { ...options, peerFingerprints, privateKeyPem } }, transfer);
     return {
       receive: (datagrams) => this.#receive(id, datagrams),
       close: () => {
-        if (this.#entries.has(id)) this.#post(slot, { type: 'close', id });
+        if (this.#entries.has(id)) this.#post(slot, rank, { type: 'close', id });
       },
     };
   }
@@ -184,6 +213,8 @@ export class AssociationPool {
       slot.threadId = message.threadId;
       return;
     }
+    if (message.taken) slot.inFlight--;
+    this.#feed(slot);
     const entry = this.#entries.get(message.id);
     if (entry === undefined) return;
     entry.queued -= message.consumed;
@@ -203,14 +234,26 @@ export class AssociationPool {
     entry.queued += taken.length;
     const transfer: ArrayBuffer[] = [];
     const copies = taken.map((bytes) => own(bytes, transfer));
-    this.#post(entry.slot, { type: 'datagrams', id, datagrams: copies }, transfer);
+    this.#post(entry.slot, entry.rank, { type: 'datagrams', id, datagrams: copies }, transfer);
   }
 
-  #post(slot: Slot, message: ToWorker, transfer: ArrayBuffer[] = []): void {
-    slot.port?.postMessage(message, transfer);
+  #post(slot: Slot, rank: Rank, message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    slot.waiting[rank].push({ message, transfer });
+    this.#feed(slot);
+  }
+
+  /** A worker has little before it at a time, so that what matters more can overtake. */
+  #feed(slot: Slot): void {
+    while (slot.port !== undefined && slot.inFlight < DTLS_WORKER_WINDOW_MESSAGES) {
+      const next = slot.waiting.accepted.shift() ?? slot.waiting.stranger.shift();
+      if (next === undefined) return;
+      slot.inFlight++;
+      slot.port.postMessage(next.message, next.transfer);
+    }
   }
 
   #forget(id: number, slot: Slot): void {
+    if (this.#entries.get(id)?.rank === 'stranger') slot.strangers--;
     this.#entries.delete(id);
     slot.ids.delete(id);
   }
@@ -223,6 +266,9 @@ export class AssociationPool {
     const orphans = [...slot.ids].map((id) => this.#entries.get(id));
     for (const id of slot.ids) this.#entries.delete(id);
     slot.ids.clear();
+    slot.strangers = 0;
+    slot.inFlight = 0;
+    for (const waiting of Object.values(slot.waiting)) waiting.length = 0;
     // A worker that never came up would only die again.
     if (slot.threadId !== undefined) this.#employ(slot);
     this.#options.onWorkerLost?.(error);

@@ -3,7 +3,6 @@
  * engines have none) and knows neither addresses nor what the keys are for.
  */
 import { threadId } from 'node:worker_threads';
-import { unreachable } from '../base/result.js';
 import { Secret } from '../base/secret.js';
 import type { Association, AssociationFactory, AssociationInput } from './association.js';
 import { ENGINES } from './engines.js';
@@ -29,13 +28,19 @@ class Driver {
   constructor(
     factory: AssociationFactory,
     options: WireOptions,
-    private readonly onOutputs: (consumed: number, outputs: WireOutput[], transfer: ArrayBuffer[]) => void,
+    private readonly onOutputs: (
+      taken: boolean,
+      consumed: number,
+      outputs: WireOutput[],
+      transfer: ArrayBuffer[],
+    ) => void,
   ) {
     this.#privateKey = new Secret(options.privateKeyPem);
     this.#association = factory({ ...options, privateKeyPem: this.#privateKey });
   }
 
-  input(inputs: readonly AssociationInput[], consumed = 0): void {
+  /** @param taken the inputs came in a message of the pool */
+  input(inputs: readonly AssociationInput[], taken: boolean, consumed = 0): void {
     const outputs: WireOutput[] = [];
     const transfer: ArrayBuffer[] = [];
     for (const input of inputs) {
@@ -45,7 +50,7 @@ class Driver {
       }
     }
     this.#arm();
-    if (consumed > 0 || outputs.length > 0) this.onOutputs(consumed, outputs, transfer);
+    if (taken || outputs.length > 0) this.onOutputs(taken, consumed, outputs, transfer);
   }
 
   stop(): void {
@@ -58,7 +63,7 @@ class Driver {
     const at = this.#association.deadline();
     if (at === undefined) return;
     // Rounded up: a timer that fires early would find nothing due and be armed again.
-    this.#timer = setTimeout(() => this.input([{ type: 'tick' }]), Math.max(0, Math.ceil(at - clock())));
+    this.#timer = setTimeout(() => this.input([{ type: 'tick' }], false), Math.max(0, Math.ceil(at - clock())));
   }
 }
 
@@ -72,30 +77,22 @@ export default function serve({ port, engine }: WorkerTask): Promise<void> {
     drivers.delete(id);
   };
   const open = (id: number, options: WireOptions) => {
-    const driver = new Driver(ENGINES[engine], options, (consumed, outputs, transfer) => {
-      post({ type: 'outputs', id, consumed, outputs }, transfer);
+    const driver = new Driver(ENGINES[engine], options, (taken, consumed, outputs, transfer) => {
+      post({ type: 'outputs', id, taken, consumed, outputs }, transfer);
       if (outputs.some(isLast)) remove(id);
     });
     drivers.set(id, driver);
-    driver.input([{ type: 'start' }]);
+    driver.input([{ type: 'start' }], true);
   };
+  const inputsOf = (message: Exclude<ToWorker, { type: 'open' }>): AssociationInput[] =>
+    message.type === 'close' ? [{ type: 'close' }] : message.datagrams.map((bytes) => ({ type: 'datagram', bytes }));
   port.on('message', (message: ToWorker) => {
-    switch (message.type) {
-      case 'open':
-        open(message.id, message.options);
-        break;
-      case 'datagrams':
-        drivers.get(message.id)?.input(
-          message.datagrams.map((bytes) => ({ type: 'datagram', bytes })),
-          message.datagrams.length,
-        );
-        break;
-      case 'close':
-        drivers.get(message.id)?.input([{ type: 'close' }]);
-        break;
-      default:
-        unreachable(message, 'message to a DTLS worker');
-    }
+    if (message.type === 'open') return open(message.id, message.options);
+    const driver = drivers.get(message.id);
+    const inputs = inputsOf(message);
+    // An association that has ended meanwhile: only the room in the window is given back.
+    if (driver === undefined) post({ type: 'outputs', id: message.id, taken: true, consumed: 0, outputs: [] });
+    else driver.input(inputs, true, message.type === 'datagrams' ? inputs.length : 0);
   });
   return new Promise((resolve) => {
     port.once('close', () => {

@@ -106,8 +106,16 @@ export function provePeerCommand(channel: ChannelId, peer: Address): Uint8Array<
   return new Writer(OPCODES.provePeer, 4 + addressBytes(peer)).u32(channel).address(peer).done();
 }
 
-export function awaitPeerCommand(channel: ChannelId): Uint8Array<ArrayBuffer> {
-  return new Writer(OPCODES.awaitPeer, 4).u32(channel).done();
+export function awaitPeerCommand(
+  channel: ChannelId,
+  signalled: Address | undefined,
+  calls: boolean,
+): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.awaitPeer, 5 + addressBytes(signalled))
+    .u32(channel)
+    .u8(calls ? 1 : 0)
+    .address(signalled)
+    .done();
 }
 
 /** The result holds keys: the caller wipes it. */

@@ -217,10 +217,11 @@ export interface Relay {
    */
   provePeer(channel: ChannelId, peer: Address): void;
   /**
-   * Another association is to take over: until the next `provePeer` DTLS is taken from any address again and sent to any;
-   * media and control RTCP go on with the proven peer only.
+   * An association is to come, the first or one that takes over: until the next `provePeer` DTLS is taken from any address
+   * that brings back a cookie, and sent to any; media and control RTCP go on with the proven peer only.
+   * @param signalled whom nobody else's hellos can keep out; `calls`: the hello is ours
    */
-  awaitPeer(channel: ChannelId): void;
+  awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void;
   /**
    * Master key ‖ salt of each direction; copied into the relay, the caller wipes its own. Keys that are replaced still open
    * what the peer sent before it had the new ones, for PREVIOUS_CHANNEL_KEYS_LIFETIME_MS.

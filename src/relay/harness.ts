@@ -115,6 +115,10 @@ export class RelayCore {
     return name === undefined ? this.take() : { drop: name, ...this.take() };
   }
 
+  awaitPeer(channel: ChannelId, signalled?: Address, calls = false): boolean {
+    return this.#apply(commands.awaitPeerCommand(channel, signalled, calls));
+  }
+
   /** Lets time pass: activity, summaries of refusals. */
   tick(nowMs: number): Outcome {
     this.#now = nowMs;

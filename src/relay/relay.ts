@@ -3,6 +3,7 @@
  * packet is in native/core. Commands for a channel or conference that is closed or was never opened are ignored: they are
  * the ordinary echo of a call that has just ended.
  */
+import { randomInt } from 'node:crypto';
 import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
 import {
   MAX_CHANNELS,
@@ -49,7 +50,6 @@ class NativeFace implements Relay {
   readonly #freeSlots: number[][];
   readonly #nextSlot: number[];
   readonly #load: number[];
-  #nextPort: number;
   readonly #bytesOfClosed = { in: 0, out: 0 };
   #closed = false;
 
@@ -71,7 +71,6 @@ class NativeFace implements Relay {
     this.#freeSlots = Array.from({ length: options.threads }, () => []);
     this.#nextSlot = new Array<number>(options.threads).fill(0);
     this.#load = new Array<number>(options.threads).fill(0);
-    this.#nextPort = options.portMin;
   }
 
   openChannel(o: OpenChannel): Result<{ readonly port: number }, 'no-port' | 'channel-limit' | 'socket'> {
@@ -108,8 +107,8 @@ class NativeFace implements Relay {
     this.#toChannel(channel, () => commands.provePeerCommand(channel, peer));
   }
 
-  awaitPeer(channel: ChannelId): void {
-    this.#toChannel(channel, () => commands.awaitPeerCommand(channel));
+  awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void {
+    this.#toChannel(channel, () => commands.awaitPeerCommand(channel, signalled, calls));
   }
 
   setChannelKeys(channel: ChannelId, keys: ChannelKeys): void {
@@ -186,13 +185,12 @@ class NativeFace implements Relay {
     this.#conferences.clear();
   }
 
-  /** Ports are taken in turn, so that a port that has just been closed is not the next one to be used. */
+  /** From a port of chance on: who cannot see a call's signalling is to guess where its media goes. */
   #bind(): { readonly socket: number; readonly port: number } {
     const { portMin, portMax } = this.#options;
-    let bound = addon().bindSocket(this.#native, this.#nextPort, portMax);
-    if (bound.socket === -1) bound = addon().bindSocket(this.#native, portMin, this.#nextPort);
-    if (bound.socket >= 0) this.#nextPort = bound.port >= portMax ? portMin : bound.port + 1;
-    return bound;
+    const first = randomInt(portMin, portMax + 1);
+    const bound = addon().bindSocket(this.#native, first, portMax);
+    return bound.socket === -1 ? addon().bindSocket(this.#native, portMin, first) : bound;
   }
 
   /** A conference lives on one thread: the one that has the fewest when it is first named. */

@@ -30,7 +30,7 @@ export const OPCODES = {
   setAcked: 12,
   /** conference u32, media u8, count u32, count × {source u32, position u8, receiver u32, sink u8} */
   setRoutes: 13,
-  /** channel u32 */
+  /** channel u32, we call u8, signalled address */
   awaitPeer: 14,
 } as const;
 

@@ -265,6 +265,11 @@ export class Switch {
     return this.#relay.threadCpuNs().reduce((sum, n) => sum + n, 0n);
   }
 
+  /** The negotiation threads, for tests that kill one. */
+  get negotiationThreads(): AssociationPool['threads'] {
+    return this.#pool.threads;
+  }
+
   /** BYE to everybody, then listeners, threads and keys; done within STOP_TIMEOUT_MS whatever the peers do. */
   stop(): Promise<void> {
     this.#stop ??= this.#stopOnce();
@@ -364,7 +369,8 @@ export class Switch {
     }
   }
 
-  #open({ association, role, fingerprints, profiles }: Extract<ControlOutput, { type: 'association-open' }>): void {
+  #open(wanted: Extract<ControlOutput, { type: 'association-open' }>): void {
+    const { association, role, signalled, fingerprints, profiles } = wanted;
     const since = now();
     this.#handshaking.add(association);
     const opened = this.#pool.open(
@@ -375,6 +381,7 @@ export class Switch {
         peerFingerprints: fingerprints,
         profiles,
         mtuBytes: DTLS_MAX_MTU_BYTES,
+        cookieVerified: true,
       },
       (report) => {
         if (report.type === 'failed' || report.type === 'closed') this.#associations.delete(association);
@@ -383,6 +390,7 @@ export class Switch {
           this.#metrics.handshakes.observe({ outcome: report.type }, (now() - since) / 1_000);
         this.#receive({ type: 'association', association, report });
       },
+      signalled ? 'accepted' : 'stranger',
     );
     this.#associations.set(association, opened);
   }

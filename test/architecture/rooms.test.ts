@@ -54,6 +54,7 @@ const WORLDLY_FILES: Readonly<Record<string, { readonly modules: readonly string
 const PURE_MODULES: Readonly<Record<string, readonly string[]>> = {
   srtp: ['node:crypto'],
   dtls: ['node:crypto'],
+  relay: ['node:crypto'],
   sip: ['node:crypto'],
 };
 

@@ -19,4 +19,25 @@ describe.each(['openssl', 'werift'] as const)('a switch whose DTLS engine is %s'
     expect(host.running.conferenceLevel('8000')).toBe('end-to-end');
     expect(host.events).toEqual([]);
   });
+
+  it('loses a negotiation thread: its handshakes begin again or fail with an event, and the conference goes on', async () => {
+    host = await startSwitch({ 'dtls-engine': engine, 'dtls-threads': '1' });
+    const { running, events } = host;
+    const to = { target: host.target('8000'), caPem: host.caPem };
+    const [alice, bob] = await Promise.all([dial(to, { name: 'alice' }), dial(to, { name: 'bob' })]);
+    await Promise.all([alice.call.ready, bob.call.ready]);
+    const carol = await dial(to, { name: 'carol' });
+    let carolEnded = false;
+    void carol.call.ended.then(() => {
+      carolEnded = true;
+    });
+    await running.negotiationThreads[0]!.terminate();
+    await until('carol is in, or was told that she is not', () => carol.call.status().ready || carolEnded);
+    expect(events.some((e) => e.code === 'dtls-failed')).toBe(carolEnded);
+    const heard = alice.received.length;
+    await until('alice still hears', () => alice.received.length > heard + 20);
+    const dave = await dial(to, { name: 'dave' });
+    await dave.call.ready;
+    expect(running.conferenceLevel('8000')).toBe('end-to-end');
+  });
 });

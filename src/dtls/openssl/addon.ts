@@ -16,6 +16,7 @@ export interface NativeOptions {
   readonly mtuBytes: number;
   /** OpenSSL's names, best first, with colons between. */
   readonly groups: string;
+  readonly cookieVerified: boolean;
   readonly retransmitMs: number;
   readonly extendedMasterSecret: boolean;
 }

@@ -42,6 +42,7 @@ export class OpensslAssociation implements Association {
       ...shared,
       ...rest,
       client: role === 'client',
+      cookieVerified: options.cookieVerified ?? false,
       groups: groups.join(':'),
     });
   }

@@ -133,9 +133,11 @@ export class ServerHandshake extends Handshake {
   #clientHello(message: HandshakeMessage): Step {
     const hello = readClientHello(message.body);
     if (hello === undefined) return refused('malformed ClientHello');
+    const { cookieVerified = false } = this.options;
+    if (cookieVerified && message.sequence !== 1) return refused('a hello without a cookie');
     const cookie = this.#cookie(hello);
     // RFC 6347 §4.2.1: a wrong cookie counts as none. The hello that brings one back is the second message.
-    if (message.sequence !== 1 || !equalBytes(hello.cookie, cookie)) {
+    if (message.sequence !== 1 || !(cookieVerified || equalBytes(hello.cookie, cookie))) {
       const request = { type: HANDSHAKE.helloVerifyRequest, sequence: 0, body: writeHelloVerify(cookie) };
       return { type: 'verify-hello', message: request };
     }

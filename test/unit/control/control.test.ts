@@ -117,7 +117,8 @@ describe('attacks on a channel that is being set up', () => {
     expect(bench.taken('association-open')).toHaveLength(DTLS_MAX_PARALLEL_ADDRESSES);
     bench.relay({ type: 'relay', events: [{ type: 'dtls', channel, from: SIGNALLED, bytes: CLIENT_HELLO }] });
     expect(bench.taken('association-open')).toHaveLength(DTLS_MAX_PARALLEL_ADDRESSES + 1);
-    expect(bench.taken('association-close')).toHaveLength(1);
+    expect(bench.taken('association-open').at(-1)).toMatchObject({ signalled: true });
+    expect(bench.taken('association-close')).toEqual([]);
     bench.association(bench.taken('association-open').at(-1)!.association, keysReport());
     expect(bench.called('provePeer')).toEqual([[channel, SIGNALLED]]);
     // The others are closed; nobody else can prove himself any more.
@@ -136,6 +137,31 @@ describe('attacks on a channel that is being set up', () => {
     const { association } = bench.taken('association-open').at(-1)!;
     bench.association(association, { type: 'failed', reason: 'fingerprint-mismatch', detail: 'another certificate' });
     expect(bench.heard.some((o) => o.type === 'ended')).toBe(true);
+  });
+
+  it('an engine that is lost before it answered costs nothing but the next hello, and the call at once after it', () => {
+    const bench = new Bench();
+    bench.dial();
+    const { channel } = bench.called('openChannel')[0]![0];
+    const hello = {
+      type: 'relay' as const,
+      events: [{ type: 'dtls' as const, channel, from: SIGNALLED, bytes: CLIENT_HELLO }],
+    };
+    const lost = {
+      type: 'failed' as const,
+      reason: 'engine-lost',
+      detail: 'the DTLS worker of this association ended',
+    };
+    bench.relay(hello);
+    bench.association(bench.taken('association-open').at(-1)!.association, lost);
+    expect(bench.events()).toEqual([]);
+    bench.relay(hello);
+    expect(bench.taken('association-open')).toHaveLength(2);
+    const { association } = bench.taken('association-open').at(-1)!;
+    bench.association(association, { type: 'datagram', bytes: CLIENT_HELLO });
+    bench.association(association, lost);
+    expect(bench.events()).toEqual(['dtls-failed']);
+    expect(bench.heard.find((o) => o.type === 'ended')).toMatchObject({ by: 'peer' });
   });
 
   it('a stranger’s wrong certificate is an alarm and does not end the call; the member’s own does', () => {

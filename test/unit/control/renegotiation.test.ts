@@ -60,7 +60,12 @@ describe('a re-INVITE of the peer', () => {
     const print = /a=fingerprint:sha-256 .*/g;
     const other = offer.replace(print, `a=fingerprint:sha-256 ${'09:'.repeat(31)}09`);
     expect(reinvite(bench, call, other)).toMatchObject({ type: 'answered' });
-    expect(bench.called('awaitPeer').map(([channel]) => channel)).toEqual(channels);
+    expect(
+      bench
+        .called('awaitPeer')
+        .slice(-2)
+        .map(([channel]) => channel),
+    ).toEqual(channels);
     expect(bench.called('setChannelKeys')).toHaveLength(2);
     const [channel] = channels as [number];
     bench.relay({ type: 'relay', events: [{ type: 'dtls', channel, from: SIGNALLED, bytes: CLIENT_HELLO }] });

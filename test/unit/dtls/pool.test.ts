@@ -2,6 +2,8 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   DTLS_MAX_ASSOCIATIONS_PER_WORKER,
   DTLS_MAX_QUEUED_DATAGRAMS_PER_ASSOCIATION,
+  DTLS_MAX_STRANGERS_PER_WORKER,
+  DTLS_WORKER_WINDOW_MESSAGES,
 } from '../../../src/base/limits.js';
 import type { AssociationOptions, AssociationOutput } from '../../../src/dtls/association.js';
 import { AssociationPool, type PoolAssociation } from '../../../src/dtls/pool.js';
@@ -118,6 +120,39 @@ describe.each(ENGINES)('the association pool on %s', (engine) => {
     expect((await ended.at(-1)!).reason).toBe('limit-exceeded');
     expect(new Set((await Promise.all(ended.slice(0, -1))).map((f) => f.reason))).toEqual(new Set(['no-certificate']));
     expect(mine.stats().associations).toBe(0);
+  });
+
+  it('refuses the latest of too many strangers, and nobody whose call was accepted', async () => {
+    const mine = new AssociationPool({ threads: 1, engine });
+    pool = mine;
+    const refused: string[] = [];
+    const stranger = () =>
+      mine.open(optionsFor('server'), (out) => out.type === 'failed' && refused.push(out.reason), 'stranger');
+    for (let i = 0; i < DTLS_MAX_STRANGERS_PER_WORKER; i++) stranger();
+    expect(mine.stats().associations).toBe(DTLS_MAX_STRANGERS_PER_WORKER);
+    stranger();
+    expect(mine.stats().associations).toBe(DTLS_MAX_STRANGERS_PER_WORKER);
+    const { client, server } = openPair(mine);
+    await Promise.all([client.wait('keys'), server.wait('keys')]);
+    expect(refused).toEqual(['limit-exceeded']);
+  });
+
+  it('a flood of strangers does not make an accepted call wait for its turn', async () => {
+    const mine = new AssociationPool({ threads: 1, engine });
+    pool = mine;
+    const bad = optionsFor('client', { certificatePem: 'nothing' }); // ends as soon as its turn comes
+    const order: string[] = [];
+    for (let i = 0; i < DTLS_MAX_STRANGERS_PER_WORKER; i++) {
+      mine.open(bad, (out) => out.type === 'failed' && order.push('stranger'), 'stranger');
+    }
+    await new Promise<void>((resolve) => {
+      mine.open(bad, (out) => {
+        if (out.type !== 'failed') return;
+        order.push('accepted');
+        resolve();
+      });
+    });
+    expect(order.indexOf('accepted')).toBeLessThanOrEqual(DTLS_WORKER_WINDOW_MESSAGES);
   });
 
   it('opens nothing after it was closed', async () => {

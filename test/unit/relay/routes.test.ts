@@ -257,17 +257,6 @@ describe('what is reported', () => {
     expect(r.core.tick(5_999).events).toEqual([]);
     expect(r.core.tick(6_000).events).toEqual([{ ...summary, count: 1 }]);
   });
-
-  it('DTLS datagrams: 200 a second and channel, the rest counted', () => {
-    const r = room();
-    r.core.openChannel({ channel: 9, conference: CONFERENCE, member: 9, media: 'audio', transport: 'dtls' });
-    const hello = Uint8Array.of(22, 254, 253);
-    for (let i = 0; i < 250; i++) r.core.feed(9, hello, 1_000 + i, { address: '::1', port: i });
-    expect(r.core.channelCounters(9)?.drops.queue_full).toBe(50);
-    expect(r.core.feed(9, hello, 2_000, { address: '::1', port: 5 }).events).toEqual([
-      { type: 'dtls', channel: 9, from: { address: '::1', port: 5 }, bytes: hello },
-    ]);
-  });
 });
 
 describe('a non-secure conference', () => {
