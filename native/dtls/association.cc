@@ -50,6 +50,7 @@ Association::Association(std::shared_ptr<Context> context, Options options)
     : context_(std::move(context)), options_(std::move(options)), guard_(options_.cookieVerified), gate_(options_.client, options_.peerFingerprints) {
   options_.mtuBytes = std::clamp<size_t>(options_.mtuBytes, DTLS_MIN_MTU_BYTES, DTLS_MAX_MTU_BYTES);
   queues_.out = [this](Bytes datagram) { emit(std::move(datagram)); };
+  queues_.timer = [this](timeval* next) { timer(next); };
 }
 
 Association::~Association() {
@@ -232,7 +233,7 @@ void Association::finish() {
 
 void Association::tick(double now) {
   ERR_clear_error();
-  if (state_ == State::handshaking && ssl_ != nullptr && DTLSv1_handle_timeout(ssl_.get()) < 0) failOfOpenSsl(-1);
+  if (state_ == State::handshaking && ssl_ != nullptr) retransmit(now);
   checkTime(now);
   lookAtTimer(now);
 }
@@ -269,11 +270,26 @@ void Association::checkTime(double now) {
   }
 }
 
-void Association::lookAtTimer(double now) {
-  timeval left{};
+// OpenSSL sets its timer or stops it. Until 3.2 it shows the time itself, which is then put off for ever: OpenSSL looks at it
+// whenever it reads, by the wall clock.
+void Association::timer(timeval* next) {
+  constexpr time_t NEVER = time_t{1} << 40;
   retransmitAt_.reset();
-  if (state_ != State::handshaking || ssl_ == nullptr || DTLSv1_get_timeout(ssl_.get(), &left) != 1) return;
-  retransmitAt_ = now + static_cast<double>(left.tv_sec) * 1e3 + static_cast<double>(left.tv_usec) / 1e3;
+  timerSet_ = next->tv_sec != 0 || next->tv_usec != 0;
+  openSslsTimer_ = timerSet_ && OpenSSL_version_num() < 0x30200000 ? next : nullptr;
+  if (openSslsTimer_ != nullptr) *next = {NEVER, 0};
+}
+
+void Association::retransmit(double now) {
+  lookAtTimer(now);
+  if (!retransmitAt_.has_value() || now < *retransmitAt_) return;
+  retransmitAt_.reset();
+  if (openSslsTimer_ != nullptr) *openSslsTimer_ = {1, 0};
+  if (DTLSv1_handle_timeout(ssl_.get()) < 0) failOfOpenSsl(-1);
+}
+
+void Association::lookAtTimer(double now) {
+  if (state_ == State::handshaking && timerSet_ && !retransmitAt_.has_value()) retransmitAt_ = now + waitMs_;
 }
 
 // The first finding stays, but what we found ourselves says more than an alert.
@@ -310,7 +326,8 @@ bool Association::acceptsHello(const uint8_t* useSrtp, size_t length) {
 
 // Each attempt doubles the wait (RFC 6347 §4.2.4.1).
 unsigned Association::retransmitMs(unsigned previousMs) {
-  return previousMs == 0 ? options_.retransmitMs : std::min<unsigned>(2 * previousMs, DTLS_RETRANSMIT_MAX_MS);
+  waitMs_ = previousMs == 0 ? options_.retransmitMs : std::min<unsigned>(2 * previousMs, DTLS_RETRANSMIT_MAX_MS);
+  return waitMs_;
 }
 
 void Association::sendAlert(int description) {
@@ -343,6 +360,8 @@ void Association::failOfOpenSsl(int result) {
 void Association::end(State state) {
   state_ = state;
   retransmitAt_.reset();
+  timerSet_ = false;
+  openSslsTimer_ = nullptr;
   doubt_.reset();
   queues_.in.clear();
   guard_.forget();

@@ -1,6 +1,6 @@
 // One DTLS 1.2 association for SRTP keys on OpenSSL (RFC 5764), without sockets: datagrams in, datagrams and keys out.
-// Times are milliseconds of the caller's clock. OpenSSL keeps its own retransmission timer by the wall clock; `deadline`
-// tells when to look after it. Every other limit of time is measured by the caller's clock.
+// Times are milliseconds of the caller's clock, OpenSSL's retransmission timer too: a wall clock that is set makes no
+// difference (with OpenSSL 3.2 and later its own timer, which goes by the wall clock, must have run out as well).
 #pragma once
 
 #include <deque>
@@ -76,6 +76,8 @@ class Association final : private Hooks {
   void read();
   void finish();
   void checkTime(double now);
+  void timer(timeval* next);
+  void retransmit(double now);
   void lookAtTimer(double now);
   void doubt(const Finding& finding, double now);
   void sendAlert(int description);
@@ -94,7 +96,10 @@ class Association final : private Hooks {
   State state_ = State::fresh;
   std::deque<Output> outputs_;
   double expiresAt_ = 0;
-  // OpenSSL's timer, as of the last look.
+  // OpenSSL's timer: when it runs out by the caller's clock; how long it was set to; its own, by the wall clock.
+  bool timerSet_ = false;
+  unsigned waitMs_ = 0;
+  timeval* openSslsTimer_ = nullptr;
   std::optional<double> retransmitAt_;
   std::optional<Finding> doubt_;
   double doubtAt_ = 0;

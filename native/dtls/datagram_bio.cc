@@ -27,8 +27,13 @@ int write(BIO* bio, const char* data, int length) {
   return length;
 }
 
-// OpenSSL asks for sizes and tells of time-outs; the MTU is set, not asked for, and time is the association's.
-long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0; }
+// OpenSSL asks for sizes and tells of time-outs; the MTU is set, not asked for.
+long control(BIO* bio, int command, long, void* argument) {
+  if (command == BIO_CTRL_DGRAM_SET_NEXT_TIMEOUT) {
+    static_cast<DatagramQueues*>(BIO_get_data(bio))->timer(static_cast<timeval*>(argument));
+  }
+  return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0;
+}
 
 BIO_METHOD* method() {
   static BIO_METHOD* const made = [] {

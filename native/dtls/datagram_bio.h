@@ -2,6 +2,7 @@
 #pragma once
 
 #include <openssl/bio.h>
+#include <sys/time.h>
 
 #include <deque>
 #include <functional>
@@ -13,6 +14,8 @@ namespace claviger::dtls {
 struct DatagramQueues {
   std::deque<Bytes> in;
   std::function<void(Bytes)> out;
+  // OpenSSL has set its retransmission timer, or stopped it (zero).
+  std::function<void(timeval*)> timer;
 };
 
 // `queues` must outlive the BIO. Null when there is no memory.

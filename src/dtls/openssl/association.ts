@@ -18,7 +18,7 @@ import { addon, type NativeAssociation, type NativeStatus } from './addon.js';
 export interface OpensslTuning {
   /** OpenSSL's names, best first. P-384 is for certificates on that curve (RFC 8422 §5.1). */
   readonly groups: readonly string[];
-  /** Wait before the first retransmission; it doubles with each (RFC 6347 §4.2.4.1). Measured by the wall clock. */
+  /** Wait before the first retransmission; it doubles with each (RFC 6347 §4.2.4.1). */
   readonly retransmitMs: number;
   readonly extendedMasterSecret: boolean;
 }

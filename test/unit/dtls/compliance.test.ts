@@ -240,6 +240,25 @@ describe.each(MATCHES)('a bad network: $match', ({ engines }) => {
     }
   });
 
+  it('is made up for by the caller’s clock alone: a wall clock that stands still or is set stops nothing', () => {
+    const pair = new Pair({ engines, network: () => [] }).start();
+    const hellos = () => pair.sent.filter(({ from }) => from === 'client').length;
+    expect(hellos()).toBe(1);
+    for (const [waitMs, sent] of [
+      [1_000, 2],
+      [2_000, 3],
+      [4_000, 4],
+    ] as const) {
+      expect(pair.engines.client.deadline()).toBe(pair.now + waitMs);
+      pair.now += waitMs - 1;
+      pair.input('client', { type: 'tick' });
+      expect(hellos()).toBe(sent - 1);
+      pair.now += 1;
+      pair.input('client', { type: 'tick' });
+      expect(hellos()).toBe(sent);
+    }
+  });
+
   it('lets no time into an association that is established', () => {
     const pair = play(engines);
     pair.now += 3_600_000;
