@@ -5,6 +5,14 @@ import { capacity, capacityTable } from './capacity.js';
 import { type ControlFigures, control, controlTable } from './control.js';
 import { fanout, fanoutTable } from './fanout.js';
 import { joinEngines, joinTable } from './join-engines.js';
+import {
+  associationMemory,
+  STORM_ENDPOINTS,
+  STORM_LOSSES,
+  type StormMeasured,
+  storm,
+  stormTable,
+} from './join-storm.js';
 import { latency, latencyTable } from './latency.js';
 import { neighbour, neighbourTable } from './neighbour.js';
 import { RETAG_SIZES, retag, retagTable } from './retag.js';
@@ -17,10 +25,10 @@ import { machine, machineLine } from './table.js';
 const USAGE = 2;
 const INTERRUPTED = 130;
 
-/** `engines` of the join bench, plain figures of sip and control, `runs` of the others; `failed`: measured, and found wanting. */
+/** `engines` and `storm` of join, plain figures of sip and control, `runs` of the others; `failed`: measured, and found wanting. */
 type Measured = { readonly text: string; readonly failed?: boolean } & (
   | { readonly runs: readonly object[] }
-  | { readonly engines: readonly object[] }
+  | { readonly engines: readonly object[]; readonly storm: readonly object[] }
   | SipFigures
   | ControlFigures
 );
@@ -55,7 +63,14 @@ async function carryOut(o: Common): Promise<Measured> {
     }
     case 'join': {
       const engines = await joinEngines({ rounds: o.rounds, handshakes: o.packets, signal: o.signal });
-      return { engines, text: joinTable(engines) };
+      const storms: StormMeasured[] = [];
+      for (const lossPercent of STORM_LOSSES) {
+        o.progress(`join: a storm of ${STORM_ENDPOINTS} endpoints with ${lossPercent} % loss`);
+        storms.push(await storm({ endpoints: STORM_ENDPOINTS, lossPercent, signal: o.signal }));
+      }
+      const memory = await associationMemory(STORM_ENDPOINTS);
+      const text = `${joinTable(engines)}\n\n${stormTable(storms, memory)}`;
+      return { engines, storm: storms.map(({ quietMediaP99Us: _quiet, failures: _failures, ...run }) => run), text };
     }
     case 'sip': {
       const figures = await sip({ ...o, calls: o.packets, idleCalls: o.receivers[0]! });
@@ -81,7 +96,9 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<bool
   const { text, failed, ...figures } = await carryOut({ ...options, suites: available, signal, progress });
   const on = machine();
   const output = options.json
-    ? JSON.stringify({ bench: options.bench, machine: on, ...figures, unavailable })
+    ? JSON.stringify(
+        options.bench === 'join' ? figures : { bench: options.bench, machine: on, ...figures, unavailable },
+      )
     : [text, ...missing, machineLine(on)].join('\n');
   process.stdout.write(`${output}\n`);
   return failed !== true;

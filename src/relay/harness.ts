@@ -62,8 +62,8 @@ export class RelayCore {
     return this.#apply(commands.provePeerCommand(channel, peer));
   }
 
-  awaitPeer(channel: ChannelId): boolean {
-    return this.#apply(commands.awaitPeerCommand(channel));
+  awaitPeer(channel: ChannelId, signalled?: Address, calls = false): boolean {
+    return this.#apply(commands.awaitPeerCommand(channel, signalled, calls));
   }
 
   setChannelKeys(channel: ChannelId, keys: ChannelKeys): boolean {
@@ -113,10 +113,6 @@ export class RelayCore {
     const drop = addon().coreFeed(this.#native, channel, bytes, nowMs, from?.address ?? '', from?.port ?? 0);
     const name = drop < 0 ? undefined : DROP_NAMES[drop];
     return name === undefined ? this.take() : { drop: name, ...this.take() };
-  }
-
-  awaitPeer(channel: ChannelId, signalled?: Address, calls = false): boolean {
-    return this.#apply(commands.awaitPeerCommand(channel, signalled, calls));
   }
 
   /** Lets time pass: activity, summaries of refusals. */

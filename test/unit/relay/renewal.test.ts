@@ -1,8 +1,10 @@
 /** A new DTLS association takes over a channel (RFC 8842 §5): what holds until then, and what is still heard afterwards. */
+
 import { describe, expect, it } from 'vitest';
 import { PREVIOUS_CHANNEL_KEYS_LIFETIME_MS } from '../../../src/base/limits.js';
 import { Secret } from '../../../src/base/secret.js';
 import type { RelayCore } from '../../../src/relay/harness.js';
+import { clientHello, cookieOf } from '../../support/hello.js';
 import { bytesOf, PEER, remoteKeys, room } from './room.js';
 import { compound, protectControl, protectControlGcm, unprotectControl } from './sender.js';
 
@@ -80,9 +82,9 @@ describe('while another peer is awaited', () => {
     expect(core.feed(1, HELLO, 0, ELSEWHERE).drop).toBe('unknown_source');
     expect(core.sendDatagram(1, ELSEWHERE, HELLO)).toBe(false);
     core.awaitPeer(1);
-    expect(core.feed(1, HELLO, 0, ELSEWHERE).events).toEqual([
-      { type: 'dtls', channel: 1, from: ELSEWHERE, bytes: HELLO },
-    ]);
+    const [request] = core.feed(1, clientHello(), 0, ELSEWHERE).outputs;
+    const bytes = clientHello(cookieOf(request!.bytes));
+    expect(core.feed(1, bytes, 0, ELSEWHERE).events).toEqual([{ type: 'dtls', channel: 1, from: ELSEWHERE, bytes }]);
     expect(core.sendDatagram(1, ELSEWHERE, HELLO)).toBe(true);
     const media = sender.rtp({ isn: 10, full: true, word: 0xabcde011, trailing: 0, sequence: 10 });
     expect(core.feed(1, media, 0, ELSEWHERE).drop).toBe('unknown_source');
