@@ -371,18 +371,11 @@ export class Switch {
 
   #open(wanted: Extract<ControlOutput, { type: 'association-open' }>): void {
     const { association, role, signalled, fingerprints, profiles } = wanted;
+    const parameters = { role, profiles, peerFingerprints: fingerprints, mtuBytes: DTLS_MAX_MTU_BYTES };
     const since = now();
     this.#handshaking.add(association);
     const opened = this.#pool.open(
-      {
-        role,
-        certificatePem: this.#dtls.certificatePem,
-        privateKeyPem: this.#dtls.privateKeyPem,
-        peerFingerprints: fingerprints,
-        profiles,
-        mtuBytes: DTLS_MAX_MTU_BYTES,
-        cookieVerified: true,
-      },
+      { ...parameters, ...this.#dtls, cookieVerified: true },
       (report) => {
         if (report.type === 'failed' || report.type === 'closed') this.#associations.delete(association);
         if (report.type !== 'datagram') this.#handshaking.delete(association);
