@@ -35,18 +35,32 @@ beforeEach(async () => {
   put(place.folder, 'tls/key.pem', named.keyPem);
 });
 afterEach(async () => {
-  for (const { child } of programs.splice(0)) child.kill('SIGKILL');
+  for (const program of programs.splice(0)) killGroup(program);
   await place.close();
 });
 
 function run(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
-  const child = spawn(command, args, { env: { ...process.env, HOME: place.folder, ...env }, stdio: 'pipe' });
+  const child = spawn(command, args, {
+    env: { ...process.env, HOME: place.folder, ...env },
+    stdio: 'pipe',
+    detached: true,
+  });
   const output = { text: '' };
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (output.text += chunk.toString('latin1')));
   const program = { child, output };
   programs.push(program);
   return program;
+}
+
+/** With its children: a proxy has some, and they would outlive it. */
+function killGroup({ child }: Program): void {
+  try {
+    process.kill(-child.pid!, 'SIGKILL');
+  } catch (error) {
+    // Nobody is left of it.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 function stop({ child }: Program): void {
