@@ -41,18 +41,19 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
   Stream* stream = c.find(rtp.ssrc);
   // RFC 3711 §3.3.1; what is heard for the first time is in its first turn.
   uint64_t index = rtp.sequence;
-  if (stream != nullptr && !stream->rtp.empty()) {
-    const int64_t roc = estimateRoc(*stream, rtp.sequence);
+  if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
+  ReplayWindow& window = c.hop->received[stream != nullptr ? stream->place : c.streamCount];
+  if (!window.empty()) {
+    const int64_t roc = estimateRoc(window.highest(), rtp.sequence);
     if (roc < 0 || roc > 0xffffffff) return Drop::too_old;
     index = indexOf(static_cast<uint32_t>(roc), rtp.sequence);
-    if (const Drop drop = stream->rtp.check(index); drop != Drop::none) return drop;
+    if (const Drop drop = window.check(index); drop != Drop::none) return drop;
   }
   const size_t end = unprotectSrtp(c.hop->remote, rtp, datagram.bytes, datagram.length, index);
   if (end == 0) return Drop::auth_failed;
   uint8_t position = 0;
   if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
-  if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
 
   if (c.latching) {
     c.latching = false;
@@ -60,7 +61,7 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
     transport_.connect(c, from);
   }
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
-  s.rtp.accept(index);
+  window.accept(index);
   c.reception[s.place].packet(index, false, rtp.timestamp, now, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);
   counters_.count(THREAD_COUNTER_verified);

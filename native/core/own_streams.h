@@ -32,6 +32,8 @@ struct OwnStreams {
 // SRTP both ways under the keys of the channel.
 struct HopKeys {
   SrtpKeys local, remote;
+  // By stream; of these keys, and no others' (RFC 3711 §3.2.3): what the stream had under a sender's key says nothing here.
+  ReplayWindow received[MAX_STREAMS_PER_CHANNEL];
   ~HopKeys() { wipe(this, sizeof *this); }
 };
 

@@ -33,9 +33,9 @@ void choose(const Stream* s, KeySlot slot, Judgement& out) {
   out.set = key.set;
 }
 
-int64_t estimateRoc(const Stream& s, uint16_t sequence) {
-  const auto last = static_cast<uint16_t>(s.rtp.highest());
-  const auto roc = static_cast<int64_t>(s.rtp.highest() >> 16);
+int64_t estimateRoc(uint64_t highest, uint16_t sequence) {
+  const auto last = static_cast<uint16_t>(highest);
+  const auto roc = static_cast<int64_t>(highest >> 16);
   if (last < 0x8000) return int32_t{sequence} - last > 0x8000 ? roc - 1 : roc;
   return int32_t{last} - 0x8000 > sequence ? roc + 1 : roc;
 }

@@ -77,7 +77,8 @@ KeySlot findKey(const Stream* s, uint8_t place, uint32_t generation, const TagVi
 KeySlot slotFor(const Stream& s, uint64_t index, uint64_t now);
 void choose(const Stream* s, KeySlot slot, Judgement& out);
 // RFC 3711 §3.3.1 and Appendix A, for a stream whose highest index is known; the ROC may be -1 or 2^32.
-int64_t estimateRoc(const Stream& s, uint16_t sequence);
+int64_t estimateRoc(uint64_t highest, uint16_t sequence);
+inline int64_t estimateRoc(const Stream& s, uint16_t sequence) { return estimateRoc(s.rtp.highest(), sequence); }
 void wipeKey(StreamKey& key);
 // `key` comes into force; what it replaces stays for what is still under way.
 void replaceCurrent(Stream& s, const StreamKey& key, bool restart, uint64_t now);

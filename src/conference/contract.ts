@@ -101,6 +101,8 @@ export type ConferenceEvent =
   | { readonly type: 'moved'; readonly member: MemberId; readonly channels: readonly JoinChannel[] }
   /** It refused the re-INVITE, or answered with nothing that can be used. */
   | { readonly type: 'move-refused'; readonly member: MemberId; readonly detail: string }
+  /** Between end-to-end and hop-by-hop: the endpoint did not acknowledge what its channel is to use. */
+  | { readonly type: 'not-followed'; readonly channel: ChannelId; readonly detail: string }
   /** From the relay, each ACTIVITY_INTERVAL_MS: highest energy 0-100 (-1: no energy byte) and packets. */
   | ({ readonly type: 'activity' } & ActivityReport)
   /** A refresh point of a video source went through the relay. */

@@ -45,6 +45,13 @@ export function moved(work: Work, { member: id, channels }: EventOf<'moved'>): R
   return undefined;
 }
 
+export function notFollowed(work: Work, { channel: id, detail }: EventOf<'not-followed'>): Refused {
+  const found = find(work.state, id);
+  if (found === undefined) return 'unknown-channel';
+  lose(work, found.member.id, `it did not follow the change of level: ${detail}`);
+  return undefined;
+}
+
 export function moveRefused(work: Work, { member: id, detail }: EventOf<'move-refused'>): Refused {
   const member = work.state.members.get(id);
   if (member === undefined) return 'unknown-member';

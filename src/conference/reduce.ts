@@ -12,7 +12,7 @@ import { flowDeadline } from './flow.js';
 import { climb, ladderDeadline } from './ladder.js';
 import { applySets, close } from './members.js';
 import { acked, addChannels, drop, failed, join, keyed, leave, mute, negotiated } from './membership.js';
-import { moved, moveRefused, notifyAcked } from './moves.js';
+import { moved, moveRefused, notFollowed, notifyAcked } from './moves.js';
 import { replan, weigh } from './plan.js';
 import { askDue, refreshDeadline, sawRefresh, sawSwitch, wantRefresh } from './refresh.js';
 import { applyRefresh, channelById, sendingChannel, transmitMask, updateFlow, type Work } from './routing.js';
@@ -129,6 +129,8 @@ function step(work: Work, event: ConferenceEvent): IllegalReason | undefined {
       return moved(work, event);
     case 'move-refused':
       return moveRefused(work, event);
+    case 'not-followed':
+      return notFollowed(work, event);
     case 'activity':
       return activity(work, event);
     case 'refresh':

@@ -11,7 +11,8 @@ import { type AnswerRefusal, takeOpportunities } from '../sip/offer-answer.js';
 import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import type { SdpCodec, SdpDirection, SdpFingerprint } from '../wire/sdp-types.js';
 import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
-import type { ChannelHost, SwitchChannel } from './channel.js';
+import type { SwitchChannel } from './channel.js';
+import type { ChannelHost } from './channel-contract.js';
 import type { ConferenceRuntime } from './conference.js';
 import { SdesKeys } from './sdes-keys.js';
 

@@ -7,7 +7,8 @@ import { refusalHeaders } from '../sip/refusal.js';
 import { addressOwner } from '../wire/ip-address.js';
 import type { SipHeader } from '../wire/sip-types.js';
 import type { CallMedia } from './call-media.js';
-import { type ChannelHost, type ChannelSetup, SwitchChannel } from './channel.js';
+import { SwitchChannel } from './channel.js';
+import type { ChannelHost, ChannelSetup } from './channel-contract.js';
 import type { ConferenceRuntime } from './conference.js';
 
 /** A channel that is open, and whose it is. */

@@ -1,76 +1,20 @@
 /** One m-line of one call on the switch's side: its DTLS candidates, its TIP machine, what the relay is told of it. */
-import type { Address, ChannelId, Media } from '../base/ids.js';
-import { MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
-import type { ChannelKeys, ChannelParameters, Relay } from '../relay/contract.js';
+import type { Address } from '../base/ids.js';
+import { LEVEL_CHANGE_ANSWER_TIMEOUT_MS, MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
+import type { ChannelKeys } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
-import { ownLane } from '../wire/own-ssrc.js';
 import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
 import type { Suite } from '../wire/tip.js';
-import type { AssociationNumber, AssociationReport, ControlOutput } from './contract.js';
+import type { ChannelAgreement, ChannelHost, ChannelNews, ChannelSetup } from './channel-contract.js';
+import type { AssociationNumber, AssociationReport } from './contract.js';
 import { DtlsCandidates, type DtlsNews, type ExpectedPeer } from './dtls-candidates.js';
+import { RelayChannel } from './relay-channel.js';
 import { listedOn, profilesFor } from './suites.js';
 
-/** What offer and answer have agreed on a channel. */
-export interface ChannelAgreement {
-  readonly payloadTypes: ChannelParameters['payloadTypes'];
-  /** RTCP may go to the RTP port (RFC 5761). */
-  readonly rtcpMux: boolean;
-  /** An AVPF profile: feedback outside of TIP is understood (RFC 4585 §4). */
-  readonly feedback: boolean;
-  /** What signalling agreed on an `sdes` channel; copied. */
-  readonly sdes?: ChannelKeys;
-  readonly audioLevelId?: number;
-}
-
-export interface ChannelSetup {
-  readonly id: ChannelId;
-  readonly media: Media;
-  readonly transport: 'dtls' | 'plain' | 'sdes';
-  readonly conferenceId: bigint;
-  readonly cname: string;
-  /** The conference's (WIRE.md 4.3). */
-  readonly suite: Suite;
-  /** TIP is to be negotiated on it; on a plain channel, the peer may begin it. */
-  readonly tip: boolean;
-  /** The conference may run below end-to-end: then payloads end at the switch, and it sends streams of its own. */
-  readonly readable: boolean;
-  readonly random: (bytes: number) => Uint8Array;
-}
-
-/** What a channel has to tell its conference. */
-export type ChannelNews =
-  | { readonly type: 'keyed'; readonly fingerprint: string }
-  /** A new association has taken over. */
-  | { readonly type: 'rekeyed'; readonly fingerprint: string }
-  | {
-      readonly type: 'negotiated';
-      readonly peer: TipPeer;
-      readonly inForce: InForce;
-      readonly capable: boolean;
-      readonly reason: string | undefined;
-    }
-  | { readonly type: 'set-acked'; readonly spiWord: number }
-  | {
-      readonly type: 'failed';
-      readonly reason: 'dtls-failed' | 'fingerprint-mismatch' | 'media-timeout' | 'spimap-timeout';
-      readonly detail: string;
-    }
-  /** A certificate other than the promised one, from an address that is not the signalled one: an alarm, not an end (C10). */
-  | { readonly type: 'foreign-certificate'; readonly detail: string }
-  | { readonly type: 'notify-acked'; readonly secure: boolean }
-  | { readonly type: 'refresh-wanted'; readonly sink: number }
-  | { readonly type: 'picture-lost'; readonly ssrc: number };
-
-export interface ChannelHost {
-  readonly relay: Relay;
-  random(bytes: number): Uint8Array;
-  newAssociation(channel: ChannelId): AssociationNumber;
-  endAssociation(association: AssociationNumber): void;
-  output(output: ControlOutput): void;
-}
+type TipSet = Extract<Parameters<TipMachine['receive']>[0], { type: 'spimap' }>['set'];
 
 export class SwitchChannel {
   readonly setup: ChannelSetup;
@@ -92,13 +36,19 @@ export class SwitchChannel {
   #suites: readonly Suite[] | undefined;
   #closed = false;
   #now = 0;
-  /** Of the switch's own streams on this channel, for the keys that it has now. */
-  #seed = 0;
+  readonly #relay: RelayChannel;
+  /** What our MEDIAOPTS offers, and what both sides have come to. */
+  #wantsEkt = true;
+  #ektInForce = true;
+  /** Until when they have to. */
+  #followBy: number | undefined;
+  /** A set that waits until EKT is in force again. */
+  #heldSet: TipSet | undefined;
 
   constructor(setup: ChannelSetup, host: ChannelHost) {
     this.setup = setup;
     this.#host = host;
-    this.#newSeed();
+    this.#relay = new RelayChannel(setup.id, setup.readable, host.relay, (bytes) => host.random(bytes));
     if (setup.transport === 'dtls') {
       this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
     }
@@ -109,22 +59,25 @@ export class SwitchChannel {
   }
 
   deadline(): number | undefined {
-    const tip = this.#tip?.deadline();
-    const dtls = this.#dtls?.deadline();
-    return tip === undefined || dtls === undefined ? (tip ?? dtls) : Math.min(tip, dtls);
+    const due = [this.#tip?.deadline(), this.#dtls?.deadline(), this.#followBy].filter((at) => at !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
   }
 
   tick(now: number): void {
     this.#now = now;
     this.#dtls?.tick(now);
     if (this.#tip !== undefined) this.#toTip({ type: 'tick' }, now);
+    if (this.#followBy === undefined || this.#followBy > now) return;
+    this.#followBy = undefined;
+    const detail = `no MEDIAOPTS with${this.#wantsEkt ? '' : 'out'} EKT on the ${this.setup.media} channel`;
+    this.#news.push({ type: 'not-followed', detail });
   }
 
   /** Offer and answer have agreed on this, at first or anew. */
   agree(agreed: ChannelAgreement): void {
     this.#agreed = agreed;
     if (agreed.sdes !== undefined) this.#takeSdes(agreed.sdes);
-    this.setLevel(this.#level.level, this.#level.ready);
+    this.#tellRelay();
   }
 
   /** Whom signalling names as the peer, at first or for a new association; on a plain channel where RTP goes to. */
@@ -166,8 +119,9 @@ export class SwitchChannel {
     }
   }
 
-  sendSet(set: Extract<Parameters<TipMachine['receive']>[0], { type: 'spimap' }>['set'], now: number): void {
-    if (this.#tip !== undefined) this.#toTip({ type: 'spimap', set }, now);
+  sendSet(set: TipSet, now: number): void {
+    if (this.#tipDone && !(this.#wantsEkt && this.#ektInForce)) this.#heldSet = set;
+    else if (this.#tip !== undefined) this.#toTip({ type: 'spimap', set }, now);
   }
 
   notify(secure: boolean, now: number): void {
@@ -197,43 +151,48 @@ export class SwitchChannel {
     this.#sendControl([], reports);
   }
 
-  setLevel(level: Level, ready: boolean): void {
+  /**
+   * The level that the conference has it at. Between end-to-end and hop-by-hop a TIP endpoint is led by MEDIAOPTS, with and
+   * without EKT; until both sides have ACKed no media flows to or from it.
+   */
+  setLevel(level: Level, ready: boolean, now: number): void {
+    this.#now = now;
     this.#level = { level, ready };
-    this.#host.relay.setParameters(this.setup.id, {
-      tip: this.#tipDone,
-      transmitMask: this.#transmitMask,
-      trailingByte: this.#trailingByte,
-      level,
-      ready,
-      payloadTypes: this.#agreed.payloadTypes,
-      ...(this.#endsHere(level) ? { endsHere: this.#ends } : {}),
-    });
+    if (this.setup.readable && this.setup.transport === 'dtls' && this.#tipDone) {
+      const ekt = level !== 'hop-by-hop';
+      if (ekt !== this.#wantsEkt) {
+        this.#wantsEkt = ekt;
+        const options = ekt ? switchOptions(this.setup.media, true) : { transmit: [], receive: [] };
+        this.#followBy = now + LEVEL_CHANGE_ANSWER_TIMEOUT_MS;
+        this.#toTip({ type: 'options', options }, now);
+      }
+    }
+    this.#tellRelay();
   }
 
-  /** Whether payloads are readable to the switch here, and what is sent are streams of its own. */
-  #endsHere(level: Level): boolean {
-    if (!this.setup.readable) return false;
-    return this.setup.transport === 'plain' ? !this.#tipDone : level === 'hop-by-hop';
-  }
-
-  get #ends(): NonNullable<ChannelParameters['endsHere']> {
-    const { audioLevelId } = this.#agreed;
-    return { seed: this.#seed, ...(audioLevelId === undefined ? {} : { audioLevelId }) };
-  }
-
-  #newSeed(): void {
-    const [a = 0, b = 0, c = 0, d = 1] = this.setup.random(4);
-    this.#seed = ((a << 24) | (b << 16) | (c << 8) | d | 0x100) >>> 0;
-  }
-
-  #setKeys(keys: Omit<ChannelKeys, 'forMedia'>): void {
-    this.#newSeed();
-    this.#host.relay.setChannelKeys(this.setup.id, { ...keys, forMedia: this.setup.readable });
+  #tellRelay(): void {
+    const { level, ready } = this.#level;
+    const { payloadTypes, audioLevelId } = this.#agreed;
+    const { readable, transport } = this.setup;
+    const ends = readable && (transport === 'plain' ? !this.#tipDone : level === 'hop-by-hop');
+    const follows = !this.#tipDone || this.#ektInForce === this.#wantsEkt || transport === 'plain';
+    this.#relay.tell(
+      {
+        tip: this.#tipDone,
+        transmitMask: this.#transmitMask,
+        trailingByte: this.#trailingByte,
+        level,
+        ready: ready && follows,
+        payloadTypes,
+      },
+      ends && follows,
+      audioLevelId,
+    );
   }
 
   /** The keys of a later offer and answer take the place of the first ones (RFC 4568 §7.1.4). */
   #takeSdes(keys: ChannelKeys): void {
-    this.#setKeys(keys);
+    this.#relay.setKeys(keys);
     if (!this.#keyed) this.#news.push({ type: 'keyed', fingerprint: '' });
     this.#keyed = true;
   }
@@ -255,7 +214,7 @@ export class SwitchChannel {
     const { id } = this.setup;
     const { profile, local, remote, peerFingerprint: fingerprint } = news.report;
     this.#host.relay.provePeer(id, news.address);
-    this.#setKeys({ profile, local, remote });
+    this.#relay.setKeys({ profile, local, remote });
     if (this.#keyed) {
       // What was negotiated goes on under the new keys (RFC 8842 §1: the association changes, the session does not).
       this.#news.push({ type: 'rekeyed', fingerprint });
@@ -306,6 +265,7 @@ export class SwitchChannel {
       case 'negotiated':
       case 'renegotiated': {
         this.#tipDone = true;
+        if (out.type === 'renegotiated' && this.#followed(out)) break;
         this.#transmitMask = out.peer.transmitMask;
         this.#trailingByte = media === 'audio' ? out.inForce.receive.activityMetric : out.inForce.receive.refreshFlag;
         const capability = this.#capability(out);
@@ -349,6 +309,21 @@ export class SwitchChannel {
     }
   }
 
+  /** @returns true for the peer's part in a change between EKT and channel keys that we began: no word on what it can. */
+  #followed({ inForce, peerOffersEkt }: Extract<TipOutput, { type: 'renegotiated' }>): boolean {
+    if (this.#wantsEkt && this.#ektInForce) return false;
+    if (peerOffersEkt !== this.#wantsEkt) return true;
+    const { activityMetric, refreshFlag } = inForce.receive;
+    this.#trailingByte = this.setup.media === 'audio' ? activityMetric : refreshFlag;
+    this.#ektInForce = this.#wantsEkt;
+    this.#followBy = undefined;
+    this.#tellRelay();
+    const set = this.#heldSet;
+    this.#heldSet = undefined;
+    if (set !== undefined && this.#wantsEkt) this.#toTip({ type: 'spimap', set }, this.#now);
+    return true;
+  }
+
   /** Both sides must list the conference's suite: a peer may list more than this channel's profile allows. */
   #capability({ peer, inForce }: { readonly peer: TipPeer; readonly inForce: InForce }): Capability {
     const { suite } = this.setup;
@@ -370,7 +345,7 @@ export class SwitchChannel {
 
   #feedback(packet: RtcpPacket): void {
     const lost = (ssrc: number) => {
-      const sink = this.setup.readable ? ownLane(this.#seed, ssrc) : undefined;
+      const sink = this.#relay.sinkOf(ssrc);
       this.#news.push(sink === undefined ? { type: 'picture-lost', ssrc } : { type: 'refresh-wanted', sink });
     };
     if (packet.type === 'pli') lost(packet.media);

@@ -9,7 +9,8 @@ import { ALL_CODECS } from '../sip/codecs.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { kekBytes, SALT_BYTES } from '../wire/tip.js';
 import type { Who } from './call-setup.js';
-import type { ChannelHost, ChannelNews, SwitchChannel } from './channel.js';
+import type { SwitchChannel } from './channel.js';
+import type { ChannelHost, ChannelNews } from './channel-contract.js';
 import { ConferenceCodecs } from './conference-codecs.js';
 import type { ConferenceSettings } from './contract.js';
 import { suiteOf } from './suites.js';
@@ -238,6 +239,9 @@ export class ConferenceRuntime {
       case 'failed':
         this.apply({ type: 'channel-failed', channel, reason: news.reason, detail: news.detail }, now);
         break;
+      case 'not-followed':
+        this.apply({ type: 'not-followed', channel, detail: news.detail }, now);
+        break;
       case 'foreign-certificate':
         this.securityEvent('fingerprint-mismatch', news.detail, this.#memberOf.get(channel), channel);
         break;
@@ -286,7 +290,7 @@ export class ConferenceRuntime {
         break;
       }
       case 'channel-parameters':
-        this.#channels.get(effect.channel)?.setLevel(effect.level, effect.ready);
+        this.#channels.get(effect.channel)?.setLevel(effect.level, effect.ready, now);
         if (effect.ready) this.#isReady(this.#memberOf.get(effect.channel), now);
         break;
       case 'media-level':

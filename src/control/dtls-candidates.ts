@@ -7,7 +7,7 @@ import type { Address, ChannelId } from '../base/ids.js';
 import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_MAX_PARALLEL_ADDRESSES, DTLS_STRANGER_PATIENCE_MS } from '../base/limits.js';
 import { addressKey } from '../wire/ip-address.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
-import type { ChannelHost } from './channel.js';
+import type { ChannelHost } from './channel-contract.js';
 import type { AssociationNumber, AssociationReport, ChannelProfile } from './contract.js';
 
 /** TLS record type handshake (RFC 5246 §6.2.1): only a hello may make us spend an association on an address. */

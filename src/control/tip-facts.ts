@@ -1,6 +1,6 @@
 /** What TIP has agreed on a channel, in the words of the conference. */
 import type { TipFacts } from '../conference/contract.js';
-import type { ChannelNews } from './channel.js';
+import type { ChannelNews } from './channel-contract.js';
 
 export function tipFacts({
   peer,

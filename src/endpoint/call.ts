@@ -318,6 +318,9 @@ export class Call {
         this.#checkReady();
         this.#scheduleActivation(output.spiWord);
         break;
+      case 'hop-by-hop':
+        this.#leaveSets();
+        break;
       case 'sent':
         this.#tally.sent[line.media]++;
         this.#options.onSent?.(output);

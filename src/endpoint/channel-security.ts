@@ -104,6 +104,19 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
     return older.ok ? older : opened;
   }
 
+  /** Hop-by-hop: media itself is under the channel keys. Only once keyed. */
+  protectRtp(packet: Uint8Array): Result<Uint8Array, DropName> {
+    return this.#crypto!.protectRtp(packet);
+  }
+
+  /** Only once keyed. */
+  unprotectRtp(datagram: Uint8Array): Result<Uint8Array, DropName> {
+    const opened = this.#crypto!.unprotectRtp(datagram);
+    if (opened.ok || this.#previous === undefined) return opened;
+    const older = this.#previous.crypto.unprotectRtp(datagram);
+    return older.ok ? older : opened;
+  }
+
   #drain(now: number): void {
     for (const association of [this.#association, this.#next]) {
       for (let out = association?.poll(); out !== undefined; out = association?.poll()) {

@@ -94,6 +94,8 @@ export type ChannelOutput =
   | { readonly type: 'negotiated'; readonly peer: TipPeer }
   /** A set is installed and ACKed; the first one lets the channel send. */
   | { readonly type: 'set-installed'; readonly spiWord: number }
+  /** EKT is no longer in force: from here on media is under the channel keys. */
+  | { readonly type: 'hop-by-hop' }
   /** A packet as it left, for comparison: the payload before encryption. */
   | {
       readonly type: 'sent';

@@ -16,18 +16,13 @@ import { classify } from '../wire/demux.js';
 import { parseRtcpPacket, type ReportBlock, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound } from '../wire/rtcp-write.js';
 import { isControlSsrc, parseRtp } from '../wire/rtp.js';
-import type { Suite } from '../wire/tip.js';
+import { popCount, suitesOver, wipeSet } from './channel-parts.js';
 import { ChannelSecurity } from './channel-security.js';
 import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia, ReceivedMedia } from './channel-types.js';
 import { ReceiverFeedback } from './receiver-feedback.js';
 import { OutgoingStreamSender } from './stream-sender.js';
 
 const RTCP_APP = 204;
-const SUITES: readonly Suite[] = [
-  { suite: 1, cipher: 1 },
-  { suite: 17, cipher: 3 },
-];
-
 export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #options: ChannelOptions;
   readonly #outputs: ChannelOutput[] = [];
@@ -39,6 +34,8 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #sets = new Map<number, { readonly set: GroupSet; expires: number | undefined }>();
   #tip: TipMachine | undefined;
   #trailingByte = false;
+  /** EKT is not in force: media is under the channel keys. */
+  #hopByHop = false;
   readonly #feedback: ReceiverFeedback;
   #nextReport: number | undefined;
   #closed = false;
@@ -53,7 +50,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   /** True once media may be sent: the first set is installed (or the channel is plain). */
   get canSend(): boolean {
-    return !this.#closed && (this.#security === undefined || this.#sets.size > 0);
+    return !this.#closed && (this.#security === undefined || this.#hopByHop || this.#sets.size > 0);
   }
 
   receive(input: ChannelInput, now: number): void {
@@ -122,8 +119,10 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   #rtp(bytes: Uint8Array, now: number): void {
     const { media } = this.#options;
-    if (this.#security === undefined) {
-      const plain = parseRtp(bytes);
+    if (this.#security === undefined || this.#hopByHop) {
+      const clear = this.#security === undefined ? ok(bytes) : this.#security.unprotectRtp(bytes);
+      if (!clear.ok) return this.#drop(clear.reason);
+      const plain = parseRtp(clear.value);
       if (!plain.ok) return this.#drop('malformed');
       const { header, payload } = plain.value;
       const word = parseMultiplexWord(header.csrcs[0] ?? 0);
@@ -162,7 +161,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
 
   #rtcp(bytes: Uint8Array, now: number): void {
     if (bytes.length < 8) return this.#drop('malformed');
-    if (!isControlSsrc(readU32(bytes, 4))) {
+    if (!this.#hopByHop && !isControlSsrc(readU32(bytes, 4))) {
       // Media RTCP of another sender: it brings keys and ROC early, and its clock (WIRE.md 3).
       const received = this.#security === undefined ? ok({ compound: bytes }) : this.#receiver.receiveRtcp(bytes, now);
       if (!received.ok) return this.#drop(received.reason);
@@ -182,6 +181,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       const parsed = parseRtcpPacket(packet);
       if (parsed.ok) this.#told(parsed.value);
     }
+    if (!isControlSsrc(readU32(bytes, 4))) this.#feedback.receive({ type: 'media-rtcp', compound: plain.value }, now);
   }
 
   /** Receiver reports, and PLI and FIR (RFC 4585 §6.3.1, RFC 5104 §4.3.1) from a switch that asks without TIP. */
@@ -261,6 +261,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       case 'renegotiated':
         this.#trailingByte = media === 'audio' ? out.inForce.transmit.activityMetric : out.inForce.transmit.refreshFlag;
         this.#outputs.push({ type: 'negotiated', peer: out.peer });
+        if (this.#security !== undefined) this.#followEkt(out, now);
         break;
       case 'set':
         this.#install(out.set, now);
@@ -281,6 +282,24 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         this.#fail(out.reason, 'no TIP answer from the switch');
         break;
     }
+  }
+
+  /** The switch offers EKT, or no longer does: we offer the same, and send and receive by it (WIRE.md 4). */
+  #followEkt({ peerOffersEkt }: { readonly peerOffersEkt: boolean }, now: number): void {
+    if (peerOffersEkt !== this.#hopByHop) return;
+    this.#hopByHop = !peerOffersEkt;
+    const none = { transmit: [], receive: [] };
+    const options = peerOffersEkt ? endpointOptions(this.#options.media, true) : none;
+    this.#tip?.receive({ type: 'options', options }, now);
+    // Sets come anew with EKT; the old ones are nobody's business meanwhile.
+    for (const sender of this.#senders) sender.dropKey();
+    for (const [spiWord, { set }] of this.#sets) {
+      this.#receiver.dropSet(spiWord);
+      wipeSet(set);
+    }
+    this.#sets.clear();
+    this.#nextReport ??= now;
+    if (this.#hopByHop) this.#outputs.push({ type: 'hop-by-hop' });
   }
 
   #install(set: GroupSet, now: number): void {
@@ -327,7 +346,9 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     const packet = sender?.protect(media, this.#trailingByte, now);
     if (sender === undefined || packet === undefined) return;
     const { ssrc, position } = sender;
-    this.#outputs.push({ type: 'send', bytes: packet.bytes });
+    const secured = this.#hopByHop ? this.#security!.protectRtp(packet.bytes) : ok(packet.bytes);
+    if (!secured.ok) return this.#drop(secured.reason);
+    this.#outputs.push({ type: 'send', bytes: secured.value });
     this.#outputs.push({ type: 'sent', ssrc, position, sequence: packet.sequence, payload: media.payload });
   }
 
@@ -343,7 +364,8 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     this.#nextReport = now + SENDER_REPORT_INTERVAL_MS;
     for (const sender of this.#senders) {
       const report = sender.report(now);
-      if (report !== undefined) this.#outputs.push({ type: 'send', bytes: report });
+      if (report === undefined) continue;
+      this.#outputs.push({ type: 'send', bytes: this.#hopByHop ? this.#security!.protectRtcp(report) : report });
     }
   }
 
@@ -366,20 +388,4 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     for (const { set } of this.#sets.values()) wipeSet(set);
     this.#sets.clear();
   }
-}
-
-function wipeSet(set: GroupSet): void {
-  set.kek.wipe();
-  set.masterSalt.wipe();
-}
-
-/** What we can do; a KEK of 32 bytes is taken over a channel of AES-256-GCM only (WIRE.md 4.3). */
-function suitesOver(profile: number | undefined): readonly Suite[] {
-  return profile === 0x0008 ? [...SUITES, { suite: 18, cipher: 4 }] : SUITES;
-}
-
-function popCount(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }

@@ -58,6 +58,13 @@ export class OutgoingStreamSender {
     else this.#ekt.rekey(set, key);
   }
 
+  /** Sender keys are no longer in use: what follows goes out as it is, with sequence numbers that go on. */
+  dropKey(): void {
+    if (this.#ekt === undefined) return;
+    this.#sequence = this.#ekt.sequence;
+    this.wipe();
+  }
+
   /** @returns the datagram, or undefined while the stream is stopped. */
   protect(
     media: OutgoingMedia,

@@ -33,11 +33,12 @@ import {
   inForceOf,
   listsSuite,
   type OptionBits,
+  type OptionNames,
   offerOf,
 } from './options.js';
 import { Outbox, type Unstamped, type UnstampedOf } from './outbox.js';
 import { answerOf, mediaOptsOf, muxCtrlOf, outputOf, type PlainRequest, requestOf, stamp } from './packets.js';
-import type { TipDrop, TipFailure, TipInput, TipOptions, TipOutput, TipPeer } from './types.js';
+import type { Agreed, TipDrop, TipFailure, TipInput, TipOptions, TipOutput, TipPeer } from './types.js';
 
 export type TipState = 'idle' | 'negotiating' | 'done' | 'ended';
 
@@ -51,7 +52,7 @@ function wipe(set: { readonly masterSalt: Secret; readonly kek: Secret }): void 
 /** `idle` → start → `negotiating` → all four ACKed → `done`; a failure or `stop` leads to `ended` from anywhere. */
 export class TipMachine implements Engine<TipInput, TipOutput> {
   readonly #options: TipOptions;
-  readonly #own: OptionBits;
+  #own: OptionBits;
   readonly #ownSuites: readonly Suite[];
   readonly #out: TipOutput[] = [];
   readonly #inbox = new Inbox();
@@ -67,17 +68,15 @@ export class TipMachine implements Engine<TipInput, TipOutput> {
   #peer: TipPeer | undefined;
   #offer: OptionBits | undefined;
   /** Defined from the moment that the negotiation is done. */
-  #agreed: { readonly peer: TipPeer; readonly inForce: InForce } | undefined;
+  #agreed: Agreed | undefined;
   /** The SPIMAP that waits for `set-installed`. */
   #installing: SpiMap | undefined;
 
   /** Throws on options that contradict themselves: a control SSRC with another low byte than 00, an option of the other media. */
   constructor(options: TipOptions) {
     if ((options.ssrc & 0xff) !== 0) throw new Error('a control SSRC has the low byte 00');
-    const offered = (names: TipOptions['options']['transmit']): number =>
-      bitsOf(options.media, options.secure ? names : names.filter((name) => name !== 'ekt'));
     this.#options = options;
-    this.#own = { transmit: offered(options.options.transmit), receive: offered(options.options.receive) };
+    this.#own = this.#offered(options.options);
     this.#ownSuites = options.suites ?? [DEFAULT_SUITE];
     this.#version = options.version;
   }
@@ -94,6 +93,7 @@ export class TipMachine implements Engine<TipInput, TipOutput> {
     else if (input.type === 'stop') this.#end();
     else if (this.#state === 'ended') this.#refuse(input, 'wrong-state');
     else if (input.type === 'start') this.#start(input, now);
+    else if (input.type === 'options') this.#offerAnew(input, now);
     else if (input.type === 'spimap') this.#distribute(input, now);
     else if (input.type === 'set-installed') this.#installed(input, now);
     else this.#request(input, now);
@@ -152,6 +152,25 @@ export class TipMachine implements Engine<TipInput, TipOutput> {
       this.#startedAt = now;
       this.#outbox.post(muxCtrlOf(this.#options, this.#version), now);
     }
+  }
+
+  #offered({ transmit, receive }: OptionNames): OptionBits {
+    const { media, secure } = this.#options;
+    const bits = (names: OptionNames['transmit']): number =>
+      bitsOf(media, secure ? names : names.filter((name) => name !== 'ekt'));
+    return { transmit: bits(transmit), receive: bits(receive) };
+  }
+
+  #offerAnew(input: Extract<TipInput, { type: 'options' }>, now: number): void {
+    if (this.#agreed === undefined) {
+      this.#refuse(input, 'wrong-state');
+      return;
+    }
+    this.#own = this.#offered(input.options);
+    this.#ownAcked = false;
+    this.#outbox.withdraw('mediaopts');
+    this.#outbox.post(mediaOptsOf(this.#options.ssrc, this.#own), now);
+    this.#outbox.flush(now);
   }
 
   #request(input: PlainRequest, now: number): void {
@@ -330,7 +349,10 @@ export class TipMachine implements Engine<TipInput, TipOutput> {
     if (!this.#ownAcked || this.#peer === undefined || this.#offer === undefined) return;
     const type = this.#agreed === undefined ? 'negotiated' : 'renegotiated';
     this.#state = 'done';
-    this.#agreed = { peer: this.#peer, inForce: inForceOf(this.#options.media, this.#own, this.#offer) };
+    const { media } = this.#options;
+    const ekt = bitsOf(media, ['ekt']);
+    const peerOffersEkt = (this.#offer.transmit & this.#offer.receive & ekt) !== 0;
+    this.#agreed = { peer: this.#peer, inForce: inForceOf(media, this.#own, this.#offer), peerOffersEkt };
     this.#out.push({ type, ...this.#agreed });
     this.#withdrawImpossible();
     this.#outbox.open(now);

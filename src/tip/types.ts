@@ -71,6 +71,8 @@ export type TipInput =
   | ({ readonly type: 'flow' } & FlowRequest)
   | ({ readonly type: 'request-to-send' } & SendRequest)
   | { readonly type: 'echo' }
+  /** Other options than before: a new MEDIAOPTS. Once the negotiation is done; before, it is refused. */
+  | { readonly type: 'options'; readonly options: OptionNames }
   /** Endpoint: the set of the last `set` output is installed; only now is its SPIMAP ACKed. */
   | { readonly type: 'set-installed'; readonly spiWord: number }
   /** Ends the machine and wipes what it holds. */
@@ -121,15 +123,22 @@ export type TipDrop =
         | 'unknown-suite';
     };
 
+export interface Agreed {
+  readonly peer: TipPeer;
+  readonly inForce: InForce;
+  /** The peer's own half, whatever ours is: it offers EKT in both directions. */
+  readonly peerOffersEkt: boolean;
+}
+
 export type TipOutput =
   /**
    * To be sent in a control compound (WIRE.md 3). With `kind` `spimap` the bytes hold key material: into SRTCP with
    * channel keys, and nowhere else.
    */
   | { readonly type: 'send'; readonly kind: TipKind | 'ack'; readonly packet: Uint8Array }
-  | { readonly type: 'negotiated'; readonly peer: TipPeer; readonly inForce: InForce }
-  /** The peer sent a newer MUXCTRL or MEDIAOPTS after that; judge the channel anew. */
-  | { readonly type: 'renegotiated'; readonly peer: TipPeer; readonly inForce: InForce }
+  | ({ readonly type: 'negotiated' } & Agreed)
+  /** Our newer MEDIAOPTS was ACKed, or the peer sent a newer MUXCTRL or MEDIAOPTS; judge the channel anew. */
+  | ({ readonly type: 'renegotiated' } & Agreed)
   /** Endpoint: a set to install; its secrets are the caller's from here. Answer with `set-installed`. */
   | { readonly type: 'set'; readonly set: ParameterSet }
   | { readonly type: 'spimap-acked'; readonly spiWord: number }

@@ -73,12 +73,20 @@ interface Phone {
 }
 
 /** Calls, sends a sine of this frequency, and records what it decodes. */
-function baresip(name: string, target: string | { readonly account: string }, hertz: number): Phone {
+function baresip(
+  name: string,
+  target: string | { readonly account: string },
+  hertz: number,
+  encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp',
+): Phone {
   const folder = place.file(name);
   mkdirSync(folder);
-  const modules = ['stdio', 'g711', 'opus', 'ausine', 'aufile', 'sndfile'].map((m) => `module ${m}.so`);
+  const modules = ['stdio', 'g711', 'opus', 'ausine', 'aufile', 'sndfile', 'srtp', 'dtls_srtp'].map(
+    (m) => `module ${m}.so`,
+  );
   const config = [
     'poll_method epoll',
+    'rtcp_mux yes',
     'sip_listen 127.0.0.1:0',
     `sip_cafile ${place.file('tls/ca.pem')}`,
     `audio_source ausine,${hertz}`,
@@ -94,7 +102,11 @@ function baresip(name: string, target: string | { readonly account: string }, he
   ];
   put(folder, 'config', `${config.join('\n')}\n`);
   const own = typeof target === 'string' ? `<sip:${name}@127.0.0.1;transport=tls>;regint=0` : target.account;
-  put(folder, 'accounts', `${own};audio_codecs=opus/48000/2\n`);
+  put(
+    folder,
+    'accounts',
+    `${own};audio_codecs=opus/48000/2${encryption === undefined ? '' : `;mediaenc=${encryption}`}\n`,
+  );
   put(folder, 'contacts', '');
   const program = run('baresip', [
     '-4',
@@ -171,6 +183,42 @@ describeWithPeers('baresip', ['baresip'], () => {
       stop(low.program);
       stop(high.program);
       await until('the conference is empty', () => running.conferenceLevel('lobby') === undefined);
+    },
+    LIMIT_MS,
+  );
+});
+
+describeWithPeers('baresip with SRTP in a best-effort conference', ['baresip'], () => {
+  const kinds = ['dtls_srtp', 'srtp-mand', 'srtp'] as const;
+  const pairs = kinds.flatMap((a, i) => kinds.slice(i).map((b) => [a, b] as const));
+  it.each(pairs)(
+    '%s and %s hear each other at hop-by-hop',
+    async (a, b) => {
+      running = await place.start('[conferences]\npolicy = "best-effort"');
+      const low = baresip('low', lobby(running.sip.port), 440, a);
+      const high = baresip('high', lobby(running.sip.port), 1_000, b);
+      await hears('low', low, 1_000);
+      await hears('high', high, 440);
+      expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
+      for (const { program } of [low, high]) stop(program);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'a plain one joins: everybody hears on, the others stay on SRTP, and the conference says none',
+    async () => {
+      running = await place.start('[conferences]\npolicy = "best-effort"');
+      const low = baresip('low', lobby(running.sip.port), 440, 'dtls_srtp');
+      const high = baresip('high', lobby(running.sip.port), 1_000, 'srtp-mand');
+      await hears('low', low, 1_000);
+      const plain = baresip('plain', lobby(running.sip.port), 1_700);
+      await until('the conference is lowered', () => running.conferenceLevel('lobby') === 'none');
+      for (const { program } of [high]) stop(program);
+      await hears('low', low, 1_700);
+      await hears('plain', plain, 440);
+      expect(place.events.map((e) => e.code)).toContain('conference-downgraded');
+      for (const { program } of [low, plain]) stop(program);
     },
     LIMIT_MS,
   );
