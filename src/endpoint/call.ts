@@ -1,6 +1,6 @@
 /** A call of the reference endpoint: signalling, a line for each media kind, media in and out. */
 import type { Media } from '../base/ids.js';
-import { ENDPOINT_CONNECT_TIMEOUT_MS, SET_SEND_DELAY_MS } from '../base/limits.js';
+import { ENDPOINT_CONNECT_TIMEOUT_MS } from '../base/limits.js';
 import type { UserAgentOutput } from '../sip/contract.js';
 import { answer, readAnswer, readOffer } from '../sip/offer-answer.js';
 import type { Answer, Offer } from '../sip/offer-answer-types.js';
@@ -18,6 +18,7 @@ import { Description } from './description.js';
 import { answeredLines, newIdentity, openLines, type RemoteLine, renewLines, SsrcBook, startLine } from './lines.js';
 import type { LineCallbacks, LineOutput, MediaLine } from './media-line.js';
 import { type DuePacket, Pacer } from './pacer.js';
+import { SetActivation } from './set-activation.js';
 import { SipConnection } from './sip-connection.js';
 import { Tally } from './tally.js';
 
@@ -40,7 +41,7 @@ export class Call {
   readonly #options: CallOptions;
   readonly #pacer: Pacer;
   readonly #tally = new Tally();
-  readonly #installed = new Map<MediaLine, number>();
+  readonly #sets = new SetActivation(() => this.#lines);
   #lines: MediaLine[] = [];
   #connection: SipConnection | undefined;
   readonly #ssrcs: SsrcBook;
@@ -49,8 +50,6 @@ export class Call {
   #number = 0;
   #icon: boolean | undefined;
   #isReady = false;
-  #activation: NodeJS.Timeout | undefined;
-  #activeSet: number | undefined;
   #over = false;
   #answered: ((answer: { sdp: string } | Error) => void) | undefined;
   #resolveReady: () => void = () => undefined;
@@ -228,7 +227,7 @@ export class Call {
   ): void {
     this.#said.security = security;
     this.#said.identity = identity;
-    this.#activeSet = undefined;
+    this.#sets.forget();
     const used = lines.map((line, i) => startLine(line, remote[i]!, this.#options, identity, this.#ssrcs));
     this.#lines = lines.filter((_, i) => used[i]);
     this.#said.remote = remote.filter((_, i) => used[i]);
@@ -314,12 +313,12 @@ export class Call {
   #onLine(line: MediaLine, output: LineOutput): void {
     switch (output.type) {
       case 'set-installed':
-        this.#installed.set(line, output.spiWord);
+        this.#sets.installed(line, output.spiWord);
         this.#checkReady();
-        this.#scheduleActivation(output.spiWord);
         break;
       case 'hop-by-hop':
-        this.#leaveSets();
+        this.#sets.left(line);
+        this.#checkReady();
         break;
       case 'sent':
         this.#tally.sent[line.media]++;
@@ -368,28 +367,17 @@ export class Call {
 
   #checkReady(): void {
     if (this.#lines.length === 0 || !this.#lines.every((l) => l.canSend)) return;
-    this.#activeSet ??= this.#installed.get(this.#lines[0]!);
+    this.#sets.begin();
     if (this.#isReady) return;
     this.#isReady = true;
     this.#pacer.start();
     this.#resolveReady();
   }
 
-  /** A later set: send under it SET_SEND_DELAY_MS after the last channel has ACKed it (WIRE.md 10). */
-  #scheduleActivation(spiWord: number): void {
-    if (this.#activeSet === undefined || spiWord === this.#activeSet) return;
-    if (!this.#lines.every((l) => this.#installed.get(l) === spiWord)) return;
-    clearTimeout(this.#activation);
-    this.#activation = setTimeout(() => {
-      this.#activeSet = spiWord;
-      for (const line of this.#lines) line.receive({ type: 'activate-set', spiWord });
-    }, SET_SEND_DELAY_MS);
-  }
-
   #finish(end: CallEnd): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#activation);
+    this.#sets.stop();
     clearTimeout(this.#renewal);
     this.#description?.outcome(new Error('the call is over'));
     this.#pacer.stop();

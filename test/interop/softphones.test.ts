@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Switch } from '../../src/server/switch.js';
 import { hashCredentials } from '../../src/sip/digest.js';
+import { type Caller, dial } from '../support/caller.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { describeWithPeers } from '../support/peers.js';
 import { issue, put } from '../support/pki.js';
@@ -201,6 +202,49 @@ describeWithPeers('baresip with SRTP in a best-effort conference', ['baresip'], 
       await hears('high', high, 440);
       expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
       for (const { program } of [low, high]) stop(program);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'joins two EKT endpoints: all go on at hop-by-hop without a re-INVITE, and back to end-to-end when it has left',
+    async () => {
+      const named = await issue(place.root, { cn: 'switch', names: ['127.0.0.1'] });
+      put(place.folder, 'tls/server.pem', named.pem);
+      put(place.folder, 'tls/key.pem', named.keyPem);
+      running = await place.start('[conferences]\npolicy = "best-effort"\nrestore = "automatic"');
+      const to = { target: `sips:lobby@127.0.0.1:${running.sip.port}`, caPem: place.root.pem };
+      const a = await dial(to, { name: 'a', energy: () => 60 });
+      const b = await dial(to, { name: 'b' });
+      await Promise.all([a.call.ready, b.call.ready]);
+      const heard = (from: Caller, at: Caller, since: number): boolean => {
+        const sent = new Set(from.sent.map(({ payload }) => Buffer.from(payload).toString('base64')));
+        const late = at.received.slice(since).filter(({ media }) => media === 'audio');
+        return late.filter(({ payload }) => sent.has(Buffer.from(payload).toString('base64'))).length > 50;
+      };
+      await until('end-to-end', () => running.conferenceLevel('lobby') === 'end-to-end' && heard(a, b, 0));
+      const phone = baresip('phone', lobby(running.sip.port), 440, 'srtp-mand');
+      await until('hop-by-hop', () => running.conferenceLevel('lobby') === 'hop-by-hop');
+      let since = b.received.length;
+      await until('b hears a under channel keys', () => heard(a, b, since));
+      since = a.received.length;
+      await until('a hears others under channel keys', () => a.received.slice(since).some((r) => r.media === 'audio'));
+      await heeded(phone, 'the phone decodes something', () => statSync(phone.heard()).size > 48_000);
+      expect([a.notified.at(-1), b.notified.at(-1)]).toEqual([false, false]);
+      stop(phone.program);
+      await until('end-to-end again', () => running.conferenceLevel('lobby') === 'end-to-end', 30_000);
+      since = b.received.length;
+      await until('b hears a under sender keys', () => heard(a, b, since));
+      expect([a.notified.at(-1), b.notified.at(-1)]).toEqual([true, true]);
+      const codes = place.events.map((e) => e.code);
+      expect(codes.filter((code) => code !== 'certificate-expiring')).toEqual([
+        'endpoint-not-capable',
+        'conference-downgraded',
+        'conference-restored',
+      ]);
+      const { drops } = running.counters();
+      expect([drops.auth_failed, drops.below_level]).toEqual([0, 0]);
+      for (const { call } of [a, b]) await call.hangup();
     },
     LIMIT_MS,
   );
