@@ -25,7 +25,6 @@ export interface MediaHost extends ChannelHost {
   /** RTCP CNAME of the switch. */
   readonly name: string;
   newId(): ChannelId;
-  random(bytes: number): Uint8Array;
   /** The channel is part of the call from now on. */
   opened(channel: SwitchChannel, conference: ConferenceRuntime): void;
   closed(channel: SwitchChannel): void;

@@ -18,7 +18,6 @@ import { tipFacts } from './tip-facts.js';
 
 /** What a conference may do to the calls of its members. */
 export interface CallHost extends ChannelHost {
-  random(bytes: number): Uint8Array;
   admit(member: MemberId): void;
   /** The m-lines that a re-INVITE added are in. */
   admitChannels(member: MemberId): void;
