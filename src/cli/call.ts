@@ -53,6 +53,12 @@ const FLAGS: readonly Flag[] = [
   },
   { name: 'name', value: 'TEXT', help: 'who we are', default: 'endpoint' },
   { name: 'dtls-engine', value: 'openssl|werift', help: 'DTLS engine', default: DEFAULT_DTLS_ENGINE },
+  {
+    name: 'security',
+    value: 'ekt|dtls-srtp|sdes',
+    help: 'dtls-srtp, sdes: join as a standard endpoint, without TIP and EKT, where hop-by-hop will do',
+    default: 'ekt',
+  },
   { name: 'plain', help: 'plain RTP without keys, for non-secure and best-effort conferences' },
   {
     name: 'refuse-downgrade',
@@ -62,7 +68,8 @@ const FLAGS: readonly Flag[] = [
 
 const HELP = `Usage: claviger call sips:CONFERENCE@HOST:PORT [flags]
 
-Dials a conference, sends H.264 and Opus under its own sender keys, receives, verifies and decrypts.`;
+Dials a conference, sends H.264 and Opus under its own sender keys (or, with --security, as a standard endpoint does),
+receives, verifies and decrypts.`;
 
 /** An RTP destination on loopback: decrypted media must not leave the machine. */
 function loopback(text: string): Result<{ readonly host: string; readonly port: number }, 'usage'> {
@@ -126,6 +133,13 @@ function show(running: Call): string {
   ].join('; ');
 }
 
+function readSecurity(text: string | undefined, plain: boolean): Result<NonNullable<CallOptions['security']>, 'usage'> {
+  if (plain) return text === undefined ? ok('plain') : refuse('usage', '--plain has no --security');
+  if (text === undefined || text === 'ekt') return ok('dtls');
+  if (text === 'dtls-srtp' || text === 'sdes') return ok(text);
+  return refuse('usage', `--security takes ekt, dtls-srtp or sdes, not '${text}'`);
+}
+
 interface Plan {
   readonly options: CallOptions;
   readonly seconds: number | undefined;
@@ -147,6 +161,8 @@ function plan(
   if (engine !== 'openssl' && engine !== 'werift') {
     return refuse('usage', `--dtls-engine takes openssl or werift, not '${engine}'`);
   }
+  const security = readSecurity(text('security'), flags.plain === true);
+  if (!security.ok) return security;
   const seconds = text('seconds') === undefined ? undefined : wholeNumber('seconds', text('seconds')!, 1, 1_000_000);
   if (seconds !== undefined && !seconds.ok) return seconds;
   const rtpIn = text('rtp-in') === undefined ? undefined : wholeNumber('rtp-in', text('rtp-in')!, 1, 65_533);
@@ -178,7 +194,7 @@ function plan(
     ...(rtpIn === undefined ? {} : { externalPositions: POSITIONS['1'] }),
     screens: screens === '3' ? 3 : 1,
     dtlsEngine: engine,
-    security: flags.plain === true ? 'plain' : 'dtls',
+    security: security.value,
     refuseDowngrade: flags['refuse-downgrade'] === true,
     onMoved: (to) => console.log(to === 'plain' ? 'media is plain RTP from now on' : 'media is secured again'),
     ...(text('name') === undefined ? {} : { name: text('name')! }),

@@ -5,6 +5,7 @@ import type { createSelfSigned } from '../dtls/certificate.js';
 import type { EngineName } from '../dtls/engines.js';
 import type { DropName } from '../wire/drop.js';
 import type { ReportBlock } from '../wire/rtcp.js';
+import type { SdesSuite } from '../wire/sdp-crypto.js';
 import type { SdpFingerprint } from '../wire/sdp-types.js';
 import type { TipVersion } from '../wire/tip.js';
 import type { ChannelOutput, KeyLogEntry, ReceivedMedia } from './channel-types.js';
@@ -29,8 +30,13 @@ export interface CallOptions {
   readonly caPem?: string;
   /** User part of our own address. */
   readonly name?: string;
-  /** `plain`: RTP without keys, for non-secure conferences. Default `dtls`. */
-  readonly security?: 'dtls' | 'plain';
+  /**
+   * `dtls`, the default: DTLS-SRTP with TIP and EKT. `plain`: RTP without keys, for non-secure conferences. As a standard
+   * endpoint, which knows neither TIP nor EKT and has one place: `dtls-srtp` (RFC 5764), `sdes` (keys in SDP, RFC 4568).
+   */
+  readonly security?: 'dtls' | 'plain' | 'dtls-srtp' | 'sdes';
+  /** What `sdes` offers; default AES_CM_128_HMAC_SHA1_80. */
+  readonly sdesSuite?: Extract<SdesSuite, 'AES_CM_128_HMAC_SHA1_80' | 'AEAD_AES_128_GCM'>;
   /** Which of the DTLS engines; default `openssl`. */
   readonly dtlsEngine?: EngineName;
   /** Of an earlier call of the same endpoint; default: somebody new. */

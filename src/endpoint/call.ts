@@ -14,8 +14,17 @@ import {
   type Identity,
   type Remembered,
 } from './call-types.js';
-import { Description } from './description.js';
-import { answeredLines, newIdentity, openLines, type RemoteLine, renewLines, SsrcBook, startLine } from './lines.js';
+import { Description, type Security, securityOf } from './description.js';
+import {
+  answeredLines,
+  isStandard,
+  newIdentity,
+  openLines,
+  type RemoteLine,
+  renewLines,
+  SsrcBook,
+  startLine,
+} from './lines.js';
 import type { LineCallbacks, LineOutput, MediaLine } from './media-line.js';
 import { type DuePacket, Pacer } from './pacer.js';
 import { SetActivation } from './set-activation.js';
@@ -146,11 +155,13 @@ export class Call {
   }
 
   async #dial(host: string, port: number): Promise<void> {
-    const { caPem, target, name = 'endpoint', security = 'dtls' } = this.#options;
+    const { caPem, target, name = 'endpoint', sdesSuite } = this.#options;
+    const security = securityOf(this.#options);
     const connection = await SipConnection.open({
       host,
       port,
       timeoutMs: ENDPOINT_CONNECT_TIMEOUT_MS,
+      tip: !isStandard(this.#options),
       ...(caPem === undefined ? {} : { caPem }),
       onOutput: this.onSip,
     });
@@ -159,7 +170,7 @@ export class Call {
     this.#lines = await openLines(MEDIA, address, this.#callbacks());
     const identity =
       security === 'dtls' ? (this.#options.remembered?.identity ?? (await newIdentity(name))) : undefined;
-    this.#description = new Description(address);
+    this.#description = new Description(address, sdesSuite);
     this.#said.identity = identity;
     this.#said.security = security;
     const offer = this.#said.offer(this.#lines);
@@ -222,13 +233,15 @@ export class Call {
   #start(
     lines: readonly MediaLine[],
     remote: readonly RemoteLine[],
-    security: 'dtls' | 'plain',
+    security: Security,
     identity: Identity | undefined,
   ): void {
     this.#said.security = security;
     this.#said.identity = identity;
     this.#sets.forget();
-    const used = lines.map((line, i) => startLine(line, remote[i]!, this.#options, identity, this.#ssrcs));
+    const used = lines.map((line, i) =>
+      startLine(line, remote[i]!, this.#options, this.#said.keying(line.media), this.#ssrcs),
+    );
     this.#lines = lines.filter((_, i) => used[i]);
     this.#said.remote = remote.filter((_, i) => used[i]);
     if (security === 'dtls') this.#ageFromNow();
@@ -246,7 +259,9 @@ export class Call {
     if (offer?.ok !== true || offer.value.media.length !== MEDIA.length) return refuse();
     const { media } = offer.value;
     const security = media.some((m) => m.port !== 0 && m.security === 'plain') ? 'plain' : 'dtls';
-    if (security === this.#said.security) return this.#answerSame(offer.value, refuse);
+    if (security === this.#said.security || this.#said.security === 'sdes')
+      return this.#answerSame(offer.value, refuse);
+    if (isStandard(this.#options)) return refuse();
     if (security === 'plain' && this.#options.refuseDowngrade === true) return refuse();
     const { name = 'endpoint' } = this.#options;
     const [lines, identity] = await Promise.all([
@@ -329,11 +344,7 @@ export class Call {
         this.#options.onReceived?.(output.rtp);
         break;
       case 'refresh-requested':
-        if (line.media === 'video') {
-          for (const { position, source } of this.#options.video ?? []) {
-            if (position === output.position) source.requestRefresh();
-          }
-        }
+        if (line.media === 'video') this.#pacer.requestRefresh(output.position);
         break;
       case 'reported':
         this.#options.onReport?.(line.media, output.reports);
@@ -380,6 +391,7 @@ export class Call {
     this.#sets.stop();
     clearTimeout(this.#renewal);
     this.#description?.outcome(new Error('the call is over'));
+    this.#description?.wipe();
     this.#pacer.stop();
     for (const line of this.#lines) line.close();
     this.#connection?.close();

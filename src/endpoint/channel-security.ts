@@ -1,6 +1,6 @@
 /**
- * The DTLS side of one channel: its association, the channel keys that it gave, and a new association that is to take over
- * (RFC 8842 §5). Until that one has its keys everything goes on under the old ones, and afterwards they still open what the
+ * Keys and keying of one channel: its DTLS association, the channel keys that it gave, and a new association that is to take
+ * over (RFC 8842 §5); or keys that SDP brought, which stay. Until that one has its keys everything goes on under the old ones, and afterwards they still open what the
  * switch sent before it had the new ones. A pull machine; `channel.ts` drives it.
  */
 import { toHex } from '../base/bytes.js';
@@ -9,14 +9,14 @@ import { PREVIOUS_CHANNEL_KEYS_LIFETIME_MS } from '../base/limits.js';
 import type { Result } from '../base/result.js';
 import type {
   Association,
+  AssociationFactory,
   AssociationFailure,
   AssociationOptions,
-  AssociationOutput,
   SrtpProfile,
 } from '../dtls/association.js';
-import { ChannelCrypto } from '../srtp/channel-crypto.js';
+import { ChannelCrypto, type ChannelKeys } from '../srtp/channel-crypto.js';
 import type { DropName } from '../wire/drop.js';
-import type { ChannelOptions, KeyLogEntry } from './channel-types.js';
+import type { Keying, KeyLogEntry } from './channel-types.js';
 
 export type SecurityInput =
   | { readonly type: 'start' }
@@ -39,18 +39,24 @@ export type SecurityOutput =
   | { readonly type: 'failed'; readonly reason: AssociationFailure; readonly detail: string };
 
 export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
-  readonly #factory: NonNullable<ChannelOptions['dtls']>['factory'];
+  readonly #factory: AssociationFactory | undefined;
   readonly #logKeys: boolean;
   readonly #outputs: SecurityOutput[] = [];
-  #association: Association;
+  /** Undefined where SDP brought the keys. */
+  #association: Association | undefined;
   #next: Association | undefined;
   #crypto: ChannelCrypto | undefined;
   #previous: { readonly crypto: ChannelCrypto; readonly until: number } | undefined;
 
-  constructor({ factory, options }: NonNullable<ChannelOptions['dtls']>, logKeys: boolean) {
-    this.#factory = factory;
+  constructor(keying: Keying, logKeys: boolean) {
     this.#logKeys = logKeys;
-    this.#association = factory(options);
+    if ('keys' in keying) {
+      this.#log(keying.keys);
+      this.#crypto = new ChannelCrypto(keying.keys);
+      return;
+    }
+    this.#factory = keying.factory;
+    this.#association = keying.factory(keying.options);
   }
 
   get keyed(): boolean {
@@ -60,11 +66,11 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
   receive(input: SecurityInput, now: number): void {
     switch (input.type) {
       case 'renew':
-        this.#next = this.#factory(input.options);
-        this.#next.receive({ type: 'start' }, now);
+        this.#next = this.#factory?.(input.options);
+        this.#next?.receive({ type: 'start' }, now);
         break;
       case 'tick':
-        this.#association.receive(input, now);
+        this.#association?.receive(input, now);
         this.#next?.receive(input, now);
         if (this.#previous !== undefined && this.#previous.until <= now) this.#forgetPrevious();
         break;
@@ -76,7 +82,7 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
         return;
       default:
         // On one address records of two associations cannot be told apart; an established one has nothing more to say.
-        (this.#next ?? this.#association).receive(input, now);
+        (this.#next ?? this.#association)?.receive(input, now);
     }
     this.#drain(now);
   }
@@ -86,7 +92,7 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
   }
 
   deadline(): number | undefined {
-    const times = [this.#association.deadline(), this.#next?.deadline(), this.#previous?.until];
+    const times = [this.#association?.deadline(), this.#next?.deadline(), this.#previous?.until];
     const due = times.filter((t) => t !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
   }
@@ -150,7 +156,7 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
     }
   }
 
-  #log(keys: Extract<AssociationOutput, { type: 'keys' }>): void {
+  #log(keys: ChannelKeys): void {
     if (!this.#logKeys) return;
     const [local, remote] = [keys.local, keys.remote].map((s) => s.use(toHex)) as [string, string];
     this.#outputs.push({ type: 'key-log', entry: { kind: 'channel-keys', profile: keys.profile, local, remote } });

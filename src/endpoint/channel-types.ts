@@ -2,6 +2,7 @@
 import type { Tick } from '../base/engine.js';
 import type { Media } from '../base/ids.js';
 import type { AssociationFactory, AssociationFailure, AssociationOptions } from '../dtls/association.js';
+import type { ChannelKeys } from '../srtp/channel-crypto.js';
 import type { ReceivedRtp } from '../srtp/ekt-receiver.js';
 import type { TipFailure, TipPeer } from '../tip/index.js';
 import type { DropName } from '../wire/drop.js';
@@ -28,12 +29,19 @@ export interface ChannelOptions {
   readonly tipVersion: TipVersion;
   readonly conferenceId: bigint;
   /** Undefined: plain RTP, without keys. */
-  readonly dtls?: { readonly factory: AssociationFactory; readonly options: AssociationOptions };
+  readonly keying?: Keying;
+  /** Without TIP, EKT and multiplex words: media is under the channel keys, and all that comes is for the center. */
+  readonly standard?: boolean;
   /** Fresh random bytes for sender keys, sequence numbers and timestamps. */
   readonly random: (bytes: number) => Uint8Array;
   /** Also put out what a key log needs; off by default. */
   readonly logKeys?: boolean;
 }
+
+/** Where channel keys come from: a DTLS association, or SDP (RFC 4568). */
+export type Keying =
+  | { readonly factory: AssociationFactory; readonly options: AssociationOptions }
+  | { readonly keys: ChannelKeys };
 
 /** One RTP packet's worth of media to send. */
 export interface OutgoingMedia {

@@ -14,15 +14,16 @@ import { endpointOptions, TipMachine, type TipOutput } from '../tip/index.js';
 import { parseMultiplexWord } from '../wire/csrc.js';
 import { classify } from '../wire/demux.js';
 import { parseRtcpPacket, type ReportBlock, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
-import { buildControlCompound } from '../wire/rtcp-write.js';
-import { isControlSsrc, parseRtp } from '../wire/rtp.js';
-import { popCount, suitesOver, wipeSet } from './channel-parts.js';
+import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
+import { isControlSsrc } from '../wire/rtp.js';
+import { popCount, receivedInClear, suitesOver, wipeSet } from './channel-parts.js';
 import { ChannelSecurity } from './channel-security.js';
 import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia, ReceivedMedia } from './channel-types.js';
 import { ReceiverFeedback } from './receiver-feedback.js';
 import { OutgoingStreamSender } from './stream-sender.js';
 
 const RTCP_APP = 204;
+
 export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #options: ChannelOptions;
   readonly #outputs: ChannelOutput[] = [];
@@ -34,33 +35,37 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #sets = new Map<number, { readonly set: GroupSet; expires: number | undefined }>();
   #tip: TipMachine | undefined;
   #trailingByte = false;
+  /** Whose packet came last. */
+  #heard: number | undefined;
   /** EKT is not in force: media is under the channel keys. */
-  #hopByHop = false;
+  #hopByHop: boolean;
   readonly #feedback: ReceiverFeedback;
   #nextReport: number | undefined;
   #closed = false;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
-    if (options.dtls !== undefined) this.#security = new ChannelSecurity(options.dtls, options.logKeys === true);
+    const { keying, standard = false } = options;
+    if (keying !== undefined) this.#security = new ChannelSecurity(keying, options.logKeys === true);
+    this.#hopByHop = standard;
     this.#senders = options.streams.map((stream) => new OutgoingStreamSender(stream, options));
     const { controlSsrc, clockRateHz, nack = false } = options;
-    this.#feedback = new ReceiverFeedback({ controlSsrc, clockRateHz, nack, plain: options.dtls === undefined });
+    this.#feedback = new ReceiverFeedback({ controlSsrc, clockRateHz, nack, plain: keying === undefined || standard });
   }
 
-  /** True once media may be sent: the first set is installed (or the channel is plain). */
+  /** True once media may be sent: the first set is installed (or the channel is plain, or has all the keys it will have). */
   get canSend(): boolean {
-    return !this.#closed && (this.#security === undefined || this.#hopByHop || this.#sets.size > 0);
+    if (this.#closed || this.#security === undefined) return !this.#closed;
+    return this.#security.keyed && (this.#hopByHop || this.#sets.size > 0);
   }
 
   receive(input: ChannelInput, now: number): void {
     if (this.#closed) return;
     switch (input.type) {
       case 'start':
-        if (this.#security === undefined) {
-          this.#startTip(false, now);
-          this.#nextReport = now;
-        } else this.#security.receive(input, now);
+        if (this.#security === undefined) this.#startTip(false, now);
+        else this.#security.receive(input, now);
+        if (this.canSend) this.#nextReport = now;
         break;
       case 'renew':
         this.#security?.receive(input, now);
@@ -120,16 +125,11 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   #rtp(bytes: Uint8Array, now: number): void {
     const { media } = this.#options;
     if (this.#security === undefined || this.#hopByHop) {
+      if (this.#security?.keyed === false) return this.#drop('not_ready');
       const clear = this.#security === undefined ? ok(bytes) : this.#security.unprotectRtp(bytes);
       if (!clear.ok) return this.#drop(clear.reason);
-      const plain = parseRtp(clear.value);
-      if (!plain.ok) return this.#drop('malformed');
-      const { header, payload } = plain.value;
-      const word = parseMultiplexWord(header.csrcs[0] ?? 0);
-      const { ssrc, sequence, payloadType, marker, timestamp, csrcs } = header;
-      const fields = { ssrc, sequence, index: sequence, payloadType, marker, timestamp, csrcs, header, payload };
-      this.#received({ ...fields, media, source: word.source, sink: word.sink }, now);
-      return;
+      const rtp = receivedInClear(clear.value, media, this.#options.standard === true);
+      return rtp === undefined ? this.#drop('malformed') : this.#received(rtp, now);
     }
     const received = this.#receiver.receiveRtp(bytes, now);
     if (!received.ok) return this.#drop(received.reason);
@@ -143,6 +143,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
     const { ssrc, index, timestamp, sink } = rtp;
     const own = this.#senders.findIndex((sender) => sender.ssrc === ssrc);
     if (own >= 0) this.#giveUpSsrc(own);
+    this.#heard = ssrc;
     this.#outputs.push({ type: 'received', rtp });
     this.#feedback.receive({ type: 'packet', ssrc, index, timestamp, sink }, now);
   }
@@ -204,7 +205,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         else {
           this.#outputs.push({ type: 'keyed', profile: out.profile, peerFingerprint: out.peerFingerprint });
           // What was negotiated under the old keys goes on under new ones.
-          if (!out.renewed) this.#startTip(true, now, out.profile);
+          if (!out.renewed) this.#begin(now, out.profile);
         }
       }
       for (let out = this.#tip?.poll(); out !== undefined; out = this.#tip?.poll()) {
@@ -217,6 +218,13 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         else this.#wantRefresh((out.sink << 4) | out.sink, now);
       }
     }
+  }
+
+  /** The channel has its keys. */
+  #begin(now: number, profile: number): void {
+    if (this.#options.standard !== true) return this.#startTip(true, now, profile);
+    this.#nextReport = now;
+    this.#outputs.push({ type: 'hop-by-hop' });
   }
 
   #startTip(secure: boolean, now: number, profile?: number): void {
@@ -242,7 +250,8 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   }
 
   #wantRefresh(targetCsrc: number, now: number): void {
-    this.#tip?.receive({ type: 'refresh', targetCsrc, flags: 0 }, now);
+    if (this.#options.standard !== true) this.#tip?.receive({ type: 'refresh', targetCsrc, flags: 0 }, now);
+    else if (this.#heard !== undefined) this.#sendControl([writePli(this.#options.controlSsrc, this.#heard)]);
   }
 
   #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {

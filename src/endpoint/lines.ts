@@ -6,8 +6,9 @@ import type { AssociationOptions } from '../dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
 import { DEFAULT_ENGINE, ENGINES } from '../dtls/engines.js';
 import type { AnsweredMedia, LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
+import type { SdesCrypto } from '../wire/sdp-crypto.js';
 import type { CallOptions, Identity } from './call-types.js';
-import type { ChannelOptions, OutgoingStream } from './channel-types.js';
+import type { ChannelOptions, Keying, OutgoingStream } from './channel-types.js';
 import { type LineCallbacks, MediaLine } from './media-line.js';
 
 export const CODECS: Readonly<Record<Media, LocalCodec>> = {
@@ -49,7 +50,7 @@ export function startLine(
   line: MediaLine,
   remote: RemoteLine,
   options: CallOptions,
-  identity: Identity | undefined,
+  own: Identity | SdesCrypto | undefined,
   ssrcs: SsrcBook,
 ): boolean {
   if (remote.port === 0 || remote.address === undefined) {
@@ -63,9 +64,11 @@ export function startLine(
     position,
     ssrc: ssrcs.of(line.media, position),
   }));
+  const standard = isStandard(options);
+  const keying = own === undefined ? undefined : keyingOf(own, remote, options);
   const channel: ChannelOptions = {
     media: line.media,
-    controlSsrc: newSsrc('control'),
+    controlSsrc: (standard ? streams[0]?.ssrc : undefined) ?? newSsrc('control'),
     cname: options.name ?? 'endpoint',
     streams,
     receiveMask: options.screens === 3 ? 0b1110 : 0b0010,
@@ -75,17 +78,27 @@ export function startLine(
     conferenceId: 0n,
     random: (bytes) => Uint8Array.from(randomBytes(bytes)),
     logKeys: options.onKeys !== undefined,
-    ...(identity === undefined
-      ? {}
-      : {
-          dtls: {
-            factory: ENGINES[options.dtlsEngine ?? DEFAULT_ENGINE],
-            options: associationOptions(remote, identity),
-          },
-        }),
+    standard,
+    ...(keying === undefined ? {} : { keying }),
   };
   line.start({ address: remote.address.address, port: remote.port }, channel);
   return true;
+}
+
+/** What the endpoint says of itself in Contact, and which keys media is under. */
+export function isStandard({ security }: Pick<CallOptions, 'security'>): boolean {
+  return security === 'dtls-srtp' || security === 'sdes';
+}
+
+/** By our certificate, or our key in SDP beside the one in the answer. */
+function keyingOf(own: Identity | SdesCrypto, remote: RemoteLine, options: CallOptions): Keying | undefined {
+  if ('certificate' in own) {
+    return { factory: ENGINES[options.dtlsEngine ?? DEFAULT_ENGINE], options: associationOptions(remote, own) };
+  }
+  const [theirs] = remote.cryptos;
+  if (theirs === undefined) throw new Error('an sdes m-line without keys was taken for an answer');
+  const profile = own.suite === 'AEAD_AES_128_GCM' ? 0x0007 : 0x0001;
+  return { keys: { profile, local: own.keyAndSalt, remote: theirs.keyAndSalt } };
 }
 
 /** Starts a new association on each line that is in use. */

@@ -81,6 +81,7 @@ const CATCH_UP_LIMIT_MS = 500;
 
 export class Pacer {
   readonly #tracks: { readonly track: Track; due: { dueMs: number; packets: readonly DuePacket[] } | undefined }[];
+  readonly #video: readonly VideoInput[];
   readonly #send: (packet: DuePacket) => void;
   #origin: number | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -91,7 +92,13 @@ export class Pacer {
   ) {
     const tracks = [...(inputs.audio ?? []).map(audioTrack), ...(inputs.video ?? []).map(videoTrack)];
     this.#tracks = tracks.map((track) => ({ track, due: undefined }));
+    this.#video = inputs.video ?? [];
     this.#send = send;
+  }
+
+  /** Somebody needs a picture that can be decoded from here. */
+  requestRefresh(position: number): void {
+    for (const input of this.#video) if (input.position === position) input.source.requestRefresh();
   }
 
   start(): void {

@@ -24,6 +24,8 @@ export interface SipConnectionOptions {
   /** PEM of our own certificate and key, where the peer asks for one. */
   readonly certificate?: { readonly certificatePem: string; readonly keyPem: string };
   readonly timeoutMs: number;
+  /** We speak TIP on our media channels, and say so in Contact. Default true. */
+  readonly tip?: boolean;
   readonly onOutput: (output: Exclude<UserAgentOutput, { type: 'send' | 'close' }>) => void;
 }
 
@@ -31,11 +33,7 @@ export class SipConnection {
   readonly local: Address;
   readonly #options: SipConnectionOptions;
   readonly #socket: TLSSocket;
-  readonly #userAgent = new UserAgent({
-    random: () => randomBytes(12).toString('hex'),
-    product: 'Claviger endpoint',
-    tip: true,
-  });
+  readonly #userAgent: UserAgent;
   readonly #framer = new StreamFramer();
   readonly #keepAlive = new KeepAlive(() => randomBytes(1)[0]! / 255);
   #timer: NodeJS.Timeout | undefined;
@@ -79,6 +77,11 @@ export class SipConnection {
   private constructor(socket: TLSSocket, options: SipConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#userAgent = new UserAgent({
+      random: () => randomBytes(12).toString('hex'),
+      product: 'Claviger endpoint',
+      tip: options.tip ?? true,
+    });
     this.local = { address: socket.localAddress ?? '127.0.0.1', port: socket.localPort ?? 0 };
     const remote = { address: socket.remoteAddress ?? options.host, port: socket.remotePort ?? options.port };
     socket.setNoDelay(true);

@@ -25,7 +25,7 @@ export class OutgoingStreamSender {
   readonly #options: ChannelOptions;
   readonly #cadence: FullTagCadence;
   readonly #timestampOffset: number;
-  readonly #csrc: number;
+  readonly #csrcs: readonly number[];
   #sequence: number;
   #ekt: EktSender | undefined;
   #packets = 0;
@@ -41,7 +41,8 @@ export class OutgoingStreamSender {
     this.#sequence = readU16(random, 0) & 0x7fff;
     this.#timestampOffset = readU32(random, 2);
     const { position, ssrc } = stream;
-    this.#csrc = composeMultiplexWord({ clock: ssrc >>> 12, output: 0, source: position, sink: position });
+    const word = composeMultiplexWord({ clock: ssrc >>> 12, output: 0, source: position, sink: position });
+    this.#csrcs = options.standard === true ? [] : [word];
   }
 
   get ssrc(): number {
@@ -84,7 +85,7 @@ export class OutgoingStreamSender {
       sequence,
       timestamp,
       ssrc: this.ssrc,
-      csrcs: [this.#csrc],
+      csrcs: this.#csrcs,
     });
     this.#packets++;
     this.#octets += media.payload.length;

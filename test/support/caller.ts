@@ -23,8 +23,12 @@ export interface Caller {
   readonly notified: boolean[];
 }
 
-export function audioInput(position: number, energy: (elapsedMs: number) => number = () => 10): AudioInput {
-  const source = openAudioSource(readAsset('tone.opus'), { energy });
+export function audioInput(
+  position: number,
+  energy: (elapsedMs: number) => number = () => 10,
+  clip: 'tone.opus' | 'noise.opus' = 'tone.opus',
+): AudioInput {
+  const source = openAudioSource(readAsset(clip), { energy });
   if (!source.ok) throw new Error(source.reason);
   return { position, source: source.value };
 }
