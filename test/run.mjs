@@ -33,15 +33,19 @@ stage('lint and format', () =>
   check(node, ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.']),
 );
 
-stage('native, under sanitizers', () => {
-  const done = spawnSync('make', ['-s', '-C', 'native', 'test'], { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 });
+/** A target of native/Makefile: its last line is the verdict. */
+function native(target) {
+  const done = spawnSync('make', ['-s', '-C', 'native', target], { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 });
   process.stdout.write(done.stdout ?? '');
   process.stderr.write(done.stderr ?? '');
   const counts = /^native: (\d+) passed, (\d+) failed$/m.exec(done.stdout ?? '');
   if (counts === null) return { passed: 0, failed: 1 };
   const failed = Number(counts[2]);
   return { passed: Number(counts[1]), failed: failed === 0 && done.status !== 0 ? 1 : failed };
-});
+}
+
+stage('native, under AddressSanitizer and UndefinedBehaviorSanitizer', () => native('test'));
+stage('native threads, under ThreadSanitizer', () => native('tsan'));
 
 stage('architecture, unit, integration, interop', () => {
   const folder = mkdtempSync(join(tmpdir(), 'claviger-test-'));
