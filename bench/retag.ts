@@ -33,6 +33,8 @@ export interface RetagRun {
   readonly verifyNsRange: readonly [number, number];
   readonly rewriteNsRange: readonly [number, number];
   readonly bareNsRange: readonly [number, number];
+  /** From the heap, by the switching core, in all rounds. */
+  readonly allocations: number;
   readonly rounds: number;
   readonly packetsPerRound: number;
 }
@@ -47,8 +49,8 @@ export interface RetagOptions {
   readonly progress: (line: string) => void;
 }
 
-/** Nanoseconds a packet in one round. */
-export type RetagRound = Readonly<Record<Work, number>>;
+/** Nanoseconds a packet in one round, and heap allocations of all its packets. */
+export type RetagRound = Readonly<Record<Work, number>> & { readonly allocations: number };
 
 /** The medians of what was measured; the cost of a variant is what a round's passes with a route took more than without. */
 export function retagRun(
@@ -73,6 +75,7 @@ export function retagRun(
     verifyNsRange: range(verify),
     rewriteNsRange: range(rewrite),
     bareNsRange: range(hmac),
+    allocations: rounds.reduce((sum, r) => sum + r.allocations, 0),
     rounds: rounds.length,
     packetsPerRound,
   };
@@ -126,6 +129,7 @@ function prepare(suite: number, bytes: number): NativeRetag {
 /** Every kind of work takes every place in the order equally often. */
 function round(retag: NativeRetag, passes: number): RetagRound {
   const ns = { verify: 0, variant: 0, hmac: 0, sha1: 0 };
+  let allocations = 0;
   for (let pass = 0; pass < passes; pass++) {
     for (let i = 0; i < WORKS.length; i++) {
       const index = (pass + i) % WORKS.length;
@@ -135,9 +139,10 @@ function round(retag: NativeRetag, passes: number): RetagRound {
         throw new Error(`${work}: ${done.right} of ${done.packets} packets came out right`);
       }
       ns[work] += done.ns / (passes * PASS_PACKETS);
+      allocations += done.allocations;
     }
   }
-  return ns;
+  return { ...ns, allocations };
 }
 
 export async function retag(options: RetagOptions): Promise<RetagRun[]> {
@@ -171,7 +176,8 @@ export const RETAG_COUNTED = `CPU nanoseconds a packet (the thread's own clock, 
            only counts. Passes with one receiver less passes without, round by round.
   HMAC     bare HMAC-SHA1 over the same bytes with states computed beforehand: OpenSSL's SHA1_Update and SHA1_Final only.
   hash     bare SHA1_Init, SHA1_Update, SHA1_Final over the same bytes: one compression less.
-           Suite 17: both with SHA-256 over the route tag's input.`;
+           Suite 17: both with SHA-256 over the route tag's input.
+  allocations  calls of operator new by the switching core for all packets of verify and rewrite.`;
 
 export function retagTable(runs: readonly RetagRun[]): string {
   const header = [
@@ -186,6 +192,7 @@ export function retagTable(runs: readonly RetagRun[]): string {
     'hash ns',
     'verify/HMAC',
     'rewrite/HMAC',
+    'allocations',
   ];
   const range = ([min, max]: readonly [number, number]): string => `[${min.toFixed(0)} ${max.toFixed(0)}]`;
   const rows = runs.map((r) => [
@@ -200,6 +207,7 @@ export function retagTable(runs: readonly RetagRun[]): string {
     r.bareSha1Ns.toFixed(0),
     r.verifyRatio.toFixed(2),
     r.rewriteRatio.toFixed(2),
+    String(r.allocations),
   ]);
   return table(header, rows, RETAG_COUNTED);
 }

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "allocations.h"
 #include "clock.h"
 
 namespace claviger::bench {
@@ -96,6 +97,7 @@ Pass Retag::run(Work work) {
 Pass Retag::runCore(bool routed) {
   Pass pass;
   pass.packets = static_cast<uint32_t>(count());
+  const uint64_t atFirst = allocationsOfThread();
   NullTransport transport;
   std::vector<uint64_t> counters(THREAD_REGION_WORDS);
   Switch core(transport, counters.data());
@@ -120,6 +122,8 @@ Pass Retag::runCore(bool routed) {
   }
   const uint32_t sentBefore = transport.sent();
   uint32_t accepted = 0;
+  const uint64_t allocationsBefore = allocationsOfThread();
+  pass.opening = allocationsBefore - atFirst;
   const uint64_t begin = threadCpuNs();
   for (Variant* datagram : received) {
     accepted += core.receive(*channel, *datagram, from, NOW) == Drop::none;
@@ -127,6 +131,7 @@ Pass Retag::runCore(bool routed) {
     core.variants().release(*datagram);
   }
   pass.ns = threadCpuNs() - begin;
+  pass.allocations = allocationsOfThread() - allocationsBefore;
   const uint32_t sent = transport.sent() - sentBefore;
   pass.right = sent == (routed ? pass.packets : 0) ? accepted : 0;
   return pass;

@@ -34,6 +34,8 @@ struct Pass {
   uint64_t ns = 0;      // CLOCK_THREAD_CPUTIME_ID of the calling thread, over all packets
   uint32_t packets = 0;  // within the clock
   uint32_t right = 0;    // of these: accepted, and sent where that is the work; the tag right, for hmac
+  uint64_t allocations = 0;  // from the heap within the clock
+  uint64_t opening = 0;      // and before it, while the core was made and furnished
 };
 
 class Retag {

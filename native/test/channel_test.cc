@@ -96,8 +96,12 @@ TEST("channel", "what is kept for retransmission expires although its sender has
   CHECK(room.feed(1, room.sender.rtp(0, 1, true, 20, 1), 100 * MS) == Drop::none);
   CHECK(room.channel(1).kept[0] != nullptr && room.channel(1).kept[0]->count() > 0);
   room.tick(200 * MS);
-  CHECK(room.channel(1).kept[0]->count() > 0);
-  room.tick((200 + RELAY_RETRANSMIT_AGE_MS) * MS);
+  // Nothing but the kept packet is left once the receiver report has told of it.
+  constexpr uint64_t REPORT = 200 + RELAY_REPORT_INTERVAL_MS;
+  CHECK(room.feed(1, room.sender.rtp(0, 2, true, 20, 1), (REPORT - 10) * MS) == Drop::none);
+  room.tick(REPORT * MS);
+  CHECK(!room.channel(1).reception[0].heard() && room.channel(1).kept[0]->count() > 0);
+  room.tick((REPORT + RELAY_RETRANSMIT_AGE_MS) * MS);
   CHECK(room.channel(1).kept[0]->count() == 0);
 }
 
