@@ -4,6 +4,7 @@ import type { Media } from '../src/base/ids.js';
 import { CAPACITY_COUNTED, CAPACITY_DEFAULTS, CAPACITY_RECEIVERS } from './capacity.js';
 import { CONTROL_COUNTED, CONTROL_DEFAULTS } from './control.js';
 import { FANOUT_COUNTED, FANOUT_DEFAULTS, FANOUT_MEDIA, FANOUT_RECEIVERS } from './fanout.js';
+import { HOP_COUNTED } from './hop.js';
 import { JOIN_COUNTED, JOIN_DEFAULTS } from './join-engines.js';
 import { LATENCY_COUNTED, LATENCY_DEFAULTS, LATENCY_MEDIA } from './latency.js';
 import { NEIGHBOUR_COUNTED, NEIGHBOUR_DEFAULTS } from './neighbour.js';
@@ -96,6 +97,8 @@ run only: they are taken side by side.
 retag (at ${RETAG_SIZES.join(' and ')} bytes): ${RETAG_COUNTED}
 
 fanout: ${FANOUT_COUNTED}
+
+  ${HOP_COUNTED}
 
 latency: ${LATENCY_COUNTED}
 

@@ -226,7 +226,7 @@ export class FanoutRig {
     const bytes = switchedBytes(this.#traffic.bytes) - RTPENGINE_ADDED_BYTES;
     const count = this.#perSource(packets);
     const streams = Array.from({ length: sources }, (_, i) =>
-      plainStream(RTPENGINE_FIRST_SSRC + i, this.#engineSequence, count, bytes),
+      plainStream(RTPENGINE_FIRST_SSRC + i, this.#engineSequence, count, bytes, RTPENGINE_PAYLOAD_TYPE),
     );
     this.#engineSequence += count;
     const load = benchAddon().createLoad(streams, bytes);
@@ -273,13 +273,19 @@ export class FanoutRig {
 }
 
 /** RTP packets of `bytes`, without protection. */
-function plainStream(ssrc: number, first: number, count: number, bytes: number): Uint8Array {
+export function plainStream(
+  ssrc: number,
+  first: number,
+  count: number,
+  bytes: number,
+  payloadType: number,
+): Uint8Array {
   const out = new Uint8Array(count * bytes).fill(0x5a);
   for (let i = 0; i < count; i++) {
     const sequence = (first + i) & 0xffff;
     const fields = {
       marker: false,
-      payloadType: RTPENGINE_PAYLOAD_TYPE,
+      payloadType,
       sequence,
       timestamp: (first + i) * 160,
       ssrc,
@@ -304,7 +310,7 @@ export function switchedStreams(media: Media, set: GroupParameterSet, count: num
 }
 
 /** Returns when `complete` or when there is no more hope of it; the caller compares the numbers. */
-async function counted(complete: () => boolean): Promise<void> {
+export async function counted(complete: () => boolean): Promise<void> {
   const deadline = performance.now() + COUNTING_MS;
   while (!complete() && performance.now() < deadline) await pause(1);
 }

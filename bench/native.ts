@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 declare const retagTag: unique symbol;
 declare const groundTag: unique symbol;
 declare const loadTag: unique symbol;
+declare const protectTag: unique symbol;
 declare const replicatorTag: unique symbol;
 export interface NativeRetag {
   readonly [retagTag]: true;
@@ -20,13 +21,20 @@ export interface NativeReplicator {
   readonly [replicatorTag]: true;
 }
 
+/** Contexts of as many receivers, the switch's and libsrtp's (native/protect.h). */
+export interface NativeProtect {
+  readonly [protectTag]: true;
+}
+
 /** The kinds of work of native/retag.h, in its order. */
 export const WORKS = ['verify', 'variant', 'hmac', 'sha1'] as const;
 export type Work = (typeof WORKS)[number];
 
-/** The manners of native/replicator.h, in its order. */
+/** The first manners of native/replicator.h, in its order. */
 export const MANNERS = ['send', 'sendmmsg', 'segment', 'copies'] as const;
 export type Manner = (typeof MANNERS)[number];
+/** Those that follow them: not without libsrtp. */
+export const LIBRARY_MANNERS = ['libsrtpCm', 'libsrtpGcm'] as const;
 
 export interface Pass {
   /** CPU time of the calling thread over all packets. */
@@ -34,6 +42,12 @@ export interface Pass {
   readonly packets: number;
   /** Packets whose outcome was the right one: anything but `packets` makes the pass worthless. */
   readonly right: number;
+}
+
+export interface RetagPass extends Pass {
+  /** Heap allocations of the switching core: within the clock, and before it while it was opened. */
+  readonly allocations: number;
+  readonly opening: number;
 }
 
 /** What is sent where: lane i is the ground's source i, a port, and the load's stream i modulo the number of streams. */
@@ -103,8 +117,16 @@ export interface BenchAddon {
     routeTagInputs: Uint8Array,
   ): NativeRetag;
   /** All packets once, on the calling thread. `work` is an index of WORKS. */
-  retagPass(retag: NativeRetag, work: number): Pass;
+  retagPass(retag: NativeRetag, work: number): RetagPass;
   closeRetag(retag: NativeRetag): void;
+
+  /** Whether libsrtp2 is installed. */
+  hasLibSrtp(): boolean;
+  /** @param bytes of each protected packet; @param burst packets for every receiver in a pass */
+  createProtect(profile: number, bytes: number, receivers: number, burst: number): NativeProtect;
+  /** The next burst on the calling thread, protected by libsrtp (`library`) or by the switch's code. */
+  protectPass(protect: NativeProtect, library: boolean): Pass;
+  closeProtect(protect: NativeProtect): void;
 
   /** Bytes that the process has from malloc. */
   heapBytes(): number;
@@ -138,7 +160,7 @@ export interface BenchAddon {
    */
   saturate(ground: NativeGround, course: Course, window: number, durationMs: number): Promise<Saturated>;
 
-  /** A thread that sends to all sinks what comes to its port. `manner` is an index of MANNERS. */
+  /** A thread that sends to all sinks what comes to its port. `manner`: a place among MANNERS and then LIBRARY_MANNERS. */
   startReplicator(ground: NativeGround, manner: number): NativeReplicator;
   replicatorState(replicator: NativeReplicator): ReplicatorState;
   /** Manner `copies`: SRTP packets of its source, made of others of the same length. */

@@ -4,6 +4,7 @@ import { type BenchOptions, parseBench } from './arguments.js';
 import { capacity, capacityTable } from './capacity.js';
 import { type ControlFigures, control, controlTable } from './control.js';
 import { fanout, fanoutTable } from './fanout.js';
+import { hop, hopTable } from './hop.js';
 import { joinEngines, joinTable } from './join-engines.js';
 import {
   associationMemory,
@@ -25,9 +26,12 @@ import { machine, machineLine } from './table.js';
 const USAGE = 2;
 const INTERRUPTED = 130;
 
-/** `engines` and `storm` of join, plain figures of sip and control, `runs` of the others; `failed`: measured, and found wanting. */
+/**
+ * `engines` and `storm` of join, plain figures of sip and control, `runs` of the others (and `hop` of fanout's hop-by-hop
+ * receivers); `failed`: measured, and found wanting.
+ */
 type Measured = { readonly text: string; readonly failed?: boolean } & (
-  | { readonly runs: readonly object[] }
+  | { readonly runs: readonly object[]; readonly hop?: readonly object[] }
   | { readonly engines: readonly object[]; readonly storm: readonly object[] }
   | SipFigures
   | ControlFigures
@@ -43,7 +47,8 @@ async function carryOut(o: Common): Promise<Measured> {
     }
     case 'fanout': {
       const runs = await fanout(o);
-      return { runs, text: fanoutTable(runs) };
+      const hopByHop = await hop(o);
+      return { runs, hop: hopByHop, text: `${fanoutTable(runs)}\n\n${hopTable(hopByHop)}` };
     }
     case 'latency': {
       const runs = await latency(o);

@@ -1,6 +1,6 @@
 /** A relay with conferences that are open and routed, sources in front of it and sinks behind it: what every bench runs on. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ChannelId, Media } from '../src/base/ids.js';
+import type { Address, ChannelId, Media } from '../src/base/ids.js';
 import type { GroupParameterSet, Relay, RelayCounters } from '../src/relay/contract.js';
 import { openRelay } from '../src/relay/relay.js';
 import { buildControlCompound } from '../src/wire/rtcp-write.js';
@@ -16,6 +16,12 @@ const BURST_TIMEOUT_MS = 5_000;
 const COUNTING_MS = 500;
 const CONTROL_SSRC = 0x100;
 
+/** Where the members of a conference are. */
+export interface Peers {
+  readonly sources: readonly Address[];
+  readonly receivers: readonly Address[];
+}
+
 export interface StageOptions {
   readonly media: Media;
   readonly set: GroupParameterSet;
@@ -28,6 +34,8 @@ export interface StageOptions {
   /** Every conference has sinks of its own; else they share theirs. */
   readonly ownSinks?: boolean;
   readonly timed?: boolean;
+  /** Opens and routes each conference in its own way; else all are end-to-end under `set`, every source to all receivers. */
+  readonly furnish?: (relay: Relay, room: Room, peers: Peers) => ReturnType<Relay['openChannel']>[];
 }
 
 export class Stage {
@@ -161,13 +169,15 @@ export class Stage {
     const room = roomOf(media, sources, receivers, { conference: index + 1, channel: this.#nextChannel });
     this.#nextChannel += sources + receivers;
     const firstSink = ownSinks === true ? index * receivers : 0;
-    const opened = furnish(this.#relay, room, set, {
+    const peers: Peers = {
       sources: this.#sourcePorts.slice(index * sources, (index + 1) * sources).map(at),
       receivers: this.#sinkPorts.slice(firstSink, firstSink + receivers).map(at),
-    });
+    };
+    const own = this.options.furnish;
+    const opened = own === undefined ? furnish(this.#relay, room, set, peers) : own(this.#relay, room, peers);
     for (const channel of opened) portOf(channel);
     for (const channel of opened.slice(0, sources)) this.#lanes.push(portOf(channel));
-    routeAtOnce(this.#relay, room);
+    if (own === undefined) routeAtOnce(this.#relay, room);
     this.#rooms.push(room);
   }
 

@@ -74,14 +74,19 @@
       "dependencies": ["claviger"],
       "sources": [
         "../bench/native/addon.cc",
+        "../bench/native/allocations.cc",
         "../bench/native/copier.cc",
         "../bench/native/ground.cc",
+        "../bench/native/libsrtp.cc",
         "../bench/native/pacer.cc",
+        "../bench/native/protect.cc",
         "../bench/native/replicator.cc",
         "../bench/native/retag.cc",
         "../bench/native/traffic_addon.cc"
       ],
       "libraries": ["<!@(ls core/*.cc | sed 's,^,$(obj).target/claviger/,; s,cc$,o,')"],
+      # Its calls of operator new are counted in allocations.cc.
+      "ldflags": ["-Wl,-Bsymbolic-functions"],
       "include_dirs": ["core"],
       "defines": ["NAPI_VERSION=8"],
       "cflags": ["-Wall", "-Wextra", "-Wshadow", "-Wno-deprecated-declarations"],

@@ -32,6 +32,41 @@ napi_value retagPass(napi_env env, napi_callback_info info) {
   if (retag == nullptr) return nullptr;
   if (!asUint(env, a.values[1], WORKS - 1, work)) return fail(env, "kind of work");
   const Pass pass = retag->run(static_cast<Work>(work));
+  return numbers(env, {{"ns", static_cast<double>(pass.ns)},
+                       {"packets", pass.packets},
+                       {"right", pass.right},
+                       {"allocations", static_cast<double>(pass.allocations)},
+                       {"opening", static_cast<double>(pass.opening)}});
+}
+
+// --- protection --------------------------------------------------------------------------------------------------------
+
+constexpr double MAX_PROTECT_RECEIVERS = 8000, MAX_PROTECT_BURST = 64;
+
+napi_value hasLibrary(napi_env env, napi_callback_info) {
+  napi_value out = nullptr;
+  return napi_get_boolean(env, hasLibSrtp(), &out) == napi_ok ? out : fail(env, "boolean");
+}
+
+napi_value createProtect(napi_env env, napi_callback_info info) {
+  Arguments a;
+  uint32_t profile = 0, bytes = 0, receivers = 0, burst = 0;
+  if (!a.read(env, info, 4) || !asUint(env, a.values[0], 0xffff, profile) || !asUint(env, a.values[1], 0xffff, bytes) ||
+      !asUint(env, a.values[2], MAX_PROTECT_RECEIVERS, receivers) || !asUint(env, a.values[3], MAX_PROTECT_BURST, burst) ||
+      receivers == 0 || burst == 0) {
+    return fail(env, "arguments");
+  }
+  auto made = std::make_shared<Protect>(static_cast<uint16_t>(profile), bytes, receivers, burst);
+  return made->usable() ? hand(env, std::move(made)) : fail(env, "no such profile, or packets that do not fit");
+}
+
+napi_value protectPass(napi_env env, napi_callback_info info) {
+  Arguments a;
+  bool library = false;
+  const auto protect = openHandle<Protect>(env, a, info, 2);
+  if (protect == nullptr) return nullptr;
+  if (napi_get_value_bool(env, a.values[1], &library) != napi_ok) return fail(env, "whose protection");
+  const Pass pass = protect->run(library);
   return numbers(env, {{"ns", static_cast<double>(pass.ns)}, {"packets", pass.packets}, {"right", pass.right}});
 }
 
@@ -63,6 +98,10 @@ NAPI_MODULE_INIT() {
   const bool done = exportFunction(env, exports, "createRetag", createRetag) &&
                     exportFunction(env, exports, "retagPass", retagPass) &&
                     exportFunction(env, exports, "closeRetag", closeHandle<Retag>) &&
+                    exportFunction(env, exports, "hasLibSrtp", hasLibrary) &&
+                    exportFunction(env, exports, "createProtect", createProtect) &&
+                    exportFunction(env, exports, "protectPass", protectPass) &&
+                    exportFunction(env, exports, "closeProtect", closeHandle<Protect>) &&
                     exportFunction(env, exports, "heapBytes", heapBytes) &&
                     exportFunction(env, exports, "storeBytes", storeBytes) && exportTraffic(env, exports);
   return done ? exports : fail(env, "functions");

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "protect.h"
 #include "replicator.h"
 #include "retag.h"
 
@@ -101,6 +102,9 @@ template <>
 inline constexpr napi_type_tag TAG<Replicator> = {0x6c617669676572b3, 0x7265706c69000001};
 template <>
 inline constexpr napi_type_tag TAG<Load> = {0x6c617669676572b4, 0x6c6f616400000001};
+
+template <>
+inline constexpr napi_type_tag TAG<Protect> = {0x6c617669676572b5, 0x70726f7465000001};
 
 template <typename T>
 using Held = std::shared_ptr<T>;

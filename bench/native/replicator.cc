@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <openssl/rand.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "clock.h"
@@ -20,6 +22,9 @@ namespace {
 // As many as the relay takes at once; of 1,200 bytes each they fit into one datagram's worth of segments.
 constexpr size_t BATCH_DATAGRAMS = 32;
 constexpr size_t MAX_UDP_PAYLOAD_BYTES = 65'507;
+// DTLS-SRTP's numbers of the two profiles.
+constexpr uint16_t PROFILE_CM = 1, PROFILE_GCM = 7;
+constexpr size_t MASTER_KEY_AND_SALT_BYTES = 30;  // 28 of them with GCM
 
 }  // namespace
 
@@ -29,6 +34,7 @@ struct Replicator::Batch {
   mmsghdr sending[BATCH_DATAGRAMS];
   iovec lengths[BATCH_DATAGRAMS];  // what was received: start and length of each
   uint8_t bytes[BATCH_DATAGRAMS][COPY_MAX_BYTES];
+  uint8_t copies[BATCH_DATAGRAMS][COPY_MAX_BYTES];
 
   Batch() {
     for (size_t i = 0; i < BATCH_DATAGRAMS; i++) {
@@ -64,6 +70,14 @@ bool Replicator::start(Ground& ground, Manner manner) {
   sinks_ = ground.sinkPorts();
   if (outputs_.empty()) return false;
   if (manner == Manner::copies) copier_ = std::make_unique<Copier>(outputs_.size());
+  for (size_t i = 0; manner >= Manner::libsrtpCm && i < outputs_.size(); i++) {
+    uint8_t key[MASTER_KEY_AND_SALT_BYTES];
+    RAND_bytes(key, sizeof key);
+    protectors_.emplace_back(manner == Manner::libsrtpCm ? PROFILE_CM : PROFILE_GCM, key);
+    if (protectors_.back().usable()) continue;
+    errno = ENOENT;
+    return false;
+  }
   thread_ = std::thread([this] { run(); });
   return true;
 }
@@ -90,8 +104,10 @@ void Replicator::forward(Batch& batch, size_t count) {
   switch (manner_) {
     case Manner::send: return sendEach(batch, count);
     case Manner::sendmmsg: return sendMany(batch, count);
-    case Manner::segment: return sendSegments(batch, count);
+    case Manner::segment: return sendSegments(batch.lengths, count, outputs_.data(), outputs_.size());
     case Manner::copies: return sendCopies(batch, count);
+    case Manner::libsrtpCm:
+    case Manner::libsrtpGcm: return sendProtected(batch, count);
   }
 }
 
@@ -117,14 +133,14 @@ void Replicator::sendMany(Batch& batch, size_t count) {
 }
 
 // Runs of equal length, all but the last of a call: in the benches that is everything that was received.
-void Replicator::sendSegments(const Batch& batch, size_t count) {
+void Replicator::sendSegments(const iovec* packets, size_t count, const int* outputs, size_t outputCount) {
   for (size_t first = 0; first < count;) {
-    const size_t size = batch.lengths[first].iov_len;
+    const size_t size = packets[first].iov_len;
     size_t end = first + 1;
-    while (end < count && batch.lengths[end].iov_len == size && (end + 1 - first) * size <= MAX_UDP_PAYLOAD_BYTES) end++;
+    while (end < count && packets[end].iov_len == size && (end + 1 - first) * size <= MAX_UDP_PAYLOAD_BYTES) end++;
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(uint16_t))] = {};
     msghdr message{};
-    message.msg_iov = const_cast<iovec*>(&batch.lengths[first]);
+    message.msg_iov = const_cast<iovec*>(&packets[first]);
     message.msg_iovlen = end - first;
     if (end - first > 1) {
       message.msg_control = control;
@@ -136,10 +152,24 @@ void Replicator::sendSegments(const Batch& batch, size_t count) {
       const auto segment = static_cast<uint16_t>(size);
       std::memcpy(CMSG_DATA(c), &segment, sizeof segment);
     }
-    for (const int output : outputs_) {
-      if (sendmsg(output, &message, MSG_NOSIGNAL) >= 0) counted(end - first);
+    for (size_t i = 0; i < outputCount; i++) {
+      if (sendmsg(outputs[i], &message, MSG_NOSIGNAL) >= 0) counted(end - first);
     }
     first = end;
+  }
+}
+
+void Replicator::sendProtected(Batch& batch, size_t count) {
+  iovec copies[BATCH_DATAGRAMS];
+  for (size_t r = 0; r < outputs_.size(); r++) {
+    size_t made = 0;
+    for (size_t i = 0; i < count; i++) {
+      uint8_t* copy = batch.copies[made];
+      std::memcpy(copy, batch.bytes[i], batch.lengths[i].iov_len);
+      const size_t length = protectors_[r].protect(copy, batch.lengths[i].iov_len);
+      if (length > 0) copies[made++] = {copy, length};
+    }
+    sendSegments(copies, made, &outputs_[r], 1);
   }
 }
 
