@@ -16,7 +16,7 @@
   X(MAX_CHANNELS, 8192)                             \
   X(RELAY_RECEIVE_BATCH_DATAGRAMS, 32)              \
   X(RELAY_RECEIVER_QUEUE_PACKETS, 64)               \
-  X(RELAY_VARIANT_ARENA_PACKETS, 512)               \
+  X(RELAY_VARIANT_ARENA_PACKETS, 2048)              \
   X(RELAY_VARIANTS_READY, 2048)                     \
   X(RELAY_BACKLOG_PACKETS, 4096)                    \
   X(RELAY_BACKLOG_PACKETS_PER_RECEIVER, 128)        \

@@ -24,7 +24,11 @@ export const MAX_CHANNEL_KEY_SSRCS = 64;
 export const RELAY_RECEIVE_BATCH_DATAGRAMS = 32;
 /** Packets that wait for one receiver within one drain of the sockets; more are sent before the drain goes on. */
 export const RELAY_RECEIVER_QUEUE_PACKETS = 64;
-export const RELAY_VARIANT_ARENA_PACKETS = 512;
+/**
+ * Packets made within one drain; more are sent before the drain goes on. A frame of 10 for each of 200 receivers under keys
+ * of their own: cut shorter, their runs (UDP_SEGMENT) would be shorter too.
+ */
+export const RELAY_VARIANT_ARENA_PACKETS = 2_048;
 /** Cells for packets whose memory a relay thread has from its start, about 3 MB. */
 export const RELAY_VARIANTS_READY = 2_048;
 /** Packets of one thread that wait because the kernel had no room for them, and of one receiver: beyond it old video goes. */
