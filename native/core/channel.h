@@ -18,8 +18,6 @@ namespace claviger {
 constexpr size_t POSITIONS = 16;
 constexpr int16_t NO_MAPPING = -1;
 
-struct Conference;
-
 struct Activity {
   uint32_t packets = 0;
   int8_t energy = -1;
@@ -41,7 +39,6 @@ struct EdgeRange {
 
 struct Channel : Outlet {
   uint32_t member = 0;
-  Conference* conference = nullptr;
 
   bool tip = false;
   bool trailingByte = false;
@@ -56,7 +53,6 @@ struct Channel : Outlet {
   std::unique_ptr<OwnStreams> own;
   bool ends = false;
   bool sdes = false;          // its keys are signalling's: no DTLS
-  bool latching = false;      // the peer's address is not proven yet: the first packet that verifies says it
   VideoCodec videoOf[128] = {};  // by payload type
   uint8_t audioLevelId = 0;   // of the header extension (RFC 6464); 0: not agreed on
   bool showsKeyFrames = false;   // some payload type is of a codec whose key frames can be told
@@ -81,7 +77,6 @@ struct Channel : Outlet {
   uint64_t refusalsReported = 0;
   uint64_t nextClaim = 0;
   bool onAgenda = false;  // Switch::tick has something to do for it
-  bool awaiting = false;  // another DTLS peer may prove itself, from any address
   DtlsDoor door;
   Rate ingress;
 
@@ -131,12 +126,16 @@ class SsrcOwners {
   std::vector<Entry> entries_;
 };
 
+struct Branch;
+
+// On its home thread everything of a conference; on a thread that has branches of it what they must know.
 struct Conference {
   uint32_t id = 0;
   // Until the caller says otherwise nothing below end-to-end is let through.
   Level required = Level::endToEnd;
   GroupSets sets;
   std::vector<Channel*> channels;
+  std::vector<Branch*> branches;
   SsrcOwners owners;
   RoutePlan plans[2];  // by media
 };

@@ -1,5 +1,6 @@
 // Commands from the main thread to one relay thread. Bounded; its memory is wiped, because commands may hold keys.
 #pragma once
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -22,8 +23,12 @@ class CommandQueue {
     put32(head, static_cast<uint32_t>(length));
     bytes_.insert(bytes_.end(), head, head + 4);
     bytes_.insert(bytes_.end(), command, command + length);
+    any_.store(true, std::memory_order_release);
     return true;
   }
+
+  // Without the lock, so that a thread may ask in every turn.
+  bool any() const { return any_.load(std::memory_order_acquire); }
 
   // Calls f(bytes, length) for every command that is there. One consumer.
   template <typename F>
@@ -31,6 +36,7 @@ class CommandQueue {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       bytes_.swap(taken_);
+      any_.store(false, std::memory_order_relaxed);
     }
     for (size_t at = 0; at < taken_.size();) {
       const size_t length = get32(taken_.data() + at);
@@ -55,6 +61,7 @@ class CommandQueue {
   }
 
   std::mutex mutex_;
+  std::atomic<bool> any_{false};
   std::vector<uint8_t> bytes_;
   std::vector<uint8_t> taken_;
 };

@@ -16,33 +16,35 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
     case OPCODE_installSet: return installSet(r);
     case OPCODE_dropSet: return dropSet(r);
     case OPCODE_setRoutes: return readRoutes(r);
+    case OPCODE_openBranch: return openBranch(r);
+    case OPCODE_setBranch: return setBranch(r);
     case OPCODE_closeChannel: {
-      Channel* c = channel(r.u32());
-      if (c == nullptr || !r.whole()) return false;
-      closeChannel(*c);
+      Outlet* o = outlet(r.u32());
+      if (o == nullptr || !r.whole()) return false;
+      o->branch ? closeBranch(static_cast<Branch&>(*o)) : closeChannel(static_cast<Channel&>(*o));
       return true;
     }
     case OPCODE_provePeer: {
-      Channel* c = channel(r.u32());
+      Outlet* o = outlet(r.u32());
       Address peer;
-      if (!r.address(peer) || !r.whole() || c == nullptr) return false;
-      if (c->connected) transport_.disconnect(*c);
-      c->peer = peer;
-      c->proven = true;
-      c->awaiting = c->latching = false;
-      transport_.connect(*c, peer);
+      if (!r.address(peer) || !r.whole() || o == nullptr) return false;
+      if (o->connected) transport_.disconnect(*o);
+      o->peer = peer;
+      o->proven = true;
+      o->awaiting = o->latching = false;
+      if (o->away == nullptr) transport_.connect(*o, peer);
       return true;
     }
     case OPCODE_awaitPeer: {
-      Channel* c = channel(r.u32());
+      Outlet* o = outlet(r.u32());
       const uint8_t calls = r.u8();
       Address signalled;
       const bool hasSignalled = r.address(signalled);
-      if (!r.whole() || c == nullptr || c->plain) return false;
-      expectPeer(c->door, hasSignalled ? &signalled : nullptr, calls != 0, now);
-      if (!c->proven) return true;
-      c->awaiting = true;
-      transport_.disconnect(*c);
+      if (!r.whole() || o == nullptr || o->plain) return false;
+      if (!o->branch) expectPeer(static_cast<Channel&>(*o).door, hasSignalled ? &signalled : nullptr, calls != 0, now);
+      if (!o->proven) return true;
+      o->awaiting = true;
+      if (o->away == nullptr) transport_.disconnect(*o);
       return true;
     }
     case OPCODE_setConference: {
@@ -79,8 +81,11 @@ bool Switch::openChannel(CommandReader& r) {
   const auto socket = static_cast<int32_t>(r.u32());
   Address peer;
   const bool hasPeer = r.address(peer);
-  const bool valid = r.whole() && media <= MEDIA_video && transport <= TRANSPORT_sdes && slot < MAX_CHANNELS &&
-                     !slots_[slot] && channel(id) == nullptr && hasPeer == (transport != TRANSPORT_dtls);
+  const bool away = !r.whole();
+  const uint16_t awayThread = away ? r.u16() : 0;
+  const uint32_t awaySlot = away ? r.u32() : 0;
+  const bool valid = r.whole() && (!away || (isOther(awayThread) && awaySlot < MAX_CHANNELS && socket < 0)) &&
+                     mayOpen(id, media, transport, slot, hasPeer);
   Conference* conference = valid ? makeConference(conferenceId) : nullptr;
   if (conference == nullptr) {
     if (r.whole()) transport_.discard(socket);
@@ -88,32 +93,50 @@ bool Switch::openChannel(CommandReader& r) {
   }
   auto owned = std::make_unique<Channel>();
   Channel& c = *owned;
-  c.id = id;
+  furnish(c, id, *conference, media, transport, slot, socket, peer);
   c.member = member;
-  c.slot = slot;
-  c.conference = conference;
-  c.media = static_cast<Media>(media);
-  c.plain = transport == TRANSPORT_plain;
   if (c.media == Media::video && !c.plain) c.requests = std::make_unique<RequestLimit>();
-  c.socket = socket;
-  c.words = counters_.slot(slot);
-  c.peer = peer;
   c.sdes = transport == TRANSPORT_sdes;
-  // By the signalling, the only proof that there is without a handshake. With keys a packet that verifies says better.
-  c.proven = c.plain || c.sdes;
   c.latching = c.sdes;
-  if (!transport_.opened(c)) {
+  if (away) {
+    c.away = &egress_.wayTo(awayThread);
+    c.awaySlot = static_cast<uint16_t>(awaySlot);
+  } else if (!transport_.opened(c)) {
     transport_.discard(socket);
     return false;
+  } else if (c.plain) {
+    transport_.connect(c, peer);
   }
-  if (c.plain) transport_.connect(c, peer);
-  for (uint32_t i = 1; i < CHANNEL_WORDS; i++) __atomic_store_n(c.words + i, 0, __ATOMIC_RELAXED);
-  __atomic_store_n(c.words + CHANNEL_COUNTER_owner, uint64_t{id} + 1, __ATOMIC_RELAXED);
-  slots_[slot] = true;
+  takeSlot(c);
   conference->channels.push_back(&c);
   conference->owners.reserve(conference->channels.size());
   channels_.emplace(id, std::move(owned));
   return true;
+}
+
+bool Switch::mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer) {
+  return media <= MEDIA_video && transport <= TRANSPORT_sdes && slot < MAX_CHANNELS && bySlot_[slot] == nullptr &&
+         outlet(id) == nullptr && hasPeer == (transport != TRANSPORT_dtls);
+}
+
+void Switch::furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot,
+                     int socket, const Address& peer) {
+  o.id = id;
+  o.slot = slot;
+  o.conference = &conference;
+  o.media = static_cast<Media>(media);
+  o.plain = transport == TRANSPORT_plain;
+  o.socket = socket;
+  o.words = counters_.slot(slot);
+  o.peer = peer;
+  // By the signalling, the only proof that there is without a handshake. With keys a packet that verifies says better.
+  o.proven = transport != TRANSPORT_dtls;
+}
+
+void Switch::takeSlot(Outlet& o) {
+  for (uint32_t i = 1; i < CHANNEL_WORDS; i++) __atomic_store_n(o.words + i, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(o.words + CHANNEL_COUNTER_owner, uint64_t{o.id} + 1, __ATOMIC_RELAXED);
+  bySlot_[o.slot] = &o;
 }
 
 void Switch::closeChannel(Channel& c) {
@@ -128,8 +151,8 @@ void Switch::closeChannel(Channel& c) {
     siblings.erase(siblings.begin() + static_cast<std::ptrdiff_t>(i));
     break;
   }
-  transport_.close(c);
-  slots_[c.slot] = false;
+  if (c.away == nullptr) transport_.close(c);
+  bySlot_[c.slot] = nullptr;
   channels_.erase(c.id);
 }
 
@@ -137,6 +160,7 @@ bool Switch::closeConference(uint32_t id) {
   Conference* found = conference(id);
   if (found == nullptr) return false;
   while (!found->channels.empty()) closeChannel(*found->channels.back());
+  while (!found->branches.empty()) closeBranch(*found->branches.back());
   conferences_.erase(id);
   return true;
 }
@@ -156,17 +180,17 @@ Conference* Switch::makeConference(uint32_t id) {
 }
 
 bool Switch::sendDatagram(CommandReader& r) {
-  Channel* c = channel(r.u32());
+  Outlet* o = outlet(r.u32());
   Address to;
   const bool hasAddress = r.address(to);
   const size_t length = r.u16();
   const uint8_t* bytes = r.bytes(length);
-  if (!r.whole() || !hasAddress || c == nullptr || c->plain || length > MAX_DATAGRAM_BYTES) return false;
+  if (!r.whole() || !hasAddress || o == nullptr || o->plain || o->away != nullptr || length > MAX_DATAGRAM_BYTES) return false;
   // DTLS only: nothing else may leave without the checks of forward.cc.
-  if (protocolOf(bytes, length) != Protocol::dtls || (c->proven && !c->awaiting && to != c->peer)) {
+  if (protocolOf(bytes, length) != Protocol::dtls || (o->proven && !o->awaiting && to != o->peer)) {
     return false;
   }
-  transport_.sendTo(*c, to, bytes, length);
+  transport_.sendTo(*o, to, bytes, length);
   return true;
 }
 
@@ -246,7 +270,7 @@ bool Switch::sendControl(CommandReader& r) {
   uint8_t packet[MAX_DATAGRAM_BYTES];
   std::memcpy(packet, bytes, length);
   const size_t size = c->plain ? length : c->keys.protect(packet, length, sizeof packet);
-  return size > 0 && transport_.send(*c, packet, size);
+  return size > 0 && egress_.control(*c, packet, size);
 }
 
 bool Switch::installSet(CommandReader& r) {

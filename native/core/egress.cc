@@ -15,12 +15,23 @@ constexpr int MAX_CUTS = 2;
 
 }  // namespace
 
-Egress::Egress(Transport& transport, Counters& counters, VariantPool& pool)
-    : transport_(transport), counters_(counters), backlog_(counters), pool_(pool) {
+Egress::Egress(Transport& transport, Counters& counters, VariantPool& pool, Exchange* exchange, size_t self)
+    : transport_(transport),
+      counters_(counters),
+      backlog_(counters),
+      pool_(pool),
+      exchange_(exchange),
+      self_(self),
+      ways_(exchange == nullptr ? 0 : exchange->threads()) {
   waiting_.reserve(MAX_CHANNELS);
+  handing_.reserve(ways_.size());
 }
 
-void Egress::queue(Outlet& receiver, const Variant* variant) {
+void Egress::queue(Outlet& receiver, Variant* variant) {
+  if (receiver.away != nullptr) {
+    handOver(receiver, variant, Outgoing::Kind::media);
+    return;
+  }
   if (receiver.queued == RELAY_RECEIVER_QUEUE_PACKETS) {
     send(receiver);  // it stays in `waiting_`
   } else if (receiver.queued == 0) {
@@ -30,10 +41,13 @@ void Egress::queue(Outlet& receiver, const Variant* variant) {
 }
 
 void Egress::flush() {
+  // The others first: they send at the same time as this thread.
+  if (!handing_.empty()) publish();
   for (Outlet* receiver : waiting_) send(*receiver);
   waiting_.clear();
   for (size_t i = 0; i < used_; i++) pool_.release(*drain_[i]);
   used_ = 0;
+  if (lent_ > 0) takeBack();
 }
 
 void Egress::resume(Outlet& receiver, Drop reason) {

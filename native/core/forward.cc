@@ -19,7 +19,7 @@ void prefetch(const Channel& to, int16_t codec) {
 struct Made {
   uint8_t sink;
   uint8_t payloadType;
-  const Variant* variant;
+  Variant* variant;
 };
 
 // To where it stands once the trailing byte is off; the tag is written before it.

@@ -55,10 +55,9 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
   if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
 
-  if (c.latching) {
+  if (c.latching && egress_.connect(c, from)) {
     c.latching = false;
     c.peer = from;
-    transport_.connect(c, from);
   }
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   window.accept(index);
@@ -232,7 +231,7 @@ void Switch::reportOwn(Channel& c, uint64_t now, uint64_t ntp) {
     std::memcpy(sdes + 10, name, 16);
     const size_t plain = SR_BYTES + 28;
     const size_t size = c.plain ? plain : c.keys.protect(packet, plain, sizeof packet);
-    if (size > 0) transport_.send(c, packet, size);
+    if (size > 0) egress_.control(c, packet, size);
   }
 }
 

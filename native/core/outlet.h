@@ -16,16 +16,25 @@ enum class Level : uint8_t {
 // An unknown level meets nothing (src/security/levels.ts).
 inline bool meets(Level level, Level required) { return level != Level::unknown && level >= required; }
 
+struct Away;
+struct Conference;
+
 struct Outlet {
   uint32_t id = 0;    // the channel's
+  Conference* conference = nullptr;
   uint32_t slot = 0;  // of its counters
   Media media = Media::audio;
   bool plain = false;
   bool proven = false;
+  bool awaiting = false;     // another DTLS peer may prove itself, from any address
+  bool latching = false;     // the peer's address is not proven yet: the first packet that verifies says it
   bool connected = false;    // the socket is, to `peer`
   bool unsegmented = false;  // its path refuses runs of packets
   bool ready = false;
   Level level = Level::unknown;
+  bool branch = false;  // a Branch, not a Channel
+  uint16_t awaySlot = 0;
+  Away* away = nullptr;  // a channel whose socket is on another thread: the way there
   int socket = -1;
   uint64_t* words = nullptr;  // its counters
   Address peer;

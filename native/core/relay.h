@@ -11,16 +11,20 @@ class Relay {
         const IngressLimits& limits = IngressLimits())
       : address_(bindAddress),
         family_(bindAddress.isIpv4() ? AF_INET : AF_INET6),
-        counters_(new std::vector<uint64_t>(threads * THREAD_REGION_WORDS)) {
+        counters_(new std::vector<uint64_t>(threads * THREAD_REGION_WORDS)),
+        exchange_(threads) {
     for (size_t i = 0; i < threads; i++) {
-      threads_.push_back(
-          std::make_unique<RelayThread>(family_, counters_->data() + i * THREAD_REGION_WORDS, limits, notify));
+      threads_.push_back(std::make_unique<RelayThread>(family_, counters_->data() + i * THREAD_REGION_WORDS, limits, notify,
+                                                       exchange_, i));
     }
   }
+  // No thread may go while another one still runs and hands it something.
+  ~Relay() { stop(); }
   bool start() {
     for (auto& t : threads_) {
-      if (!t->start()) return false;
+      if (!t->prepare()) return false;
     }
+    for (auto& t : threads_) t->start();
     return true;
   }
   // Joins the threads; sockets and keys go with the object.
@@ -39,6 +43,7 @@ class Relay {
   const Address address_;
   const int family_;
   std::shared_ptr<std::vector<uint64_t>> counters_;
+  Exchange exchange_;  // outlives the threads
   std::vector<std::unique_ptr<RelayThread>> threads_;
 };
 

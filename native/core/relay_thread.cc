@@ -51,10 +51,14 @@ struct RelayThread::Receiving {
   }
 };
 
-RelayThread::RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify)
+RelayThread::RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify,
+                         Exchange& exchange, size_t self)
     : family_(family),
       notify_(std::move(notify)),
-      switch_(new Switch(*this, region, limits)),
+      exchange_(exchange),
+      self_(self),
+      load_(region + THREAD_COUNTER_loadPermille),
+      switch_(new Switch(*this, region, limits, &exchange, self)),
       receiving_(new Receiving(switch_->variants())) {}
 
 RelayThread::~RelayThread() {
@@ -64,7 +68,7 @@ RelayThread::~RelayThread() {
   if (wake_ >= 0) ::close(wake_);
 }
 
-bool RelayThread::start() {
+bool RelayThread::prepare() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   // One at the start: commands may have been posted already.
   wake_ = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -72,8 +76,12 @@ bool RelayThread::start() {
   e.events = EPOLLIN;
   e.data.ptr = nullptr;
   if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &e) != 0) return false;
-  thread_ = std::thread([this] { run(); });
+  exchange_.hang(self_, wake_);
   return true;
+}
+
+void RelayThread::start() {
+  thread_ = std::thread([this] { run(); });
 }
 
 void RelayThread::stop() {
@@ -109,25 +117,32 @@ void RelayThread::run() {
   uint64_t now = readClock(CLOCK_MONOTONIC);
   uint64_t nextTick = now + ACTIVITY_INTERVAL_MS * NS_PER_MS;
   while (!stopping_.load(std::memory_order_relaxed)) {
-    const uint64_t wait = nextTick > now ? (nextTick - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    exchange_.sleeps(self_);
+    const bool due = nextTick <= now || switch_->neighboursWait();
+    const uint64_t wait = due ? 0 : (nextTick - now + NS_PER_MS - 1) / NS_PER_MS;
     const int n = epoll_wait(epoll_, ready, EPOLL_BATCH, static_cast<int>(wait));
+    exchange_.wakes(self_);
     now = readClock(CLOCK_MONOTONIC);
-    // Commands first: whatever was asked for before a datagram arrived is in force for it.
+    switch_->markNeighbours();
+    // Commands first: whatever was asked for before a datagram arrived, here or at a neighbour, is in force for it.
     closed_ = false;
     for (int i = 0; i < n; i++) {
-      if (ready[i].data.ptr == nullptr) applyCommands(now);
+      if (ready[i].data.ptr == nullptr) answerBell();
     }
+    if (commands_.any()) applyCommands(now);
+    switch_->hearNeighbours(now);
     // A channel that was closed may be named in `ready`: the sockets are asked for anew.
     for (int i = 0; i < n && !closed_; i++) {
       if (ready[i].data.ptr == nullptr) continue;
-      // Every outlet is a channel's.
-      auto& channel = static_cast<Channel&>(*static_cast<Outlet*>(ready[i].data.ptr));
-      if ((ready[i].events & EPOLLOUT) != 0) switch_->writable(channel);
-      if ((ready[i].events & ~uint32_t{EPOLLOUT}) != 0) drain(channel, now);
+      Outlet& outlet = *static_cast<Outlet*>(ready[i].data.ptr);
+      if ((ready[i].events & EPOLLOUT) != 0) switch_->writable(outlet);
+      if ((ready[i].events & ~uint32_t{EPOLLOUT}) != 0) drain(outlet, now);
     }
     switch_->flush();
     if (now >= nextTick) {
       switch_->tick(now, ntpNow());
+      switch_->flush();
+      measure(now);
       nextTick = now + ACTIVITY_INTERVAL_MS * NS_PER_MS;
     }
     publish();
@@ -137,23 +152,24 @@ void RelayThread::run() {
 
 // One batch a turn: the other sockets have theirs before this one is asked again. A video frame's packets come one after the
 // other, some while the first are verified: they are asked for once more, for what leaves together costs the kernel half.
-void RelayThread::drain(Channel& channel, uint64_t now) {
+void RelayThread::drain(Outlet& outlet, uint64_t now) {
   int left = RELAY_RECEIVE_BATCH_DATAGRAMS;
   int n = 0;
   do {
-    n = receiveSome(channel, left, now);
+    n = receiveSome(outlet, left, now);
     left -= n;
-  } while (channel.media == Media::video && n > 0 && left > 0);
+  } while (outlet.media == Media::video && n > 0 && left > 0);
+  switch_->allArrived(outlet);
 }
 
-int RelayThread::receiveSome(Channel& channel, int most, uint64_t now) {
+int RelayThread::receiveSome(Outlet& outlet, int most, uint64_t now) {
   Receiving& r = *receiving_;
   for (int i = 0; i < most; i++) r.headers[i].msg_hdr.msg_namelen = sizeof(sockaddr_storage);
-  const int n = recvmmsg(channel.socket, r.headers, static_cast<unsigned>(most), MSG_DONTWAIT, nullptr);
+  const int n = recvmmsg(outlet.socket, r.headers, static_cast<unsigned>(most), MSG_DONTWAIT, nullptr);
   for (int i = 0; i < n; i++) {
     Variant& datagram = *r.datagrams[i];
     datagram.length = static_cast<uint16_t>(r.headers[i].msg_len);
-    switch_->receive(channel, datagram, fromSockaddr(r.names[i]), now);
+    switch_->arrived(outlet, datagram, fromSockaddr(r.names[i]), now);
     if (datagram.references == 1) continue;
     // It is on its way out, or kept.
     switch_->variants().release(datagram);
@@ -162,9 +178,25 @@ int RelayThread::receiveSome(Channel& channel, int most, uint64_t now) {
   return n > 0 ? n : 0;
 }
 
-void RelayThread::applyCommands(uint64_t now) {
+// The share of a core since the last time, smoothed over a few of them.
+void RelayThread::measure(uint64_t now) {
+  constexpr uint64_t PERMILLE = 1000, WEIGHT = 4;
+  const uint64_t cpu = readClock(CLOCK_THREAD_CPUTIME_ID);
+  if (measuredAt_ != 0 && now > measuredAt_) {
+    const uint64_t share = (cpu - measuredCpuNs_) * PERMILLE / (now - measuredAt_);
+    const uint64_t before = __atomic_load_n(load_, __ATOMIC_RELAXED);
+    __atomic_store_n(load_, (before * (WEIGHT - 1) + share) / WEIGHT, __ATOMIC_RELAXED);
+  }
+  measuredAt_ = now;
+  measuredCpuNs_ = cpu;
+}
+
+void RelayThread::answerBell() {
   uint64_t count = 0;
   (void)!read(wake_, &count, sizeof count);
+}
+
+void RelayThread::applyCommands(uint64_t now) {
   commands_.drain([this, now](const uint8_t* bytes, size_t length) { switch_->apply(bytes, length, now); });
 }
 

@@ -13,13 +13,16 @@ namespace claviger {
 
 class RelayThread final : public Transport {
  public:
-  // `family` of the media sockets; `notify` is called from the thread when events wait.
-  RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify);
+  // `family` of the media sockets; `notify` is called from the thread when events wait; `self`: which one of `exchange`.
+  RelayThread(int family, uint64_t* region, const IngressLimits& limits, std::function<void()> notify, Exchange& exchange,
+              size_t self);
   ~RelayThread() override;
   RelayThread(const RelayThread&) = delete;
   RelayThread& operator=(const RelayThread&) = delete;
 
-  bool start();
+  // Before any of the threads runs.
+  bool prepare();
+  void start();
   void stop();
   bool post(const uint8_t* command, size_t length);
   // Swaps the waiting events into `into`, which must be empty.
@@ -39,15 +42,22 @@ class RelayThread final : public Transport {
  private:
   struct Receiving;
   void run();
-  void drain(Channel& channel, uint64_t now);
-  int receiveSome(Channel& channel, int most, uint64_t now);
+  void drain(Outlet& outlet, uint64_t now);
+  int receiveSome(Outlet& outlet, int most, uint64_t now);
+  void measure(uint64_t now);
   // For a channel that is not connected its peer, else nothing; false: it has none that its socket can reach.
   bool nameOf(const Outlet& channel, sockaddr_storage& name, socklen_t& length) const;
+  void answerBell();
   void applyCommands(uint64_t now);
   void publish();
 
   const int family_;
   const std::function<void()> notify_;
+  Exchange& exchange_;
+  const size_t self_;
+  uint64_t* const load_;  // the counter word of that name
+  uint64_t measuredAt_ = 0;
+  uint64_t measuredCpuNs_ = 0;
   int epoll_ = -1;
   int wake_ = -1;
   bool closed_ = false;  // a command of this turn closed a channel

@@ -18,6 +18,8 @@
   X(OPCODE_setAcked, 12)            \
   X(OPCODE_setRoutes, 13)           \
   X(OPCODE_awaitPeer, 14)           \
+  X(OPCODE_openBranch, 15)          \
+  X(OPCODE_setBranch, 16)           \
   X(EVENT_dtls, 1)                  \
   X(EVENT_control, 2)               \
   X(EVENT_bound, 3)                 \
@@ -61,7 +63,9 @@
   X(CHANNEL_COUNTER_bytesOut, 4)    \
   X(CHANNEL_COUNTER_drops, 5)       \
   X(CHANNEL_COUNTER_retransmitted, 31) \
-  X(THREAD_WORDS, 32)               \
+  X(THREAD_COUNTER_handedOver, 32)        \
+  X(THREAD_COUNTER_loadPermille, 33)      \
+  X(THREAD_WORDS, 40)               \
   X(CHANNEL_WORDS, 32)
 
 // In the order of DROP_NAMES in src/relay/contract.ts.

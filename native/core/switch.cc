@@ -19,22 +19,35 @@ uint64_t intervalOf(uint32_t perSecond) { return perSecond == 0 ? 0 : NS_PER_S /
 
 }  // namespace
 
-Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limits)
+Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limits, Exchange* exchange, size_t self)
     : transport_(transport),
       counters_(region),
-      egress_(transport, counters_, variants_),
-      slots_(MAX_CHANNELS),
+      exchange_(exchange),
+      self_(self),
+      egress_(transport, counters_, variants_, exchange, self),
+      bySlot_(MAX_CHANNELS),
+      marks_(exchange == nullptr ? 0 : exchange->threads()),
       ingressInterval_{intervalOf(limits.audioPacketsPerSecond), intervalOf(limits.videoPacketsPerSecond)} {
+  heard_.reserve(marks_.size());
   agenda_.reserve(MAX_CHANNELS);
 }
 
 Switch::~Switch() {
-  for (auto& entry : channels_) transport_.close(*entry.second);
+  for (auto& entry : channels_) {
+    if (entry.second->away == nullptr) transport_.close(*entry.second);
+  }
+  for (auto& entry : branches_) transport_.close(*entry.second);
 }
 
 Channel* Switch::channel(uint32_t id) {
   const auto found = channels_.find(id);
   return found == channels_.end() ? nullptr : found->second.get();
+}
+
+Outlet* Switch::outlet(uint32_t id) {
+  if (Channel* c = channel(id)) return c;
+  const auto found = branches_.find(id);
+  return found == branches_.end() ? nullptr : found->second.get();
 }
 
 Drop Switch::receive(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
@@ -89,9 +102,19 @@ Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, const Addre
   return drop;
 }
 
-void Switch::writable(Channel& c) {
-  const bool allowed = meets(c.level, c.conference->required);
-  egress_.resume(c, !allowed ? Drop::below_level : c.ready ? Drop::none : Drop::not_ready);
+void Switch::flush() {
+  egress_.flush();
+  // Their variants have left, or are copied.
+  for (Ring<Outgoing>* ring : heard_) ring->release();
+  heard_.clear();
+}
+
+void Switch::writable(Outlet& o) { egress_.resume(o, mayLeave(o)); }
+
+// Of media that was routed to it and has waited since, for room or on its way from another thread.
+Drop Switch::mayLeave(const Outlet& o) const {
+  if (!meets(o.level, o.conference->required)) return Drop::below_level;
+  return o.ready ? Drop::none : Drop::not_ready;
 }
 
 Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now) {
@@ -106,7 +129,7 @@ Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address
     case Admission::pass:
       break;
     case Admission::verify:
-      transport_.sendTo(c, from, answer, sizeof answer);
+      egress_.sendTo(c, from, answer, sizeof answer);
       return Drop::none;
     case Admission::stranger:
       return Drop::unknown_source;
@@ -118,7 +141,7 @@ Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address
   return events_.dtls(c.id, from, bytes, length) ? Drop::none : Drop::queue_full;
 }
 
-void Switch::countDrop(Channel& c, Drop drop) { claviger::countDrop(counters_, c, drop); }
+void Switch::countDrop(Outlet& o, Drop drop) { claviger::countDrop(counters_, o, drop); }
 
 // WIRE.md 9 step 3: keys, and an endpoint proven at the conference's level.
 bool Switch::mediaReady(const Channel& c) const {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "branch.h"
 #include "channel.h"
 #include "egress.h"
 #include "event_buffer.h"
@@ -16,8 +17,9 @@ constexpr uint8_t NO_SET = 0xff;
 
 class Switch {
  public:
-  // `region`: THREAD_REGION_WORDS of counters, zero.
-  Switch(Transport& transport, uint64_t* region, const IngressLimits& limits = IngressLimits());
+  // `region`: THREAD_REGION_WORDS of counters, zero. `exchange` null: there is no other thread; else `self` is this one.
+  Switch(Transport& transport, uint64_t* region, const IngressLimits& limits = IngressLimits(),
+         Exchange* exchange = nullptr, size_t self = 0);
   ~Switch();
 
   // One command of src/relay/schema.ts. False: it does not parse, names nothing that is open, or is not allowed; then it
@@ -31,15 +33,26 @@ class Switch {
   // The same for bytes that lie elsewhere and stay as they are.
   Drop receive(Channel& channel, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   VariantPool& variants() { return variants_; }
-  void flush() { egress_.flush(); }
-  // The channel's socket has room (Transport::awaitRoom): what waited leaves, if it still may.
-  void writable(Channel& channel);
+  void flush();
+  // The socket has room (Transport::awaitRoom): what waited leaves, if it still may.
+  void writable(Outlet& outlet);
+
+  // branch.cc
+  // One datagram that a socket brought: to `receive`, or to the home of its channel. `allArrived` ends what came in one go.
+  void arrived(Outlet& outlet, Variant& datagram, const Address& from, uint64_t now);
+  void allArrived(Outlet& outlet);
+  // What other threads have handed to this one. Commands are carried out between these two: whatever was asked for before
+  // something was handed over is in force for it.
+  void markNeighbours();
+  void hearNeighbours(uint64_t now);
+  bool neighboursWait() const;
 
   // To be called every ACTIVITY_INTERVAL_MS. `ntp`: the same moment as a 64-bit NTP timestamp, for sender reports.
   void tick(uint64_t now, uint64_t ntp = 0);
 
   EventBuffer& events() { return events_; }
   Channel* channel(uint32_t id);
+  Outlet* outlet(uint32_t id);
   uint64_t stateHash() const;
   // Channels that the next tick looks at.
   size_t onAgenda() const { return agenda_.size(); }
@@ -65,13 +78,14 @@ class Switch {
   Drop judge(Channel& c, Variant& datagram, const Address& from, uint64_t now);
   Drop media(Channel& c, Variant& datagram, Protocol protocol, const Address& from, uint64_t now);
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
-  void countDrop(Channel& c, Drop drop);
+  void countDrop(Outlet& o, Drop drop);
   void report(Channel& c, uint64_t now, uint64_t ntp);
   void putOnAgenda(Channel& c);
   void takeOffAgenda(size_t at);
   void forgetAgenda(const Channel& closing);
   bool hasBusiness(const Channel& c) const;
   bool mediaReady(const Channel& c) const;
+  Drop mayLeave(const Outlet& o) const;
 
   // ingress_rtp.cc
   Drop ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now);
@@ -142,8 +156,22 @@ class Switch {
   void refreshPoint(Channel& c, uint8_t position);
   void activate(RoutePlan& plan, Edge& edge);
 
+  // branch.cc
+  bool openBranch(CommandReader& r);
+  bool setBranch(CommandReader& r);
+  void closeBranch(Branch& b);
+  bool isOther(size_t thread) const { return exchange_ != nullptr && thread != self_ && thread < exchange_->threads(); }
+  void handIn(Branch& b, const uint8_t* bytes, size_t length, const Address& from);
+  void takeDatagrams(Ring<Incoming>& ring, uint32_t count, uint64_t now);
+  void takePackets(Ring<Outgoing>& ring, uint32_t count);
+  void carryOut(Outlet& o, const Outgoing& out);
+
   // commands.cc
   bool openChannel(CommandReader& r);
+  bool mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer);
+  void furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot, int socket,
+               const Address& peer);
+  void takeSlot(Outlet& o);
   bool sendDatagram(CommandReader& r);
   bool setChannelKeys(CommandReader& r, uint64_t now);
   bool setParameters(CommandReader& r);
@@ -159,6 +187,8 @@ class Switch {
   Transport& transport_;
   Counters counters_;
   VariantPool variants_;
+  Exchange* const exchange_;
+  const size_t self_;
   Egress egress_;
   EventBuffer events_;
   CookieJar cookies_;
@@ -170,7 +200,15 @@ class Switch {
   // Channels that a tick must look at: those that sent something or got other keys, until nothing of it is left to be told
   // or wiped. A conference's listeners are not among them.
   std::vector<Channel*> agenda_;
-  std::vector<bool> slots_;  // counter slots in use
+  std::unordered_map<uint32_t, std::unique_ptr<Branch>> branches_;
+  std::vector<Outlet*> bySlot_;  // whose counters they are
+  // What waited of each other thread when it was looked at, and the rings of which something was taken that has not left yet.
+  struct Mark {
+    uint32_t packets = 0;
+    uint32_t datagrams = 0;
+  };
+  std::vector<Mark> marks_;
+  std::vector<Ring<Outgoing>*> heard_;
   uint64_t ingressInterval_[2];  // nanoseconds for one packet of a channel, by media
 };
 

@@ -29,8 +29,9 @@ class VariantPool {
   }
   size_t inUse() const { return used_ - free_.size(); }
 
-  // What a drain sends, what is kept, what is being received, and one to receive into without a socket.
-  static constexpr uint32_t CELLS = RELAY_VARIANT_ARENA_PACKETS + RELAY_RETRANSMIT_PACKETS_PER_THREAD +
+  // What a drain sends, what is kept, what others have to send, what is being received, and one to receive into without a
+  // socket.
+  static constexpr uint32_t CELLS = RELAY_VARIANT_ARENA_PACKETS + RELAY_RETRANSMIT_PACKETS_PER_THREAD + RELAY_LENT_VARIANTS +
                                     RELAY_RECEIVE_BATCH_DATAGRAMS + 1;
   static_assert(RELAY_VARIANTS_READY <= CELLS, "the pages of the first cells");
 

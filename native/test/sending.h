@@ -74,7 +74,7 @@ struct Sending {
     c.words = counters.slot(static_cast<uint32_t>(receivers.size() - 1));
     return c;
   }
-  const Variant* variant(const Bytes& bytes) {
+  Variant* variant(const Bytes& bytes) {
     Variant* v = egress.make();
     v->length = static_cast<uint16_t>(bytes.size());
     std::copy(bytes.begin(), bytes.end(), v->bytes);

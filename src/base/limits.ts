@@ -31,6 +31,24 @@ export const RELAY_RECEIVER_QUEUE_PACKETS = 64;
 export const RELAY_VARIANT_ARENA_PACKETS = 2_048;
 /** Cells for packets whose memory a relay thread has from its start, about 3 MB. */
 export const RELAY_VARIANTS_READY = 2_048;
+/**
+ * A conference up to this size stays on one relay thread; the members beyond it go wherever the load is least. A thread
+ * carries some 1,000 members with three voices and a picture each; a tenth of that leaves room for what comes later.
+ */
+export const RELAY_MEMBERS_BEFORE_SPREADING = 100;
+/** What a channel that has not sent or received yet counts for beside the measured load of a thread (1,000: a whole core). */
+export const RELAY_LOAD_PER_CHANNEL_PERMILLE = 1;
+/** Variants of one thread that others still have to send (a power of two); beyond it nothing is handed over (`queue_full`). */
+export const RELAY_LENT_VARIANTS = 32_768;
+/**
+ * From one relay thread to one other (powers of two): packets on their way to receivers, of which video may take three
+ * quarters; and datagrams that came in, of which one channel may have so many under way. Beyond it: `queue_full`.
+ */
+export const RELAY_HANDOVER_PACKETS = 65_536;
+export const RELAY_HANDOVER_DATAGRAMS = 2_048;
+export const RELAY_HANDOVER_DATAGRAMS_PER_CHANNEL = 128;
+/** Taken from one other thread before a thread turns to its own sockets again. */
+export const RELAY_HANDOVER_PACKETS_PER_TURN = 4_096;
 /** Packets of one thread that wait because the kernel had no room for them, and of one receiver: beyond it old video goes. */
 export const RELAY_BACKLOG_PACKETS = 4_096;
 export const RELAY_BACKLOG_PACKETS_PER_RECEIVER = 128;

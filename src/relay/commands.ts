@@ -72,11 +72,30 @@ function demand(condition: boolean, what: string): void {
   if (!condition) throw new RangeError(`relay command: ${what}`);
 }
 
-/** @param slot counter slot of the channel on its thread. @param socket descriptor that the thread takes over; -1: none. */
-export function openChannelCommand(o: OpenChannel, slot: number, socket: number): Uint8Array<ArrayBuffer> {
+/** A counter slot of a relay thread. */
+export interface Slot {
+  readonly thread: number;
+  readonly slot: number;
+}
+
+function peerOf(o: OpenChannel): Address | undefined {
   demand(o.transport === 'dtls' || o.peer !== undefined, 'a channel without DTLS needs the peer of its SDP');
-  const peer = o.transport === 'dtls' ? undefined : o.peer;
-  return new Writer(OPCODES.openChannel, 22 + addressBytes(peer))
+  return o.transport === 'dtls' ? undefined : o.peer;
+}
+
+/**
+ * @param slot counter slot of the channel on its thread
+ * @param socket descriptor that the thread takes over; -1: none
+ * @param branch the other thread that has the socket
+ */
+export function openChannelCommand(
+  o: OpenChannel,
+  slot: number,
+  socket: number,
+  branch?: Slot,
+): Uint8Array<ArrayBuffer> {
+  const peer = peerOf(o);
+  const w = new Writer(OPCODES.openChannel, 22 + addressBytes(peer) + (branch === undefined ? 0 : 6))
     .u32(o.channel)
     .u32(o.conference)
     .u32(o.member)
@@ -84,7 +103,33 @@ export function openChannelCommand(o: OpenChannel, slot: number, socket: number)
     .u8(TRANSPORTS[o.transport])
     .u32(slot)
     .u32(socket >>> 0)
+    .address(peer);
+  if (branch !== undefined) w.u16(branch.thread).u32(branch.slot);
+  return w.done();
+}
+
+/** For the thread that has the socket of a channel of another thread, `home`. */
+export function openBranchCommand(o: OpenChannel, slot: number, socket: number, home: Slot): Uint8Array<ArrayBuffer> {
+  const peer = peerOf(o);
+  return new Writer(OPCODES.openBranch, 24 + addressBytes(peer))
+    .u32(o.channel)
+    .u32(o.conference)
+    .u8(MEDIA[o.media])
+    .u8(TRANSPORTS[o.transport])
+    .u32(slot)
+    .u32(socket >>> 0)
+    .u16(home.thread)
+    .u32(home.slot)
     .address(peer)
+    .done();
+}
+
+/** For the same thread: what of the parameters it must know, to hold back what may not leave any more. */
+export function branchCommand(channel: ChannelId, p: ChannelParameters): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.setBranch, 6)
+    .u32(channel)
+    .u8(LEVELS[p.level])
+    .u8(p.ready ? 1 : 0)
     .done();
 }
 

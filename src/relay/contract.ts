@@ -6,11 +6,13 @@ import type { Address, ChannelId, ConferenceId, Media, MemberId } from '../base/
 import type { Result } from '../base/result.js';
 import type { Secret } from '../base/secret.js';
 import type { ReportBlock } from '../wire/rtcp.js';
+import type { ThreadLoad } from './placement.js';
 import type { VIDEO_CODECS } from './schema.js';
 
 /**
  * The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. Of the relay's own:
- * `queue_full` (the kernel had no room for a receiver and its backlog has none), `unreachable` (the kernel says that nobody
+ * `queue_full` (the kernel had no room for a receiver and its backlog has none, or another relay thread did not take in time
+ * what was handed to it), `unreachable` (the kernel says that nobody
  * takes it), `rate_limited` (a source that sends faster than {@link RelayOptions.ingressPacketsPerSecond}).
  */
 export const DROP_NAMES = [
@@ -47,6 +49,8 @@ export interface RelayOptions {
   readonly portMax: number;
   /** What one channel may send us in the long run, 0: no limit. Those of base/limits.ts unless a bench says otherwise. */
   readonly ingressPacketsPerSecond?: Readonly<Record<Media, number>>;
+  /** Members of a conference that stay on its thread; RELAY_MEMBERS_BEFORE_SPREADING unless a test or bench says otherwise. */
+  readonly membersBeforeSpreading?: number;
 }
 
 export interface OpenChannel {
@@ -193,6 +197,8 @@ export interface RelayCounters {
   readonly retransmitUnknown: number;
   /** Requests above the limits of a receiver; they were not looked up or not answered. */
   readonly retransmitLimited: number;
+  /** Packets for receivers whose sockets are on another relay thread than their conference. */
+  readonly handedOver: number;
   readonly drops: Readonly<Record<DropName, number>>;
 }
 
@@ -248,6 +254,8 @@ export interface Relay {
   channelCounters(channel: ChannelId): ChannelCounters | undefined;
   /** CPU time of each relay thread since its start, nanoseconds (CLOCK_THREAD_CPUTIME_ID). */
   threadCpuNs(): readonly bigint[];
+  /** What each relay thread has to do: new conferences, and members of large ones, go where it is least. */
+  threadLoads(): readonly ThreadLoad[];
   /** Stops and joins the threads, wipes all keys, closes all sockets. */
   close(): void;
 }

@@ -1,5 +1,6 @@
 /** Reads the counters that the relay threads keep in shared memory (schema.ts has the layout). */
 import { MAX_CHANNELS } from '../base/limits.js';
+import type { Slot } from './commands.js';
 import { type ChannelCounters, DROP_NAMES, type DropName, type RelayCounters } from './contract.js';
 import { CHANNEL_COUNTERS, CHANNEL_WORDS, THREAD_COUNTERS, THREAD_WORDS } from './schema.js';
 
@@ -34,23 +35,28 @@ export class CounterMemory {
       retransmitted: word(THREAD_COUNTERS.retransmitted),
       retransmitUnknown: word(THREAD_COUNTERS.retransmitUnknown),
       retransmitLimited: word(THREAD_COUNTERS.retransmitLimited),
+      handedOver: word(THREAD_COUNTERS.handedOver),
       drops: dropsFrom(word, THREAD_COUNTERS.drops),
     };
   }
 
+  /** Share of a core that the thread took of late, in thousandths. */
+  loadPermille(thread: number): number {
+    return Number(Atomics.load(this.#words, thread * THREAD_REGION_WORDS + THREAD_COUNTERS.loadPermille));
+  }
+
   /** Of one channel; see {@link channel}. */
-  bytes(thread: number, slot: number, channel: number): { readonly in: number; readonly out: number } {
-    const base = thread * THREAD_REGION_WORDS + THREAD_WORDS + slot * CHANNEL_WORDS;
-    if (Atomics.load(this.#words, base + CHANNEL_COUNTERS.owner) !== BigInt(channel) + 1n) return { in: 0, out: 0 };
-    const word = (at: number): number => Number(Atomics.load(this.#words, base + at));
+  bytes(channel: number, slots: readonly Slot[]): { readonly in: number; readonly out: number } {
+    const word = this.#sumOver(channel, slots);
     return { in: word(CHANNEL_COUNTERS.bytesIn), out: word(CHANNEL_COUNTERS.bytesOut) };
   }
 
-  /** All zero while the thread has not taken the channel's slot over yet. */
-  channel(thread: number, slot: number, channel: number): ChannelCounters {
-    const base = thread * THREAD_REGION_WORDS + THREAD_WORDS + slot * CHANNEL_WORDS;
-    const owned = Atomics.load(this.#words, base + CHANNEL_COUNTERS.owner) === BigInt(channel) + 1n;
-    const word = (at: number): number => (owned ? Number(Atomics.load(this.#words, base + at)) : 0);
+  /**
+   * Of a channel, over its slots: each thread that works for it counts for itself. All zero while no thread has taken its
+   * slot over yet.
+   */
+  channel(channel: number, slots: readonly Slot[]): ChannelCounters {
+    const word = this.#sumOver(channel, slots);
     return {
       packetsIn: word(CHANNEL_COUNTERS.packetsIn),
       bytesIn: word(CHANNEL_COUNTERS.bytesIn),
@@ -59,5 +65,12 @@ export class CounterMemory {
       retransmitted: word(CHANNEL_COUNTERS.retransmitted),
       drops: dropsFrom(word, CHANNEL_COUNTERS.drops),
     };
+  }
+
+  #sumOver(channel: number, slots: readonly Slot[]): (at: number) => number {
+    const bases = slots
+      .map(({ thread, slot }) => thread * THREAD_REGION_WORDS + THREAD_WORDS + slot * CHANNEL_WORDS)
+      .filter((base) => Atomics.load(this.#words, base + CHANNEL_COUNTERS.owner) === BigInt(channel) + 1n);
+    return (at) => Number(bases.reduce((sum, base) => sum + Atomics.load(this.#words, base + at), 0n));
   }
 }

@@ -145,7 +145,7 @@ export class RelayCore {
 
   channelCounters(channel: ChannelId): ChannelCounters | undefined {
     const slot = this.#slots.get(channel);
-    return slot === undefined ? undefined : this.#counters.channel(0, slot, channel);
+    return slot === undefined ? undefined : this.#counters.channel(channel, [{ thread: 0, slot }]);
   }
 
   close(): void {

@@ -4,10 +4,11 @@
  * the ordinary echo of a call that has just ended.
  */
 import { randomInt } from 'node:crypto';
-import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
+import type { Address, ChannelId, ConferenceId, Media, MemberId } from '../base/ids.js';
 import {
   MAX_CHANNELS,
   RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND,
+  RELAY_MEMBERS_BEFORE_SPREADING,
   RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND,
 } from '../base/limits.js';
 import { ok, type Result, refuse } from '../base/result.js';
@@ -28,6 +29,7 @@ import type {
 } from './contract.js';
 import { CounterMemory } from './counters.js';
 import { readEvents } from './events.js';
+import { Placement, type ThreadLoad } from './placement.js';
 
 const INGRESS_PACKETS_PER_SECOND = {
   audio: RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND,
@@ -35,21 +37,30 @@ const INGRESS_PACKETS_PER_SECOND = {
 } as const;
 
 interface Place {
-  readonly thread: number;
-  readonly slot: number;
   readonly conference: ConferenceId;
+  readonly member: MemberId;
+  /** Where the channel is judged: its conference's thread. */
+  readonly home: commands.Slot;
+  /** Where its socket is when that is another thread. */
+  readonly branch: commands.Slot | undefined;
+}
+
+function slotsOf({ home, branch }: Place): readonly commands.Slot[] {
+  return branch === undefined ? [home] : [home, branch];
 }
 
 class NativeFace implements Relay {
   readonly #options: RelayOptions;
   readonly #native: NativeRelay;
   readonly #counters: CounterMemory;
+  readonly #placement: Placement;
   readonly #channels = new Map<ChannelId, Place>();
-  readonly #conferences = new Map<ConferenceId, number>();
+  /** What each conference requires, and the threads beside its own that have or had sockets of it. */
+  readonly #required = new Map<ConferenceId, Exclude<RelayLevel, 'unknown'>>();
+  readonly #branches = new Map<ConferenceId, Set<number>>();
   /** Per thread: counter slots that are free again, and the first one that was never used. */
   readonly #freeSlots: number[][];
   readonly #nextSlot: number[];
-  readonly #load: number[];
   readonly #bytesOfClosed = { in: 0, out: 0 };
   #closed = false;
 
@@ -70,45 +81,60 @@ class NativeFace implements Relay {
     this.#counters = new CounterMemory(addon().counterMemory(this.#native), options.threads);
     this.#freeSlots = Array.from({ length: options.threads }, () => []);
     this.#nextSlot = new Array<number>(options.threads).fill(0);
-    this.#load = new Array<number>(options.threads).fill(0);
+    this.#placement = new Placement({
+      threads: options.threads,
+      membersBeforeSpreading: options.membersBeforeSpreading ?? RELAY_MEMBERS_BEFORE_SPREADING,
+      measuredPermille: (thread) => this.#counters.loadPermille(thread),
+    });
   }
 
   openChannel(o: OpenChannel): Result<{ readonly port: number }, 'no-port' | 'channel-limit' | 'socket'> {
     this.#demandOpen();
     if (this.#channels.has(o.channel)) throw new Error(`channel ${o.channel} is open already`);
     if (this.#channels.size >= MAX_CHANNELS) return refuse('channel-limit');
-    const thread = this.#threadOf(o.conference);
-    const slot = this.#freeSlots[thread]!.pop() ?? this.#nextSlot[thread]!++;
     const bound = this.#bind();
-    if (bound.socket < 0) {
-      this.#freeSlots[thread]!.push(slot);
-      return refuse(bound.socket === -1 ? 'no-port' : 'socket');
+    if (bound.socket < 0) return refuse(bound.socket === -1 ? 'no-port' : 'socket');
+    const { conference, member } = o;
+    const homeThread = this.#placement.settle(conference);
+    const socketThread = this.#placement.add(conference, member);
+    const home = this.#takeSlot(homeThread);
+    if (socketThread === homeThread) {
+      this.#channels.set(o.channel, { conference, member, home, branch: undefined });
+      this.#post(homeThread, commands.openChannelCommand(o, home.slot, bound.socket));
+      return ok({ port: bound.port });
     }
-    this.#channels.set(o.channel, { thread, slot, conference: o.conference });
-    this.#post(thread, commands.openChannelCommand(o, slot, bound.socket));
+    const branch = this.#takeSlot(socketThread);
+    this.#channels.set(o.channel, { conference, member, home, branch });
+    // Here and below the branch is told first: what the home then hands over finds it prepared.
+    this.#branchOut(conference, socketThread);
+    this.#post(socketThread, commands.openBranchCommand(o, branch.slot, bound.socket, home));
+    this.#post(homeThread, commands.openChannelCommand(o, home.slot, -1, branch));
     return ok({ port: bound.port });
   }
 
   closeChannel(channel: ChannelId): void {
     const place = this.#channels.get(channel);
     if (place === undefined) return;
-    const { in: received, out: sent } = this.#counters.bytes(place.thread, place.slot, channel);
+    const { in: received, out: sent } = this.#counters.bytes(channel, slotsOf(place));
     this.#bytesOfClosed.in += received;
     this.#bytesOfClosed.out += sent;
-    this.#post(place.thread, commands.closeChannelCommand(channel));
+    this.#toBoth(channel, () => commands.closeChannelCommand(channel));
     this.#forget(channel, place);
+    this.#placement.remove(place.conference, place.member);
   }
 
   sendDatagram(channel: ChannelId, to: Address, bytes: Uint8Array): void {
-    this.#toChannel(channel, () => commands.sendDatagramCommand(channel, to, bytes));
+    const place = this.#channels.get(channel);
+    if (place === undefined) return;
+    this.#post((place.branch ?? place.home).thread, commands.sendDatagramCommand(channel, to, bytes));
   }
 
   provePeer(channel: ChannelId, peer: Address): void {
-    this.#toChannel(channel, () => commands.provePeerCommand(channel, peer));
+    this.#toBoth(channel, () => commands.provePeerCommand(channel, peer));
   }
 
   awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void {
-    this.#toChannel(channel, () => commands.awaitPeerCommand(channel, signalled, calls));
+    this.#toBoth(channel, () => commands.awaitPeerCommand(channel, signalled, calls));
   }
 
   setChannelKeys(channel: ChannelId, keys: ChannelKeys): void {
@@ -116,6 +142,8 @@ class NativeFace implements Relay {
   }
 
   setParameters(channel: ChannelId, parameters: ChannelParameters): void {
+    const branch = this.#channels.get(channel)?.branch;
+    if (branch !== undefined) this.#post(branch.thread, commands.branchCommand(channel, parameters));
     this.#toChannel(channel, () => commands.parametersCommand(channel, parameters));
   }
 
@@ -125,17 +153,17 @@ class NativeFace implements Relay {
 
   setConference(conference: ConferenceId, options: { requiredLevel: Exclude<RelayLevel, 'unknown'> }): void {
     this.#demandOpen();
-    const thread = this.#threadOf(conference);
-    this.#post(thread, commands.setConferenceCommand(conference, options.requiredLevel));
+    this.#placement.settle(conference);
+    this.#required.set(conference, options.requiredLevel);
+    this.#toEvery(conference, () => commands.setConferenceCommand(conference, options.requiredLevel));
   }
 
   closeConference(conference: ConferenceId): void {
-    const thread = this.#conferences.get(conference);
-    if (thread === undefined) return;
-    this.#post(thread, commands.closeConferenceCommand(conference));
+    this.#toEvery(conference, () => commands.closeConferenceCommand(conference));
     for (const [channel, place] of this.#channels) if (place.conference === conference) this.#forget(channel, place);
-    this.#conferences.delete(conference);
-    this.#load[thread]!--;
+    this.#placement.close(conference);
+    this.#required.delete(conference);
+    this.#branches.delete(conference);
   }
 
   installSet(conference: ConferenceId, set: GroupParameterSet): void {
@@ -160,8 +188,8 @@ class NativeFace implements Relay {
 
   bytes(): { readonly in: number; readonly out: number } {
     const sum = { ...this.#bytesOfClosed };
-    for (const [channel, { thread, slot }] of this.#channels) {
-      const bytes = this.#counters.bytes(thread, slot, channel);
+    for (const [channel, place] of this.#channels) {
+      const bytes = this.#counters.bytes(channel, slotsOf(place));
       sum.in += bytes.in;
       sum.out += bytes.out;
     }
@@ -170,11 +198,15 @@ class NativeFace implements Relay {
 
   channelCounters(channel: ChannelId): ChannelCounters | undefined {
     const place = this.#channels.get(channel);
-    return place === undefined ? undefined : this.#counters.channel(place.thread, place.slot, channel);
+    return place === undefined ? undefined : this.#counters.channel(channel, slotsOf(place));
   }
 
   threadCpuNs(): readonly bigint[] {
     return addon().threadCpuNs(this.#native);
+  }
+
+  threadLoads(): readonly ThreadLoad[] {
+    return this.#placement.loads();
   }
 
   close(): void {
@@ -182,7 +214,6 @@ class NativeFace implements Relay {
     this.#closed = true;
     addon().closeRelay(this.#native);
     this.#channels.clear();
-    this.#conferences.clear();
   }
 
   /** From a port of chance on: who cannot see a call's signalling is to guess where its media goes. */
@@ -193,24 +224,41 @@ class NativeFace implements Relay {
     return bound.socket === -1 ? addon().bindSocket(this.#native, portMin, first) : bound;
   }
 
-  /** A conference lives on one thread: the one that has the fewest when it is first named. */
-  #threadOf(conference: ConferenceId): number {
-    const known = this.#conferences.get(conference);
-    if (known !== undefined) return known;
-    const thread = this.#load.indexOf(Math.min(...this.#load));
-    this.#load[thread]!++;
-    this.#conferences.set(conference, thread);
-    return thread;
+  #takeSlot(thread: number): commands.Slot {
+    return { thread, slot: this.#freeSlots[thread]!.pop() ?? this.#nextSlot[thread]!++ };
   }
 
+  /** The first socket of a conference on another thread than its own brings along what the conference requires. */
+  #branchOut(conference: ConferenceId, thread: number): void {
+    const threads = this.#branches.get(conference) ?? new Set<number>();
+    if (threads.has(thread)) return;
+    this.#branches.set(conference, threads.add(thread));
+    const required = this.#required.get(conference);
+    if (required !== undefined) this.#post(thread, commands.setConferenceCommand(conference, required));
+  }
+
+  /** To the thread that judges the channel. */
   #toChannel(channel: ChannelId, command: () => Uint8Array): void {
     const place = this.#channels.get(channel);
-    if (place !== undefined) this.#post(place.thread, command());
+    if (place !== undefined) this.#post(place.home.thread, command());
+  }
+
+  /** To the thread that has its socket as well. */
+  #toBoth(channel: ChannelId, command: () => Uint8Array): void {
+    const place = this.#channels.get(channel);
+    if (place?.branch !== undefined) this.#post(place.branch.thread, command());
+    this.#toChannel(channel, command);
   }
 
   #toConference(conference: ConferenceId, command: () => Uint8Array): void {
-    const thread = this.#conferences.get(conference);
+    const thread = this.#placement.home(conference);
     if (thread !== undefined) this.#post(thread, command());
+  }
+
+  /** To the threads that have sockets of the conference as well. */
+  #toEvery(conference: ConferenceId, command: () => Uint8Array): void {
+    for (const thread of this.#branches.get(conference) ?? []) this.#post(thread, command());
+    this.#toConference(conference, command);
   }
 
   /** The command may hold keys: it is wiped whether or not the thread took it. */
@@ -223,7 +271,9 @@ class NativeFace implements Relay {
   }
 
   #forget(channel: ChannelId, place: Place): void {
-    this.#freeSlots[place.thread]!.push(place.slot);
+    for (const { thread, slot } of slotsOf(place)) {
+      this.#freeSlots[thread]!.push(slot);
+    }
     this.#channels.delete(channel);
   }
 

@@ -4,7 +4,10 @@
  * without padding. An address is `length u8 ‖ literal in ASCII ‖ port u16`, length 0 when there is none.
  */
 export const OPCODES = {
-  /** channel u32, conference u32, member u32, media u8, transport u8, counter slot u32, socket i32, peer address */
+  /**
+   * channel u32, conference u32, member u32, media u8, transport u8, counter slot u32, socket i32, peer address; of a channel
+   * whose socket is on another thread, its branch, besides: thread u16, counter slot there u32
+   */
   openChannel: 1,
   /** channel u32 */
   closeChannel: 2,
@@ -32,6 +35,10 @@ export const OPCODES = {
   setRoutes: 13,
   /** channel u32, we call u8, signalled address */
   awaitPeer: 14,
+  /** To the branch: channel u32, conference u32, media u8, transport u8, counter slot u32, socket i32, home thread u16, slot there u32, peer address */
+  openBranch: 15,
+  /** To the branch: channel u32, level u8, ready u8 */
+  setBranch: 16,
 } as const;
 
 export const EVENTS = {
@@ -75,6 +82,9 @@ export const THREAD_COUNTERS = {
   retransmitted: 29,
   retransmitUnknown: 30,
   retransmitLimited: 31,
+  handedOver: 32,
+  /** Not a counter: the share of a core that the thread took of late, in thousandths. */
+  loadPermille: 33,
 } as const;
 export const CHANNEL_COUNTERS = {
   owner: 0,
@@ -85,5 +95,5 @@ export const CHANNEL_COUNTERS = {
   drops: 5,
   retransmitted: 31,
 } as const;
-export const THREAD_WORDS = 32;
+export const THREAD_WORDS = 40;
 export const CHANNEL_WORDS = 32;

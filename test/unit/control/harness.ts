@@ -56,11 +56,13 @@ export function fakeRelay(calls: RelayCall[]): Relay {
       retransmitted: 0,
       retransmitUnknown: 0,
       retransmitLimited: 0,
+      handedOver: 0,
       drops: noDrops,
     }),
     bytes: () => ({ in: 0, out: 0 }),
     channelCounters: () => undefined,
     threadCpuNs: () => [],
+    threadLoads: () => [],
     close: note('close'),
   };
 }

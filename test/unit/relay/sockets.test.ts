@@ -1,5 +1,7 @@
-/** The relay as it runs: threads and UDP sockets, peers of node:dgram on the loopback. */
-
+/**
+ * The relay as it runs: threads and UDP sockets, peers of node:dgram on the loopback. All of it once more with a conference
+ * that is spread: every member's socket on another thread.
+ */
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fromHex, readU16 } from '../../../src/base/bytes.js';
@@ -20,12 +22,14 @@ let ports: Map<number, number>;
 const peer = (id: number): Peer => peers.get(id)!;
 const port = (id: number): number => ports.get(id)!;
 
-beforeEach(async () => {
+/** @param membersBeforeSpreading undefined: as many as there are */
+async function setUp(threads: number, membersBeforeSpreading?: number): Promise<void> {
   events = new Inbox();
   peers = new Map();
   ports = new Map();
   const range = { portMin: 21_000 + (process.pid % 40) * 200, portMax: 31_999 };
-  relay = openRelay({ threads: 2, bindAddress: LOOPBACK, ...range }, (batch) => {
+  const spreading = membersBeforeSpreading === undefined ? {} : { membersBeforeSpreading };
+  relay = openRelay({ threads, bindAddress: LOOPBACK, ...range, ...spreading }, (batch) => {
     for (const event of batch) events.push(event);
   });
   relay.setConference(CONFERENCE, { requiredLevel: 'end-to-end' });
@@ -41,7 +45,7 @@ beforeEach(async () => {
     ports.set(id, opened.value.port);
     peers.set(id, await Peer.open());
   }
-});
+}
 
 afterEach(() => {
   relay.close();
@@ -77,7 +81,19 @@ async function helloTo(at: number, id: number): Promise<Uint8Array> {
 
 const full = { word: WORD, full: true, trailing: 42 };
 
-describe('the relay on real sockets', () => {
+describe.each([
+  { conference: 'on one thread', threads: 2, membersBeforeSpreading: undefined, away: 0 },
+  { conference: 'spread over three threads', threads: 3, membersBeforeSpreading: 1, away: 2 },
+])('the relay on real sockets, a conference $conference', ({ threads, membersBeforeSpreading, away }) => {
+  beforeEach(() => setUp(threads, membersBeforeSpreading));
+
+  it('has its sockets where the test wants them', () => {
+    const loads = relay.threadLoads();
+    expect(loads.length).toBe(threads);
+    const home = loads.findIndex((load) => load.conferences === 1);
+    expect(loads.reduce((sum, load, i) => sum + (i === home ? 0 : load.channels), 0)).toBe(away);
+  });
+
   it('carries DTLS to and from several candidates before the proof, and drops everything else as not ready', async () => {
     const answer = Uint8Array.of(22, 254, 253, 9);
     for (const id of [1, 2]) {
@@ -107,7 +123,13 @@ describe('the relay on real sockets', () => {
     for (const id of [2, 3]) expect((await peer(id).inbox.until((items) => items.length === 31)).at(-1)).toEqual(sr);
     expect(peer(1).inbox.items).toEqual([]);
     await counted(() => relay.counters().egress === 62);
-    expect(relay.counters()).toMatchObject({ ingress: 31, verified: 31, egress: 62, variants: 30 });
+    expect(relay.counters()).toMatchObject({
+      ingress: 31,
+      verified: 31,
+      egress: 62,
+      variants: 30,
+      handedOver: 31 * away,
+    });
     expect(relay.channelCounters(2)).toMatchObject({ packetsIn: 0, packetsOut: 31 });
     expect(relay.channelCounters(1)).toMatchObject({ packetsIn: 31, packetsOut: 0 });
     const seen = await events.until((items) => items.some((e) => e.type === 'activity'));
