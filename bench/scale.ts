@@ -25,8 +25,11 @@ export const SCALE_DEFAULTS = { rounds: 5, packets: 20_000, ms: 500 } as const;
 const BURST_COPIES = 64;
 const IDLE_MS = 300;
 const THREADS = [1, 2] as const;
-const THREAD_CONFERENCES = 4;
-const THREAD_RECEIVERS = 50;
+/** Conferences, and receivers of each: they are placed on the threads as wholes, and one is spread over both. */
+export const THREAD_SHAPES: readonly (readonly [number, number])[] = [
+  [100, 9],
+  [1, 999],
+];
 const THREAD_LOAD_PACKETS = 15_000;
 /** More than a lane can be rid of: 40,000 packets a second make 2 million copies. */
 const LANE_PACKETS_PER_MS = 40;
@@ -58,6 +61,10 @@ export interface ThreadsRun {
   /** kppsEgress / that of one thread. */
   readonly speedUp: number;
   readonly cpuUsPerEgress: number;
+  /** Of the thread that had the most to do, per copy of all threads. */
+  readonly busiestUsPerEgress: number;
+  /** One thread's CPU a copy / that of the busiest of these: the speed-up where every thread has a core to itself. */
+  readonly speedUpByCpu: number;
 }
 
 /** What one more channel takes in a big conference, and one more conference of three with its channels. */
@@ -81,6 +88,7 @@ export interface ScaleOptions {
   readonly ms: number;
   readonly suites: readonly number[];
   readonly shapes?: readonly (readonly [number, number])[];
+  readonly threadShapes?: readonly (readonly [number, number])[];
   readonly signal: AbortSignal;
   readonly progress: (line: string) => void;
 }
@@ -200,9 +208,10 @@ export function memoryRun(suite: number, runs: readonly CostRun[]): MemoryRun {
   };
 }
 
-interface Speed {
+export interface Speed {
   readonly perSecond: number;
   readonly cpuUsPerEgress: number;
+  readonly busiestUsPerEgress: number;
 }
 
 interface ThreadLoad {
@@ -221,24 +230,31 @@ function threadLoad(suite: number, ms: number): ThreadLoad {
   return { set, load, packets };
 }
 
-async function threadRound(threads: number, { set, load, packets }: ThreadLoad, options: ScaleOptions): Promise<Speed> {
-  const rooms = { rooms: THREAD_CONFERENCES, sources: 1, receivers: THREAD_RECEIVERS, ownSinks: true };
+async function threadRound(
+  threads: number,
+  [conferences, receivers]: readonly [number, number],
+  { set, load, packets }: ThreadLoad,
+  options: ScaleOptions,
+): Promise<Speed> {
+  const rooms = { rooms: conferences, sources: 1, receivers, ownSinks: true };
   const stage = await Stage.open({ media: MEDIA, set, threads, ...rooms });
   const onAbort = (): void => stage.abort();
   options.signal.addEventListener('abort', onAbort);
   try {
     options.signal.throwIfAborted();
-    const cpu = stage.cpuNs();
+    const before = stage.cpuNsByThread();
     const window = SHAPES.video.burst * WINDOW_BURSTS;
     const done = await stage.saturate(load, packets, window, options.ms);
     options.signal.throwIfAborted();
-    if (done.arrivedAfter !== done.sent * THREAD_RECEIVERS) {
-      throw new Error(`${done.arrivedAfter} of ${done.sent * THREAD_RECEIVERS} copies arrived`);
+    if (done.arrivedAfter !== done.sent * receivers) {
+      throw new Error(`${done.arrivedAfter} of ${done.sent * receivers} copies arrived`);
     }
     await stage.settled(done.arrivedAfter);
+    const us = stage.cpuNsByThread().map((ns, i) => (ns - before[i]!) / done.arrivedAfter / 1_000);
     return {
       perSecond: (done.arrived / done.ns) * 1e9,
-      cpuUsPerEgress: (stage.cpuNs() - cpu) / done.arrivedAfter / 1_000,
+      cpuUsPerEgress: us.reduce((sum, one) => sum + one, 0),
+      busiestUsPerEgress: Math.max(...us),
     };
   } finally {
     options.signal.removeEventListener('abort', onAbort);
@@ -246,21 +262,29 @@ async function threadRound(threads: number, { set, load, packets }: ThreadLoad, 
   }
 }
 
-export function threadsRuns(suite: number, speeds: Readonly<Record<number, readonly Speed[]>>): ThreadsRun[] {
+export function threadsRuns(
+  suite: number,
+  [conferences, receivers]: readonly [number, number],
+  speeds: Readonly<Record<number, readonly Speed[]>>,
+): ThreadsRun[] {
   const one = summarise(speeds[THREADS[0]]!.map((s) => s.perSecond)).median;
+  const oneUs = summarise(speeds[THREADS[0]]!.map((s) => s.busiestUsPerEgress)).median;
   return THREADS.map((threads) => {
     const all = speeds[threads]!;
     const perSecond = summarise(all.map((s) => s.perSecond / 1_000));
+    const busiest = summarise(all.map((s) => s.busiestUsPerEgress)).median;
     return {
       kind: 'threads',
       suite,
       threads,
-      conferences: THREAD_CONFERENCES,
-      receivers: THREAD_RECEIVERS,
+      conferences,
+      receivers,
       kppsEgress: rounded(perSecond.median),
       kppsEgressRange: range(perSecond),
       speedUp: rounded((perSecond.median * 1_000) / one),
       cpuUsPerEgress: rounded(summarise(all.map((s) => s.cpuUsPerEgress)).median),
+      busiestUsPerEgress: rounded(busiest),
+      speedUpByCpu: rounded(oneUs / busiest),
     };
   });
 }
@@ -275,19 +299,23 @@ export async function scale(options: ScaleOptions): Promise<ScaleRun[]> {
       costs.push(await cost(suite, conferences, members, options, collect));
     }
     runs.push(...costs, memoryRun(suite, costs));
-    const speeds: Record<number, Speed[]> = { 1: [], 2: [] };
-    options.progress(`scale: suite ${suite}, one relay thread and two: ${options.rounds} alternating rounds`);
     const load = threadLoad(suite, options.ms);
     try {
-      for (let round = 0; round < options.rounds; round++) {
-        for (const threads of round % 2 === 0 ? THREADS : [...THREADS].reverse()) {
-          speeds[threads]!.push(await threadRound(threads, load, options));
+      for (const shape of options.threadShapes ?? THREAD_SHAPES) {
+        const speeds: Record<number, Speed[]> = { 1: [], 2: [] };
+        options.progress(
+          `scale: suite ${suite}, one relay thread and two, conferences of ${shape[1] + 1}: ${shape[0]}`,
+        );
+        for (let round = 0; round < options.rounds; round++) {
+          for (const threads of round % 2 === 0 ? THREADS : [...THREADS].reverse()) {
+            speeds[threads]!.push(await threadRound(threads, shape, load, options));
+          }
         }
+        runs.push(...threadsRuns(suite, shape, speeds));
       }
     } finally {
       benchAddon().closeLoad(load.load);
     }
-    runs.push(...threadsRuns(suite, speeds));
   }
   return runs;
 }
@@ -305,9 +333,12 @@ export const SCALE_COUNTED = `Audio, ${SHAPES.audio.bytes} bytes, one source a c
              conference of three. The sockets' memory is the kernel's and not in it.
   store      a video channel has besides, for retransmission: bytes of index for each stream that it sends, bytes of limits
              for what it may ask, and for each packet of the last 500 ms a cell.
-  threads    ${THREAD_CONFERENCES} conferences of ${THREAD_RECEIVERS} receivers, each with its sinks, as fast as it goes with ${SHAPES.video.burst * WINDOW_BURSTS} packets a conference under
-             way: thousands of copies a second, median and range of alternating rounds; speed-up over one thread. The
-             sources and the main thread need a core too: with two cores in all, two threads cannot have them to themselves.`;
+  threads    many conferences, which are placed on the threads as wholes, and one large one, which is spread over both; each
+             with its sinks, as fast as it goes with ${SHAPES.video.burst * WINDOW_BURSTS} packets a conference under way: thousands of copies a
+             second, median and range of alternating rounds; speed-up over one thread. The sources and the main thread
+             need a core too: with two cores in all, two threads cannot have them to themselves.
+  busiest    CPU of the thread that had the most to do, per copy of all threads; by CPU: one thread's CPU a copy over that,
+             which is the speed-up where every thread has a core to itself, whatever else the machine does meanwhile.`;
 
 export function scaleTable(runs: readonly ScaleRun[]): string {
   const pair = ([min, max]: readonly [number, number], digits: number): string =>
@@ -346,14 +377,18 @@ export function scaleTable(runs: readonly ScaleRun[]): string {
     '',
   );
   const second = table(
-    ['suite', 'threads', 'kpps', '', 'speed-up', 'CPU µs/copy'],
+    ['suite', 'conferences', 'members', 'threads', 'kpps', '', 'speed-up', 'CPU µs/copy', 'busiest', 'by CPU'],
     threads.map((r) => [
       String(r.suite),
+      String(r.conferences),
+      String(r.receivers + 1),
       String(r.threads),
       r.kppsEgress.toFixed(0),
       pair(r.kppsEgressRange, 0),
       r.speedUp.toFixed(2),
       r.cpuUsPerEgress.toFixed(3),
+      r.busiestUsPerEgress.toFixed(3),
+      r.speedUpByCpu.toFixed(2),
     ]),
     SCALE_COUNTED,
   );

@@ -93,7 +93,11 @@ export class Stage {
 
   /** Of all relay threads. */
   cpuNs(): number {
-    return this.#relay.threadCpuNs().reduce((sum, ns) => sum + Number(ns), 0);
+    return this.cpuNsByThread().reduce((sum, ns) => sum + ns, 0);
+  }
+
+  cpuNsByThread(): number[] {
+    return this.#relay.threadCpuNs().map(Number);
   }
 
   /** What the relay's threads take without a packet: their tick every 100 ms. */

@@ -17,6 +17,7 @@ constexpr timespec POLL_PAUSE = {0, 20'000};
 // Where nothing should be lost, nothing more comes when nothing came for so long.
 constexpr uint64_t LONG_SILENCE_NS = 1'000'000'000;
 constexpr size_t SEQUENCES = 65'536;
+constexpr size_t PROBES = 3;
 
 uint32_t read32(const uint8_t* p) {
   return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | p[3];
@@ -111,8 +112,19 @@ Saturated saturate(Ground& ground, const Course& course, uint32_t window, uint32
   if (!ground.aim(course) || ground.sinkPorts().size() % lanes != 0) return out;
   prctl(PR_SET_TIMERSLACK, 1);
   const size_t share = ground.sinkPorts().size() / lanes;
-  std::vector<uint32_t> before(lanes), sent(lanes, 0);
-  for (size_t i = 0; i < lanes; i++) before[i] = ground.arrivalsAt((i + 1) * share - 1);
+  // A conference may be spread over two threads: its first members are on one, the last two on either.
+  const size_t probes[PROBES] = {0, share > 1 ? share - 2 : 0, share - 1};
+  std::vector<uint32_t> before(lanes * PROBES), sent(lanes, 0);
+  for (size_t i = 0; i < lanes * PROBES; i++) before[i] = ground.arrivalsAt(i / PROBES * share + probes[i % PROBES]);
+  // Packets of a lane that have not reached all of its sinks that are looked at.
+  const auto underWay = [&](size_t lane) {
+    uint32_t most = 0;
+    for (size_t p = 0; p < PROBES; p++) {
+      const uint32_t arrived = ground.arrivalsAt(lane * share + probes[p]) - before[lane * PROBES + p];
+      most = std::max(most, sent[lane] - arrived);
+    }
+    return most;
+  };
   const uint32_t allBefore = ground.arrivals();
   const uint64_t begin = monotonicNs();
   const uint64_t end = begin + uint64_t{durationMs} * 1'000'000;
@@ -121,8 +133,7 @@ Saturated saturate(Ground& ground, const Course& course, uint32_t window, uint32
     bool any = false;
     for (size_t i = 0; left && i < lanes; i++) {
       left = sent[i] + course.burst <= course.count;
-      const uint32_t under = sent[i] - (ground.arrivalsAt((i + 1) * share - 1) - before[i]);
-      if (!left || under + course.burst > window) continue;
+      if (!left || underWay(i) + course.burst > window) continue;
       any = true;
       for (uint32_t n = 0; n < course.burst; n++) sent[i] += ground.sendOn(course, i, sent[i]);
     }

@@ -26,7 +26,7 @@ struct Saturated {
   uint64_t arrivedAfter = 0;  // when all was through, or nothing more came
 };
 
-// Each lane has its own share of the sinks, in order, up to `window` packets on their way to the last one of them, and
+// Each lane has its own share of the sinks, in order, up to `window` packets on their way to the slowest of some of them, and
 // `course.count` packets in all: the time ends early when a lane has none left.
 Saturated saturate(Ground& ground, const Course& course, uint32_t window, uint32_t durationMs);
 

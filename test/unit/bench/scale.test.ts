@@ -1,6 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Disturbance } from '../../../bench/disturbance.js';
+import { benchAddon } from '../../../bench/native.js';
+import { randomSet } from '../../../bench/room.js';
 import { type CostRun, memoryRun, plan, scale, scaleTable, threadsRuns } from '../../../bench/scale.js';
+import { Stage } from '../../../bench/stage.js';
+import { Traffic } from '../../../bench/traffic.js';
 import { ensureBuilt } from '../dtls/built.js';
 
 const forever = new AbortController().signal;
@@ -13,11 +17,16 @@ describe('scale', () => {
   });
 
   it('takes the speed-up from medians', () => {
-    const speeds = (...k: number[]) => k.map((n) => ({ perSecond: n * 1_000, cpuUsPerEgress: 2 }));
-    const runs = threadsRuns(1, { 1: speeds(100, 90, 400), 2: speeds(190, 10, 200) });
+    const speeds = (busiestUsPerEgress: number, ...k: number[]) =>
+      k.map((n) => ({ perSecond: n * 1_000, cpuUsPerEgress: 2, busiestUsPerEgress }));
+    const runs = threadsRuns(1, [1, 999], { 1: speeds(2, 100, 90, 400), 2: speeds(1.25, 190, 10, 200) });
     expect(runs.map((r) => [r.threads, r.kppsEgress, r.speedUp, r.kppsEgressRange, r.cpuUsPerEgress])).toEqual([
       [1, 100, 1, [90, 400], 2],
       [2, 190, 1.9, [10, 200], 2],
+    ]);
+    expect(runs.map((r) => [r.conferences, r.receivers, r.busiestUsPerEgress, r.speedUpByCpu])).toEqual([
+      [1, 999, 2, 1],
+      [1, 999, 1.25, 1.6],
     ]);
   });
 
@@ -63,20 +72,56 @@ describe('scale', () => {
         [1, 3],
         [4, 3],
       ],
+      threadShapes: [
+        [4, 5],
+        [1, 150],
+      ],
       signal: forever,
       progress: () => undefined,
     });
-    expect(runs.map((r) => r.kind)).toEqual(['cost', 'cost', 'memory', 'threads', 'threads']);
+    expect(runs.map((r) => r.kind)).toEqual(['cost', 'cost', 'memory', 'threads', 'threads', 'threads', 'threads']);
     expect(runs.slice(0, 2)).toMatchObject([
       { conferences: 1, members: 3, channels: 3 },
       { conferences: 4, members: 3, channels: 12 },
     ]);
     expect(runs.slice(3)).toMatchObject([
-      { threads: 1, speedUp: 1 },
-      { threads: 2, conferences: 4, receivers: 50 },
+      { threads: 1, speedUp: 1, speedUpByCpu: 1 },
+      { threads: 2, conferences: 4, receivers: 5 },
+      { threads: 1, speedUp: 1, speedUpByCpu: 1 },
+      { threads: 2, conferences: 1, receivers: 150 },
     ]);
     expect(scaleTable(runs)).toContain('speed-up');
   });
+});
+
+describe('many and large', () => {
+  it.each([
+    { rooms: 1_000, receivers: 2, spread: false },
+    { rooms: 1, receivers: 999, spread: true },
+  ])(
+    'conferences of $receivers receivers, $rooms of them: every copy of every packet arrives, on two threads',
+    async ({ rooms, receivers, spread }) => {
+      const set = randomSet(1);
+      const traffic = new Traffic('audio', set, 1);
+      const stage = await Stage.open({ media: 'audio', set, rooms, sources: 1, receivers, threads: 2 });
+      try {
+        const each = 2;
+        const load = benchAddon().createLoad(traffic.streams(each), traffic.bytes);
+        const { sent, complete } = await stage.send(load, rooms * each, 1, 1);
+        benchAddon().closeLoad(load);
+        expect([sent, complete]).toEqual([rooms * each, true]);
+        await expect.poll(() => stage.counters().egress, { timeout: 20_000 }).toBe(sent * receivers);
+        const { verified, variants, handedOver } = stage.counters();
+        expect([stage.drops(), verified, variants]).toEqual([0, sent, sent]);
+        expect(handedOver > 0).toBe(spread);
+        if (spread) expect(handedOver).toBeLessThan(0.6 * sent * receivers);
+        expect(stage.cpuNsByThread().every((ns) => ns > 0)).toBe(true);
+      } finally {
+        stage.close();
+        traffic.wipe();
+      }
+    },
+  );
 });
 
 describe('the disturbance', () => {
