@@ -153,8 +153,12 @@ TEST("spread", "a source that closed while something of it is on its way") {
   s.routeAll();
   s.arrive(next, TestSender(0xb1, 2, 0x1235).rtp(0, 1, true, 20, 9));
   s.apply(0, closeCommand(next));
-  s.settle();  // the home has closed it, the branch has not
+  Bytes inItsSlot = openCommand(9, Media::audio);
+  put32(&inItsSlot[15], next);
+  s.apply(0, inItsSlot);
+  s.settle();  // the home has closed it and given its slot to another, the branch has not
   CHECK(s.got(2).size() == 1 && s.counter(0, THREAD_COUNTER_verified) == 1);
+  CHECK(s.cores[0]->outlet(9)->slot == next && s.cores[0]->outlet(9)->words[CHANNEL_COUNTER_packetsIn] == 0);
 }
 
 TEST("spread", "a conference that closes takes its branches along; what was on its way is given back") {

@@ -47,8 +47,11 @@ export const RELAY_LENT_VARIANTS = 32_768;
 export const RELAY_HANDOVER_PACKETS = 65_536;
 export const RELAY_HANDOVER_DATAGRAMS = 2_048;
 export const RELAY_HANDOVER_DATAGRAMS_PER_CHANNEL = 128;
-/** Taken from one other thread before a thread turns to its own sockets again. */
-export const RELAY_HANDOVER_PACKETS_PER_TURN = 4_096;
+/**
+ * Taken from one other thread before a thread turns to its own sockets again: as many as a full batch of datagrams makes for
+ * 500 receivers, for what leaves together costs half.
+ */
+export const RELAY_HANDOVER_PACKETS_PER_TURN = 16_384;
 /** Packets of one thread that wait because the kernel had no room for them, and of one receiver: beyond it old video goes. */
 export const RELAY_BACKLOG_PACKETS = 4_096;
 export const RELAY_BACKLOG_PACKETS_PER_RECEIVER = 128;

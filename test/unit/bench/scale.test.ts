@@ -114,7 +114,8 @@ describe('many and large', () => {
         const { verified, variants, handedOver } = stage.counters();
         expect([stage.drops(), verified, variants]).toEqual([0, sent, sent]);
         expect(handedOver > 0).toBe(spread);
-        if (spread) expect(handedOver).toBeLessThan(0.6 * sent * receivers);
+        // Members are placed by load: how many go where depends on it, but neither thread has them all.
+        if (spread) expect(handedOver).toBeLessThan(sent * (receivers - 50));
         expect(stage.cpuNsByThread().every((ns) => ns > 0)).toBe(true);
       } finally {
         stage.close();
