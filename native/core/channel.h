@@ -87,6 +87,9 @@ struct Channel : Outlet {
   uint32_t clockHz(uint8_t payloadType) const;
   // Payloads of this channel are readable inside of the switch, coming in and going out.
   bool clearInside() const { return plain || ends; }
+  // What is sent here are the switch's own streams. A TIP receiver in clear can tell sources and positions apart, and is
+  // given the source's stream where that has a position.
+  bool sendsOwn(bool hasPosition) const { return own && clearInside() && !(plain && tip && hasPosition); }
   // A refresh point of a video source here will be seen.
   bool marksRefresh() const { return trailingByte || (clearInside() && showsKeyFrames); }
 };

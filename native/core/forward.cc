@@ -53,7 +53,7 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
       edge.sent.broken();
       continue;
     }
-    if (to.own && to.clearInside()) {
+    if (to.sendsOwn(packet.rtp.csrcCount > 0)) {
       // Two packets at most: what is made for others in this drain is let go of with it.
       if (egress_.nearlyFull()) {
         egress_.flush();

@@ -127,7 +127,7 @@ void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const 
     // Nobody routed it there: a member that is still being set up is passed over, which is no refusal to count.
     if (!to->proven || !to->ready) continue;
     // Who is given streams of the switch's own is told of those.
-    if (to->own && to->clearInside()) continue;
+    if (to->sendsOwn(true)) continue;
     if (const Drop drop = admit(*to, set); drop != Drop::none) {
       countDrop(*to, drop);
       continue;

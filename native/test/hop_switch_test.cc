@@ -139,6 +139,32 @@ TEST("hop-switch", "downgrade: clear RTP reaches nobody hop-by-hop unless the co
   CHECK(Bytes(sent[1].bytes.begin() + 12, sent[1].bytes.end()) == pattern(1, 20));
 }
 
+TEST("hop-switch", "a TIP receiver in clear is given a source's own stream, and a source without positions as one of the switch's") {
+  Room room(Media::audio);
+  CHECK(room.apply(levelCommand(LEVEL_none)));
+  HopParameters p;
+  p.level = LEVEL_none;
+  p.flags = PARAMETER_ready | PARAMETER_tip;
+  for (uint32_t id = 4; id <= 5; id++) {
+    CHECK(room.apply(openWithPeer(id, Media::audio, TRANSPORT_plain, static_cast<uint16_t>(5000 + id))));
+    CHECK(room.apply(hopParametersCommand(id, p)));
+  }
+  CHECK(room.apply(routesCommand(Media::audio, {{1, 5, 2}, {4, 5, 3}})));
+  const HopPeer one(1, 0xaaaa0001, 1);
+  CHECK(room.feed(1, one.rtp(1, pattern(1, 20), 0)) == Drop::none);
+  Bytes placed = CommandWriter(0x81).u8(96).u16(7).u32(9).u32(0xdddd0001).u32(0xabcde011).block(pattern(2, 20)).bytes;
+  CHECK(room.feed(4, placed) == Drop::none);
+  const auto sent = takeSent(room.h);
+  CHECK(sent.size() == 2);
+  if (sent.size() != 2) return;
+  RtpView rtp;
+  CHECK(parseRtp(sent[0].bytes.data(), sent[0].bytes.size(), rtp));
+  CHECK(rtp.csrcCount == 1 && rtp.source == 1 && rtp.sink == 2 && (rtp.ssrc & 0xff000000u) == (HOP_SEED & 0xff000000u));
+  CHECK(Bytes(sent[0].bytes.begin() + 16, sent[0].bytes.end()) == pattern(1, 20));
+  CHECK(parseRtp(sent[1].bytes.data(), sent[1].bytes.size(), rtp));
+  CHECK(rtp.ssrc == 0xdddd0001 && rtp.sequence == 7 && rtp.sink == 3);
+}
+
 // The cipher of hop-by-hop is poisoned: were an end-to-end packet ever to touch it, its bytes would differ.
 TEST("hop-switch", "an end-to-end conference never reaches the cipher, whatever keys its channels hold") {
   std::vector<Bytes> outputs;

@@ -116,7 +116,7 @@ export function openLine(
   const setup: ChannelSetup = {
     ...{ id, media, transport: security, conferenceId: BigInt(conference.id), cname },
     suite: { suite, cipher },
-    tip: plain || tip,
+    tip,
     readable: policy === 'best-effort' || requiredLevel === 'hop-by-hop',
     random: (bytes) => host.random(bytes),
   };

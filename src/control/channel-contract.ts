@@ -26,7 +26,7 @@ export interface ChannelSetup {
   readonly cname: string;
   /** The conference's (WIRE.md 4.3). */
   readonly suite: Suite;
-  /** TIP is to be negotiated on it; on a plain channel, the peer may begin it. */
+  /** The endpoint says that it speaks TIP: it is negotiated here, where the channel is not plain; there the peer may begin it. */
   readonly tip: boolean;
   /** The conference may run below end-to-end: then payloads end at the switch, and it sends streams of its own. */
   readonly readable: boolean;

@@ -173,8 +173,9 @@ export class SwitchChannel {
   #tellRelay(): void {
     const { level, ready } = this.#level;
     const { payloadTypes, audioLevelId } = this.#agreed;
-    const { readable, transport } = this.setup;
-    const ends = readable && (transport === 'plain' ? !this.#tipDone : level === 'hop-by-hop');
+    const { readable, transport, tip } = this.setup;
+    // In clear, who speaks TIP is given the sources' own streams; the switch's are for sources without positions.
+    const ends = readable && (transport === 'plain' ? this.#tipDone || !tip : level === 'hop-by-hop');
     const follows = !this.#tipDone || this.#ektInForce === this.#wantsEkt || transport === 'plain';
     this.#relay.tell(
       {

@@ -101,7 +101,7 @@ describe('claviger serve', () => {
     expect(output.text).toContain(`${file}: sip.port: not allowed here; allowed: a whole number from 0 to 65535`);
     expect(output.text).toContain(`${file}: sip.prot: unknown; allowed: one of the keys address, port, name`);
     expect(output.text).toContain(
-      `${file}: conferences.policy: not allowed here; allowed: one of "secure", "non-secure"`,
+      `${file}: conferences.policy: not allowed here; allowed: one of "secure", "best-effort", "non-secure"`,
     );
   });
 
