@@ -2,14 +2,8 @@
 import { readAsset } from '../endpoint/assets/assets.js';
 import { type Call, type CallOptions, call } from '../endpoint/index.js';
 import { DemoEndpoint, type EndpointReport, SentLedger } from './demo-endpoint.js';
+import { columns, Timeline, type TimelineEntry } from './demo-show.js';
 import { type DemoEvent, DemoSwitch } from './demo-switch.js';
-
-export interface TimelineEntry {
-  /** Milliseconds since the guest dialled. */
-  readonly atMs: number;
-  readonly who: string;
-  readonly what: string;
-}
 
 /** What was seen of one secure member. */
 interface Watch {
@@ -40,6 +34,7 @@ export interface DowngradeReport {
   readonly endpoints: readonly MemberReport[];
   readonly switch: DemoSwitch['counters'];
   readonly events: readonly DemoEvent[];
+  /** Since the guest dialled. */
   readonly timeline: readonly TimelineEntry[];
 }
 
@@ -81,22 +76,13 @@ export async function runDowngrade(
   suite: string,
   say: (line: string) => void,
 ): Promise<DowngradeReport> {
-  let startedAt = Number.POSITIVE_INFINITY;
-  const timeline: TimelineEntry[] = [];
-  const note = (who: string, what: string): number => {
-    const atMs = Math.round((performance.now() - startedAt) * 10) / 10;
-    if (Number.isFinite(startedAt)) {
-      timeline.push({ atMs, who, what });
-      say(`${atMs.toFixed(1).padStart(8)} ms  ${who}: ${what}`);
-    }
-    return atMs;
-  };
+  const timeline = new Timeline(say);
   const events: DemoEvent[] = [];
   const host = await DemoSwitch.start({
     flags: { 'conferences-suite': suite, 'conferences-policy': 'best-effort' },
     onEvent: (event) => {
       events.push(event);
-      note('switch', `${event.code}: ${event.cause}; ${event.remedy}`);
+      timeline.note('switch', `${event.code}: ${event.cause}; ${event.remedy}`);
     },
   });
   try {
@@ -108,16 +94,16 @@ export async function runDowngrade(
       return {
         ...endpoint.callOptions(host.target, host.caPem, readAsset),
         onNotified: (secure) => {
-          const atMs = note(endpoint.name, `the icon says ${secure ? 'secure' : 'not secure'}`);
+          const atMs = timeline.note(endpoint.name, `the icon says ${secure ? 'secure' : 'not secure'}`);
           if (!secure) watch.toldMs ??= atMs;
         },
         onMoved: () => {
-          watch.movedMs ??= note(endpoint.name, 'answered the re-INVITE: plain RTP from now on');
+          watch.movedMs ??= timeline.note(endpoint.name, 'answered the re-INVITE: plain RTP from now on');
         },
         onDatagram: (_, to, bytes) => {
           const outgoing = to.port >= host.mediaPorts.first && to.port <= host.mediaPorts.last;
           const rtp = outgoing ? asRtp(bytes) : undefined;
-          if (rtp !== undefined) watch.sent.push({ atMs: performance.now() - startedAt, ...rtp });
+          if (rtp !== undefined) watch.sent.push({ atMs: timeline.now(), ...rtp });
         },
       };
     };
@@ -134,10 +120,10 @@ export async function runDowngrade(
     say(`three endpoints are in a best-effort conference at end-to-end; media flows for ${seconds / 2} s`);
     await half();
     const levelBefore = host.level();
-    startedAt = performance.now();
-    note(GUEST, 'dials with plain RTP');
+    timeline.begin();
+    timeline.note(GUEST, 'dials with plain RTP');
     calls.push(await call({ ...watched(guest), security: 'plain' }));
-    note(GUEST, 'is answered');
+    timeline.note(GUEST, 'is answered');
     await half();
     const reports = [...members, guest].map((endpoint, i): MemberReport => {
       const { toldMs, movedMs, sent } = watches.get(endpoint.name)!;
@@ -162,7 +148,7 @@ export async function runDowngrade(
       endpoints: reports,
       switch: counters,
       events,
-      timeline,
+      timeline: timeline.entries,
     };
   } finally {
     await host.stop();
@@ -179,14 +165,10 @@ export function downgradeTable(report: DowngradeReport): string {
       ...[e.clearBefore, e.clearAfter, e.received.audio, e.received.video, e.payloadMismatches].map(String),
     ]),
   ];
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  const lines = rows.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
-  );
   return [
     `Conference ${report.conference}: ${report.levelBefore}, then ${report.level}; times since the guest dialled`,
     '',
-    ...lines,
+    ...columns(rows),
     '',
     ...report.events.flatMap((event) => [
       `event ${event.code} (${event.severity}): ${event.cause}`,

@@ -5,12 +5,19 @@ import { type Flag, helpOfFlags, parseFlags, wholeNumber } from './arguments.js'
 import type { Command } from './command.js';
 import { downgradeFaults, downgradeTable, runDowngrade } from './demo-downgrade.js';
 import { DemoEndpoint, type EndpointReport, SentLedger } from './demo-endpoint.js';
+import { type DemoRestore, mixedFaults, mixedTable, runMixed } from './demo-mixed.js';
+import { columns } from './demo-show.js';
 import { DemoSwitch } from './demo-switch.js';
 
 const FLAGS: readonly Flag[] = [
   { name: 'seconds', value: 'N', help: 'how long media flows', default: '10' },
   { name: 'suite', value: '1|17|18', help: 'SRTP suite of the conference', default: '1' },
   { name: 'downgrade', help: 'instead: a best-effort conference that a plain RTP caller joins, and who was told when' },
+  {
+    name: 'mixed',
+    help: 'instead: an EKT endpoint, a DTLS-SRTP, an SDES and an RTP one join a best-effort conference, and leave',
+  },
+  { name: 'restore', value: 'automatic|never', help: 'with --mixed: whether it goes back up', default: 'automatic' },
   { name: 'json', help: 'one JSON object on the last line' },
 ];
 
@@ -21,7 +28,10 @@ H.264 and Opus clips that ship with Claviger; half way another one is the loudes
 with what its sender put in; exit code 0 only if all of it was right.
 
 With --downgrade the conference is a best-effort one at end-to-end, and half way a plain RTP caller joins: the table shows
-who was told when, and that nothing of a secure member could be read on the wire before.`;
+who was told when, and that nothing of a secure member could be read on the wire before.
+
+With --mixed endpoints of four kinds join a best-effort conference one after another and leave again: the timeline shows
+levels and events, the table what each of them heard of whom meanwhile.`;
 
 const SUITES = ['1', '17', '18'] as const;
 type Suite = (typeof SUITES)[number];
@@ -29,6 +39,12 @@ type Suite = (typeof SUITES)[number];
 function readSuite(text: string | boolean | undefined): Result<Suite, 'usage'> {
   const suite = SUITES.find((known) => known === (text ?? '1'));
   return suite === undefined ? refuse('usage', `--suite takes ${SUITES.join(', ')}, not '${text}'`) : ok(suite);
+}
+
+function readRestore(text: string | boolean | undefined): Result<DemoRestore, 'usage'> {
+  const restore = text ?? 'automatic';
+  if (restore === 'automatic' || restore === 'never') return ok(restore);
+  return refuse('usage', `--restore takes automatic or never, not '${text}'`);
 }
 
 export interface DemoReport {
@@ -85,16 +101,12 @@ function table(report: DemoReport): string {
       ...[e.decrypted, e.authFailures, e.replayed, e.payloadMismatches, e.wrongSink].map(String),
     ]),
   ];
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  const lines = rows.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
-  );
   const { ingress, egress, variants, drops } = report.switch;
   const dropped = Object.entries(drops).filter(([, n]) => n > 0);
   return [
     `Conference ${report.conference}, level ${report.level}, suite ${report.suite}, ${report.seconds} s, speaker changed ${report.speakerChanges} times`,
     '',
-    ...lines,
+    ...columns(rows),
     '',
     `switch: ${ingress} datagrams in, ${egress} out, ${variants} tags computed; it decrypted none of the media`,
     `switch refused: ${dropped.length === 0 ? 'nothing' : dropped.map(([name, n]) => `${name} ${n}`).join(', ')}`,
@@ -163,8 +175,9 @@ export const demoCommand: Command = {
     const parsed = parseFlags(args, FLAGS, 0);
     const seconds = parsed.ok ? wholeNumber('seconds', String(parsed.value.flags.seconds ?? '10'), 2, 3_600) : parsed;
     const suite = parsed.ok ? readSuite(parsed.value.flags.suite) : parsed;
-    if (!parsed.ok || !seconds.ok || !suite.ok) {
-      const detail = (seconds.ok ? undefined : seconds.detail) ?? (suite.ok ? undefined : suite.detail);
+    const restore = parsed.ok ? readRestore(parsed.value.flags.restore) : parsed;
+    if (!parsed.ok || !seconds.ok || !suite.ok || !restore.ok) {
+      const detail = [seconds, suite, restore].find((read) => !read.ok)?.detail;
       console.error(`claviger demo: ${detail ?? 'wrong usage'}\nclaviger demo --help lists the flags`);
       return 2;
     }
@@ -172,6 +185,10 @@ export const demoCommand: Command = {
     if (parsed.value.flags.downgrade === true) {
       const report = await runDowngrade(seconds.value, suite.value, say);
       return conclude(downgradeTable(report), downgradeFaults(report), parsed.value.flags.json === true && report);
+    }
+    if (parsed.value.flags.mixed === true) {
+      const report = await runMixed(seconds.value, restore.value, say);
+      return conclude(mixedTable(report), mixedFaults(report), parsed.value.flags.json === true && report);
     }
     const report = await run(seconds.value, suite.value, say);
     const object = { ...report, suite: report.suite === 1 ? undefined : report.suite };

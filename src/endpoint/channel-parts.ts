@@ -1,8 +1,10 @@
 /** Small parts of a channel of the endpoint. */
 
 import type { Media } from '../base/ids.js';
+import { ok, type Result, refuse } from '../base/result.js';
 import type { GroupSet } from '../srtp/group-set.js';
 import { parseMultiplexWord } from '../wire/csrc.js';
+import type { DropName } from '../wire/drop.js';
 import { parseRtp } from '../wire/rtp.js';
 import type { Suite } from '../wire/tip.js';
 import type { ReceivedMedia } from './channel-types.js';
@@ -31,13 +33,18 @@ export function popCount(mask: number): number {
 /** Where a standard endpoint shows whatever comes. */
 const CENTER = { source: 1, sink: 1 };
 
-/** An RTP packet without EKT, decrypted where it was encrypted; undefined: it is none. */
-export function receivedInClear(packet: Uint8Array, media: Media, standard: boolean): ReceivedMedia | undefined {
+/**
+ * An RTP packet without EKT, decrypted where it was encrypted. Until TIP is negotiated the switch takes us for a standard
+ * endpoint; what it sends then is for none of our places.
+ */
+export function receivedInClear(packet: Uint8Array, media: Media, standard: boolean): Result<ReceivedMedia, DropName> {
   const parsed = parseRtp(packet);
-  if (!parsed.ok) return undefined;
+  if (!parsed.ok) return refuse('malformed');
   const { header, payload } = parsed.value;
-  const { source, sink } = standard ? CENTER : parseMultiplexWord(header.csrcs[0] ?? 0);
+  const [word] = header.csrcs;
+  if (word === undefined && !standard) return refuse('no_multiplex_word');
+  const { source, sink } = standard || word === undefined ? CENTER : parseMultiplexWord(word);
   const { ssrc, sequence, payloadType, marker, timestamp, csrcs } = header;
   const fields = { ssrc, sequence, index: sequence, payloadType, marker, timestamp, csrcs, header, payload };
-  return { ...fields, media, source, sink };
+  return ok({ ...fields, media, source, sink });
 }

@@ -129,7 +129,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       const clear = this.#security === undefined ? ok(bytes) : this.#security.unprotectRtp(bytes);
       if (!clear.ok) return this.#drop(clear.reason);
       const rtp = receivedInClear(clear.value, media, this.#options.standard === true);
-      return rtp === undefined ? this.#drop('malformed') : this.#received(rtp, now);
+      return rtp.ok ? this.#received(rtp.value, now) : this.#drop(rtp.reason);
     }
     const received = this.#receiver.receiveRtp(bytes, now);
     if (!received.ok) return this.#drop(received.reason);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DemoReport, faultsOf } from '../../src/cli/demo.js';
 import { type DowngradeReport, downgradeFaults } from '../../src/cli/demo-downgrade.js';
+import { type MixedReport, mixedFaults } from '../../src/cli/demo-mixed.js';
 import { claviger, killAll } from '../support/cli.js';
 
 afterEach(killAll);
@@ -44,6 +45,56 @@ describe('claviger demo', () => {
     }
     expect(report.switch.drops).toMatchObject({ below_level: 0 });
   }, 60_000);
+
+  it('--mixed: the level of the weakest who is there, back up or not, and what each heard of whom', async () => {
+    const demos = ['automatic', 'never'].map((restore) =>
+      claviger(['demo', '--mixed', '--restore', restore, '--seconds', '2', '--json']),
+    );
+    for (const { exit, output } of demos) expect(await exit, output.text).toBe(0);
+    const [up, down] = demos.map(({ output }) => JSON.parse(output.text.trim().split('\n').at(-1)!) as MixedReport);
+    const levels = (report: MixedReport) => report.steps.map(({ level }) => level);
+    const joined = ['end-to-end', 'hop-by-hop', 'hop-by-hop', 'none'];
+    expect(levels(up!)).toEqual([...joined, 'hop-by-hop', 'hop-by-hop', 'end-to-end']);
+    expect(levels(down!)).toEqual([...joined, 'none', 'none', 'none']);
+    const lowered = ['endpoint-not-capable', 'conference-downgraded', 'conference-downgraded'];
+    expect(up!.events.map((e) => e.code)).toEqual([...lowered, 'conference-restored', 'conference-restored']);
+    expect(down!.events.map((e) => e.code)).toEqual(lowered);
+    for (const report of [up!, down!]) {
+      const all = report.steps.find((step) => step.heard.length === 4)!;
+      expect(all.heard.map(({ name }) => name)).toEqual(['ekt', 'dtls-srtp', 'sdes', 'rtp']);
+      for (const one of all.heard) {
+        expect(one).toMatchObject({ altered: 0, echoed: 0, notAuthentic: 0 });
+        expect(Object.values(one.audioFrom).reduce((sum, count) => sum + count, 0)).toBe(one.audio);
+      }
+      const at = (who: string, what: string) =>
+        report.timeline.find((e) => e.who === who && e.what.includes(what))!.atMs;
+      expect(at('switch', 'from hop-by-hop to none')).toBeLessThanOrEqual(at('ekt', 'plain RTP'));
+      expect(at('switch', 'from end-to-end to hop-by-hop')).toBeLessThanOrEqual(at('ekt', 'not secure'));
+    }
+  }, 120_000);
+
+  it('finds every kind of fault in a mixed conference', () => {
+    const heard = (name: string) => ({
+      ...{ name, audioFrom: {}, audio: 1, video: 1, altered: 0, echoed: 0, notAuthentic: 0 },
+    });
+    const step = { change: '', level: 'none', expected: 'none', heard: [heard('ekt'), heard('rtp')] };
+    const good = {
+      ...{ conference: 'demo', restore: 'never', seconds: 2, timeline: [], steps: [step] },
+      events: [{ code: 'conference-downgraded' }],
+      switch: { ingress: 1, egress: 1, variants: 1, drops: { auth_failed: 0, below_level: 0 } },
+    } as unknown as MixedReport;
+    expect(mixedFaults(good)).toEqual([]);
+    const drops = (name: string) => ({ switch: { ...good.switch, drops: { [name]: 1 } } });
+    const missing = { restore: 'automatic' as const };
+    for (const wrong of [missing, { events: [] }, drops('auth_failed'), drops('below_level')]) {
+      expect(mixedFaults({ ...good, ...wrong })).toHaveLength(1);
+    }
+    expect(mixedFaults({ ...good, steps: [{ ...step, level: 'hop-by-hop' }] })).toHaveLength(1);
+    for (const wrong of [{ audio: 0 }, { altered: 1 }, { echoed: 1 }, { notAuthentic: 1 }]) {
+      const steps = [{ ...step, heard: [{ ...heard('ekt'), ...wrong }, heard('rtp')] }];
+      expect(mixedFaults({ ...good, steps })).toHaveLength(1);
+    }
+  });
 
   it('finds every kind of fault in a downgrade', () => {
     const counts = { authFailures: 0, replayed: 0, payloadMismatches: 0, wrongSink: 0, decrypted: 2, screens: 1 };
