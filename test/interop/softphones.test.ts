@@ -121,7 +121,7 @@ function baresip(
   return { program, heard };
 }
 
-async function linphonec(target: string, hertz: number): Promise<Phone> {
+async function linphonec(target: string, hertz: number, encryption: 'none' | 'srtp' = 'none'): Promise<Phone> {
   const folder = place.file('linphone');
   mkdirSync(join(folder, '.local/share/linphone'), { recursive: true });
   const rc = `[sip]
@@ -135,7 +135,8 @@ verify_server_certs=1
 verify_server_cn=1
 guess_hostname=0
 contact="linphone" <sip:linphone@127.0.0.1>
-media_encryption=none
+media_encryption=${encryption}
+media_encryption_mandatory=${encryption === 'none' ? 0 : 1}
 [rtp]
 bind_address=127.0.0.1
 audio_rtp_port=43000-43999
@@ -293,13 +294,17 @@ describeWithPeers('baresip as a registered endpoint', ['baresip'], () => {
 });
 
 describeWithPeers('linphonec and baresip', ['linphonec', 'baresip'], () => {
-  it(
-    'hear each other',
-    async () => {
-      running = await place.start('[conferences]\npolicy = "non-secure"');
-      const low = baresip('low', lobby(running.sip.port), 440);
-      const linphone = await linphonec(lobby(running.sip.port, ';transport=tls'), 700);
+  it.each([
+    ['in plain RTP', 'non-secure', 'none', 'none', undefined],
+    ['with SDES and DTLS-SRTP', 'best-effort', 'hop-by-hop', 'srtp', 'dtls_srtp'],
+  ] as const)(
+    'hear each other %s',
+    async (_, policy, level, ours, theirs) => {
+      running = await place.start(`[conferences]\npolicy = "${policy}"`);
+      const low = baresip('low', lobby(running.sip.port), 440, theirs);
+      const linphone = await linphonec(lobby(running.sip.port, ';transport=tls'), 700, ours);
       await hears('low', low, 700);
+      expect(running.conferenceLevel('lobby')).toBe(level);
       // The recording can be read when it is closed.
       const recorded = (): number => (existsSync(linphone.heard()) ? statSync(linphone.heard()).size : 0);
       await heeded(linphone, 'linphonec has recorded two seconds', () => recorded() > 2 * 2 * 48_000);
