@@ -121,7 +121,7 @@ function baresip(
   return { program, heard };
 }
 
-async function linphonec(target: string, hertz: number, encryption: 'none' | 'srtp' = 'none'): Promise<Phone> {
+async function linphonec(target: string, hertz: number, encryption: 'none' | 'srtp' | 'dtls' = 'none'): Promise<Phone> {
   const folder = place.file('linphone');
   mkdirSync(join(folder, '.local/share/linphone'), { recursive: true });
   const rc = `[sip]
@@ -140,6 +140,7 @@ media_encryption_mandatory=${encryption === 'none' ? 0 : 1}
 [rtp]
 bind_address=127.0.0.1
 audio_rtp_port=43000-43999
+rtcp_mux=1
 [video]
 enabled=0
 capture=0
@@ -297,6 +298,7 @@ describeWithPeers('linphonec and baresip', ['linphonec', 'baresip'], () => {
   it.each([
     ['in plain RTP', 'non-secure', 'none', 'none', undefined],
     ['with SDES and DTLS-SRTP', 'best-effort', 'hop-by-hop', 'srtp', 'dtls_srtp'],
+    ['with DTLS-SRTP and SDES', 'best-effort', 'hop-by-hop', 'dtls', 'srtp-mand'],
   ] as const)(
     'hear each other %s',
     async (_, policy, level, ours, theirs) => {
