@@ -13,7 +13,7 @@ import type { SwitchChannel } from './channel.js';
 import type { ChannelHost, ChannelNews } from './channel-contract.js';
 import { ConferenceCodecs } from './conference-codecs.js';
 import type { ConferenceSettings } from './contract.js';
-import { suiteOf } from './suites.js';
+import { suiteOf, wipeSet } from './suites.js';
 import { tipFacts } from './tip-facts.js';
 
 /** What a conference may do to the calls of its members. */
@@ -44,6 +44,8 @@ export class ConferenceRuntime {
   readonly #sets = new Map<number, GroupParameterSet>();
   /** From the relay: which source an SSRC is, for PLI and FIR. */
   readonly #sources = new Map<number, { readonly channel: ChannelId; readonly position: number }>();
+  /** SSRCs that went to a channel because its endpoint has returned. */
+  readonly #moved = new Map<number, ChannelId>();
   readonly #waiting: ConferenceEvent[] = [];
   #applying = false;
   #setsMade = 0;
@@ -145,6 +147,7 @@ export class ConferenceRuntime {
     this.#memberOf.delete(id);
     this.#channels.delete(id);
     for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
+    for (const [ssrc, channel] of this.#moved) if (channel === id) this.#moved.delete(ssrc);
     if (media !== undefined) this.codecs.limit(media, id, undefined);
     const kindIsLeft = [...this.#channels.values()].some((channel) => channel.setup.media === media);
     if (media !== undefined && !kindIsLeft) this.codecs.release(media);
@@ -177,11 +180,17 @@ export class ConferenceRuntime {
     this.#sources.set(ssrc, { channel, position });
   }
 
+  /** The certificate decides whether the SSRC is the claimant's (WIRE.md 10). */
+  claim({ channel, owner, ssrc }: Extract<RelayEvent, { type: 'claimed' }>, now: number): void {
+    this.apply({ type: 'claim', channel, owner }, now);
+    if (!this.#state.owners.has(owner)) this.#moved.set(ssrc, channel);
+  }
+
   /** Packets that the relay refused on one of the channels and that deserve an operator's eye. */
   refusals({ channel, drop, count, ssrc }: Extract<RelayEvent, { type: 'refusals' }>, now: number): void {
     const text = `${count} packets refused as ${drop}, last SSRC ${ssrc.toString(16).padStart(8, '0')}`;
     // Of an endpoint that returned, before its SSRC had moved to its new call.
-    if (drop === 'ssrc_owned' && this.#sources.get(ssrc)?.channel === channel) return;
+    if (drop === 'ssrc_owned' && this.#moved.get(ssrc) === channel) return;
     if (drop === 'ssrc_owned') this.securityEvent('ssrc-conflict', text, this.#memberOf.get(channel), channel);
     else if (drop === 'auth_failed') {
       this.apply({ type: 'channel-failed', channel, reason: 'auth-failures', detail: text }, now);
@@ -386,9 +395,4 @@ export class ConferenceRuntime {
   #log(level: 'debug' | 'info' | 'warn', message: string, fields: Readonly<Record<string, string | number>>): void {
     this.#host.output({ type: 'log', level, message, fields: { conference: this.name, ...fields } });
   }
-}
-
-function wipeSet(set: GroupParameterSet): void {
-  set.kek.wipe();
-  set.masterSalt.wipe();
 }

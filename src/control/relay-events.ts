@@ -20,7 +20,7 @@ export function onRelayEvent({ channel, conference }: HeldChannel, event: RelayE
       conference.apply(event, now);
       break;
     case 'claimed':
-      conference.apply({ type: 'claim', channel: event.channel, owner: event.owner }, now);
+      conference.claim(event, now);
       break;
     case 'reports':
       channel.report(event.reports);

@@ -1,4 +1,6 @@
 /** What a conference's suite asks of its channels (WIRE.md 4.3). */
+
+import type { GroupParameterSet } from '../relay/contract.js';
 import type { Suite } from '../wire/tip.js';
 import type { ChannelProfile, ConferenceSettings } from './contract.js';
 
@@ -25,4 +27,9 @@ export function profilesFor(suite: Suite): readonly ChannelProfile[] {
 export function listedOn(suite: Suite, profile: number | undefined): readonly Suite[] | undefined {
   if (suite.suite === 1) return undefined;
   return suite.suite === 18 && profile !== AES256_GCM ? [] : [suite];
+}
+
+export function wipeSet(set: GroupParameterSet): void {
+  set.kek.wipe();
+  set.masterSalt.wipe();
 }

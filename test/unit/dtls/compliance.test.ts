@@ -5,6 +5,7 @@ import * as tsLimits from '../../../src/base/limits.js';
 import {
   DTLS_HANDSHAKE_TIMEOUT_MS,
   DTLS_PLAINTEXT_FAILURE_GRACE_MS,
+  DTLS_RETRANSMIT_INITIAL_MS,
   MAX_DATAGRAM_BYTES,
 } from '../../../src/base/limits.js';
 import { PROFILE_SIZES, type SrtpProfile } from '../../../src/dtls/association.js';
@@ -245,9 +246,9 @@ describe.each(MATCHES)('a bad network: $match', ({ engines }) => {
     const hellos = () => pair.sent.filter(({ from }) => from === 'client').length;
     expect(hellos()).toBe(1);
     for (const [waitMs, sent] of [
-      [1_000, 2],
-      [2_000, 3],
-      [4_000, 4],
+      [DTLS_RETRANSMIT_INITIAL_MS, 2],
+      [DTLS_RETRANSMIT_INITIAL_MS * 2, 3],
+      [DTLS_RETRANSMIT_INITIAL_MS * 4, 4],
     ] as const) {
       expect(pair.engines.client.deadline()).toBe(pair.now + waitMs);
       pair.now += waitMs - 1;

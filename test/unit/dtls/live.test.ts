@@ -123,11 +123,11 @@ describe('an alert that anybody could have sent', () => {
   });
 
   it('is forgotten when the handshake moves after it', () => {
-    // Lost are HelloVerifyRequest and the hello that answers it, so that the client still waits when the alert falls due.
-    const pair = new Pair({ network: (_from, bytes, i) => (i === 1 || i === 4 ? [] : [bytes]) }).start();
+    // Lost are HelloVerifyRequest, and the hello that answers it until the alert is long due.
+    const pair = new Pair({ network: (_from, bytes, i) => (i === 1 || (i >= 4 && i <= 6) ? [] : [bytes]) }).start();
     pair.input('client', { type: 'datagram', bytes: record(CONTENT.alert, FATAL) });
     expectEstablished(pair.run());
-    expect(pair.now).toBe(START + DTLS_PLAINTEXT_FAILURE_GRACE_MS);
+    expect(pair.now).toBeGreaterThan(START + DTLS_PLAINTEXT_FAILURE_GRACE_MS);
   });
 
   it('ends a handshake that stands still, and is reported', () => {

@@ -1,6 +1,6 @@
 /** What a network does to a handshake: loss, duplicates, disorder, garbage; and what the clock does. */
 import { describe, expect, it } from 'vitest';
-import { DTLS_HANDSHAKE_TIMEOUT_MS } from '../../../src/base/limits.js';
+import { DTLS_HANDSHAKE_TIMEOUT_MS, DTLS_RETRANSMIT_INITIAL_MS } from '../../../src/base/limits.js';
 import { expectEstablished, type Network, Pair, random, type Side, START } from './pair.js';
 
 const MTUS = [1200, 256];
@@ -82,7 +82,7 @@ describe('a handshake over a bad network', () => {
 });
 
 describe('the clock of a handshake', () => {
-  it('repeats a flight after 1, 3 and 7 s and gives up after 15 s', () => {
+  it('repeats a flight after 0.4, 1.2, 2.8, 6 and 12.4 s and gives up after 15 s', () => {
     const pair = new Pair({ network: () => [] });
     const times: number[] = [];
     pair.network = (from) => {
@@ -90,7 +90,7 @@ describe('the clock of a handshake', () => {
       return [];
     };
     pair.start().run();
-    expect(times).toEqual([0, 1000, 3000, 7000]);
+    expect(times).toEqual([0, 400, 1_200, 2_800, 6_000, 12_400]);
     expect(pair.now - START).toBe(DTLS_HANDSHAKE_TIMEOUT_MS);
     expect(pair.failures.client.map((f) => f.reason)).toEqual(['timeout']);
     expect(pair.failures.server.map((f) => f.reason)).toEqual(['timeout']);
@@ -125,7 +125,7 @@ describe('the clock of a handshake', () => {
     expect(pair.sent.length).toBe(before); // replays of the very same records
     pair.run();
     expectEstablished(pair);
-    expect(pair.now).toBe(START + 1000);
+    expect(pair.now).toBe(START + DTLS_RETRANSMIT_INITIAL_MS);
   });
 });
 
