@@ -42,8 +42,17 @@ export class EventList {
     this.#stop?.();
     this.#stop = follow(this.#events[0]?.id, {
       onEvent: (event) => this.#take(event),
-      onState: (live) => setText(byId('events-state', HTMLElement), live ? 'live' : 'not live: connecting again'),
+      onState: (live) => {
+        setText(byId('events-state', HTMLElement), live ? 'live' : 'not live: connecting again');
+        if (live && this.#events.length === 0) void this.#catchUp();
+      },
     });
+  }
+
+  /** Without an event to resume from, the stream does not tell what happened between the list and its own beginning. */
+  async #catchUp(): Promise<void> {
+    const missed = await get<SecurityEvent[]>(`/events?${this.#query()}`);
+    for (const event of missed.reverse()) this.#take(event);
   }
 
   stop(): void {

@@ -1,6 +1,13 @@
 import { createCipheriv, createHmac } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { benchAddon, type Course, MANNERS, type NativeGround, type NativeLoad } from '../../../bench/native.js';
+import {
+  benchAddon,
+  type Course,
+  LIBRARY_MANNERS,
+  MANNERS,
+  type NativeGround,
+  type NativeLoad,
+} from '../../../bench/native.js';
 
 const BYTES = 100;
 let ground: NativeGround;
@@ -53,7 +60,7 @@ describe('the ground', () => {
     expect(() => benchAddon().send(ground, to(), 1)).toThrow('arguments');
     expect(() => benchAddon().send(ground, to(9, 9), 1)).toThrow('more lanes');
     expect(() => benchAddon().send(ground, { ...to(9), burst: 0 }, 1)).toThrow('arguments');
-    expect(() => benchAddon().startReplicator(ground, MANNERS.length)).toThrow('manner');
+    expect(() => benchAddon().startReplicator(ground, MANNERS.length + LIBRARY_MANNERS.length)).toThrow('manner');
     benchAddon().closeReplicator(replicator);
     expect(() => benchAddon().replicatorState(replicator)).toThrow('handle');
     expect(() => benchAddon().createGround(1, 0, false)).toThrow('receivers');
