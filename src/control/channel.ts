@@ -42,6 +42,8 @@ export class SwitchChannel {
   #ektInForce = true;
   /** Until when they have to. */
   #followBy: number | undefined;
+  /** Keys of signalling; wiped with the channel. */
+  #sdes: ChannelKeys | undefined;
   /** A set that waits until EKT is in force again. */
   #heldSet: TipSet | undefined;
 
@@ -193,6 +195,7 @@ export class SwitchChannel {
 
   /** The keys of a later offer and answer take the place of the first ones (RFC 4568 §7.1.4). */
   #takeSdes(keys: ChannelKeys): void {
+    this.#sdes = keys;
     this.#relay.setKeys(keys);
     if (!this.#keyed) this.#news.push({ type: 'keyed', fingerprint: '' });
     this.#keyed = true;
@@ -204,6 +207,8 @@ export class SwitchChannel {
     this.#tip?.receive({ type: 'stop' }, now);
     this.#tip = undefined;
     this.#dtls?.close();
+    this.#sdes?.local.wipe();
+    this.#sdes?.remote.wipe();
     this.#host.relay.closeChannel(this.setup.id);
   }
 

@@ -55,6 +55,14 @@ describe('keys in SDP (RFC 4568)', () => {
     expect(bench.called('sendControl')).toEqual([]); // no TIP
   });
 
+  it('both keys are wiped when the call ends', () => {
+    const bench = new Bench({ adHoc: BEST_EFFORT }, false);
+    const call = bench.dialSdp(offer('RTP/SAVP', sdes()));
+    const keys = bench.called('setChannelKeys')[0]![1];
+    bench.callerDoes({ type: 'hangup', call });
+    expect([keys.local.wiped, keys.remote.wiped]).toEqual([true, true]);
+  });
+
   it('an end-to-end conference refuses it, with a reason and without a socket (C3)', () => {
     const bench = new Bench({}, false);
     bench.dialSdp(offer('RTP/SAVP', sdes()));
