@@ -231,6 +231,8 @@ export async function runMixed(
       await settle(`${members[left]!.name} has left`, members.slice(0, left));
     }
     const { counters } = host;
+    // Without members there is no conference, and so no level.
+    clearInterval(looking);
     timeline.note(members[0]!.name, 'hangs up');
     await members[0]!.leave();
     return {
