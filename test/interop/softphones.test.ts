@@ -2,8 +2,7 @@
  * Softphones that nobody here wrote: baresip and linphonec call by SIP over TLS into a non-secure conference and hear each
  * other (the decoded tone is checked), directly and with Kamailio as a record-routing proxy in between.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -13,20 +12,15 @@ import { type Caller, dial } from '../support/caller.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { describeWithPeers } from '../support/peers.js';
 import { issue, put } from '../support/pki.js';
+import { killPrograms, type Program, run, stop } from '../support/programs.js';
 import { until } from '../support/running-switch.js';
-import { toneShare, toneWav } from '../support/tone.js';
+import { baresip, hears, heeded, linphonec } from '../support/softphones.js';
 
 /** Starting a softphone takes its time on a loaded machine; each wait inside has its own limit. */
 const LIMIT_MS = 90_000;
 
-interface Program {
-  readonly child: ChildProcess;
-  readonly output: { text: string };
-}
-
 let place: Place;
 let running: Switch;
-const programs: Program[] = [];
 
 beforeEach(async () => {
   place = await makePlace();
@@ -36,140 +30,9 @@ beforeEach(async () => {
   put(place.folder, 'tls/key.pem', named.keyPem);
 });
 afterEach(async () => {
-  for (const program of programs.splice(0)) killGroup(program);
+  killPrograms();
   await place.close();
 });
-
-function run(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
-  const child = spawn(command, args, {
-    env: { ...process.env, HOME: place.folder, ...env },
-    stdio: 'pipe',
-    detached: true,
-  });
-  const output = { text: '' };
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (output.text += chunk.toString('latin1')));
-  const program = { child, output };
-  programs.push(program);
-  return program;
-}
-
-/** With its children: a proxy has some, and they would outlive it. */
-function killGroup({ child }: Program): void {
-  try {
-    process.kill(-child.pid!, 'SIGKILL');
-  } catch (error) {
-    // Nobody is left of it.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-  }
-}
-
-function stop({ child }: Program): void {
-  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-}
-
-interface Phone {
-  readonly program: Program;
-  readonly heard: () => string;
-}
-
-/** Calls, sends a sine of this frequency, and records what it decodes. */
-function baresip(
-  name: string,
-  target: string | { readonly account: string },
-  hertz: number,
-  encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp',
-): Phone {
-  const folder = place.file(name);
-  mkdirSync(folder);
-  const modules = ['stdio', 'g711', 'opus', 'ausine', 'aufile', 'sndfile', 'srtp', 'dtls_srtp'].map(
-    (m) => `module ${m}.so`,
-  );
-  const config = [
-    'poll_method epoll',
-    'rtcp_mux yes',
-    'sip_listen 127.0.0.1:0',
-    `sip_cafile ${place.file('tls/ca.pem')}`,
-    `audio_source ausine,${hertz}`,
-    `audio_player aufile,${folder}/played.wav`,
-    `audio_alert ausine,400`,
-    'rtp_ports 42000-42999',
-    'module_path /usr/lib/baresip/modules',
-    ...modules,
-    `snd_path ${folder}`,
-    'module_tmp uuid.so',
-    'module_tmp account.so',
-    'module_app menu.so',
-  ];
-  put(folder, 'config', `${config.join('\n')}\n`);
-  const own = typeof target === 'string' ? `<sip:${name}@127.0.0.1;transport=tls>;regint=0` : target.account;
-  put(
-    folder,
-    'accounts',
-    `${own};audio_codecs=opus/48000/2${encryption === undefined ? '' : `;mediaenc=${encryption}`}\n`,
-  );
-  put(folder, 'contacts', '');
-  const program = run('baresip', [
-    '-4',
-    '-n',
-    '127.0.0.1',
-    '-f',
-    folder,
-    ...(typeof target === 'string' ? ['-e', `/dial ${target}`] : []),
-  ]);
-  const heard = (): string => join(folder, readdirSync(folder).find((f) => f.endsWith('-dec.wav')) ?? 'nothing');
-  return { program, heard };
-}
-
-async function linphonec(target: string, hertz: number, encryption: 'none' | 'srtp' | 'dtls' = 'none'): Promise<Phone> {
-  const folder = place.file('linphone');
-  mkdirSync(join(folder, '.local/share/linphone'), { recursive: true });
-  const rc = `[sip]
-auto_net_state_mon=0
-use_ipv6=0
-sip_port=-1
-sip_tcp_port=-1
-sip_tls_port=-1
-root_ca=${place.file('tls/ca.pem')}
-verify_server_certs=1
-verify_server_cn=1
-guess_hostname=0
-contact="linphone" <sip:linphone@127.0.0.1>
-media_encryption=${encryption}
-media_encryption_mandatory=${encryption === 'none' ? 0 : 1}
-[rtp]
-bind_address=127.0.0.1
-audio_rtp_port=43000-43999
-rtcp_mux=1
-[video]
-enabled=0
-capture=0
-display=0
-[sound]
-echocancellation=0
-`;
-  const program = run('linphonec', ['-c', put(folder, 'rc', rc)], { HOME: folder });
-  const say = (line: string): void => void program.child.stdin!.write(`${line}\n`);
-  await until('linphonec is ready', () => program.output.text.includes('linphonec>'));
-  say('soundcard use files');
-  say(`play ${put(folder, 'tone.wav', toneWav(hertz, 60))}`);
-  say(`record ${join(folder, 'heard.wav')}`);
-  say(`call ${target}`);
-  return { program, heard: () => join(folder, 'heard.wav') };
-}
-
-/** Waits, and shows what the program had to say where it was in vain. */
-async function heeded(phone: Phone, what: string, condition: () => boolean): Promise<void> {
-  try {
-    await until(what, condition, 20_000);
-  } catch (error) {
-    throw new Error(`${String(error)}\n${phone.program.output.text.slice(-4_000)}`);
-  }
-}
-
-function hears(who: string, phone: Phone, hertz: number): Promise<void> {
-  return heeded(phone, `${who} hears ${hertz} Hz`, () => toneShare(phone.heard(), hertz) > 0.9);
-}
 
 const lobby = (port: number, transport = ''): string => `sip:lobby@127.0.0.1:${port}${transport}`;
 
@@ -178,8 +41,8 @@ describeWithPeers('baresip', ['baresip'], () => {
     'calls by SIP over TLS, and two of them hear each other',
     async () => {
       running = await place.start('[conferences]\npolicy = "non-secure"');
-      const low = baresip('low', lobby(running.sip.port), 440);
-      const high = baresip('high', lobby(running.sip.port), 1_000);
+      const low = baresip(place, 'low', lobby(running.sip.port), 440);
+      const high = baresip(place, 'high', lobby(running.sip.port), 1_000);
       await hears('low', low, 1_000);
       await hears('high', high, 440);
       expect(running.conferenceLevel('lobby')).toBe('none');
@@ -198,8 +61,8 @@ describeWithPeers('baresip with SRTP in a best-effort conference', ['baresip'], 
     '%s and %s hear each other at hop-by-hop',
     async (a, b) => {
       running = await place.start('[conferences]\npolicy = "best-effort"');
-      const low = baresip('low', lobby(running.sip.port), 440, a);
-      const high = baresip('high', lobby(running.sip.port), 1_000, b);
+      const low = baresip(place, 'low', lobby(running.sip.port), 440, a);
+      const high = baresip(place, 'high', lobby(running.sip.port), 1_000, b);
       await hears('low', low, 1_000);
       await hears('high', high, 440);
       expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
@@ -225,7 +88,7 @@ describeWithPeers('baresip with SRTP in a best-effort conference', ['baresip'], 
         return late.filter(({ payload }) => sent.has(Buffer.from(payload).toString('base64'))).length > 50;
       };
       await until('end-to-end', () => running.conferenceLevel('lobby') === 'end-to-end' && heard(a, b, 0));
-      const phone = baresip('phone', lobby(running.sip.port), 440, 'srtp-mand');
+      const phone = baresip(place, 'phone', lobby(running.sip.port), 440, 'srtp-mand');
       await until('hop-by-hop', () => running.conferenceLevel('lobby') === 'hop-by-hop');
       let since = b.received.length;
       await until('b hears a under channel keys', () => heard(a, b, since));
@@ -255,10 +118,10 @@ describeWithPeers('baresip with SRTP in a best-effort conference', ['baresip'], 
     'a plain one joins: everybody hears on, the others stay on SRTP, and the conference says none',
     async () => {
       running = await place.start('[conferences]\npolicy = "best-effort"');
-      const low = baresip('low', lobby(running.sip.port), 440, 'dtls_srtp');
-      const high = baresip('high', lobby(running.sip.port), 1_000, 'srtp-mand');
+      const low = baresip(place, 'low', lobby(running.sip.port), 440, 'dtls_srtp');
+      const high = baresip(place, 'high', lobby(running.sip.port), 1_000, 'srtp-mand');
       await hears('low', low, 1_000);
-      const plain = baresip('plain', lobby(running.sip.port), 1_700);
+      const plain = baresip(place, 'plain', lobby(running.sip.port), 1_700);
       await until('the conference is lowered', () => running.conferenceLevel('lobby') === 'none');
       for (const { program } of [high]) stop(program);
       await hears('low', low, 1_700);
@@ -280,8 +143,8 @@ describeWithPeers('baresip as a registered endpoint', ['baresip'], () => {
       );
       const { port } = running.sip;
       const account = `<sip:ann@127.0.0.1:${port};transport=tls>;auth_user=ann;auth_pass=pw;regint=600;answermode=auto;outbound="sip:127.0.0.1:${port};transport=tls";sipnat=outbound`;
-      const ann = baresip('ann', { account }, 440);
-      const other = baresip('other', lobby(port), 1_000);
+      const ann = baresip(place, 'ann', { account }, 440);
+      const other = baresip(place, 'other', lobby(port), 1_000);
       await heeded(ann, 'ann has registered', () => /200 OK/.test(ann.program.output.text));
       expect(running.dial({ conference: 'lobby', target: 'ann' }).ok).toBe(true);
       await hears('ann', ann, 1_000);
@@ -305,8 +168,8 @@ describeWithPeers('linphonec and baresip', ['linphonec', 'baresip'], () => {
     { timeout: LIMIT_MS, retry: 2 },
     async (_, policy, level, ours, theirs) => {
       running = await place.start(`[conferences]\npolicy = "${policy}"`);
-      const low = baresip('low', lobby(running.sip.port), 440, theirs);
-      const linphone = await linphonec(lobby(running.sip.port, ';transport=tls'), 700, ours);
+      const low = baresip(place, 'low', lobby(running.sip.port), 440, theirs);
+      const linphone = await linphonec(place, lobby(running.sip.port, ';transport=tls'), 700, ours);
       await hears('low', low, 700);
       expect(running.conferenceLevel('lobby')).toBe(level);
       // The recording can be read when it is closed.
@@ -374,7 +237,7 @@ request_route {
   t_relay();
 }
 `;
-  const program = run('kamailio', [
+  const program = run('kamailio', place.folder, [
     '-DD',
     '-E',
     '-m',
@@ -403,8 +266,8 @@ describeWithPeers('Kamailio between baresip and the switch', ['kamailio', 'bares
         `[conferences]\npolicy = "non-secure"\n[[trunks]]\nname = "proxy"\nport = ${trunkPort}\nx509Names = ["proxy.example"]\n`,
       );
       const proxy = await kamailio(trunkPort);
-      const far = baresip('far', lobby(proxy), 440);
-      const near = baresip('near', lobby(running.sip.port), 1_000);
+      const far = baresip(place, 'far', lobby(proxy), 440);
+      const near = baresip(place, 'near', lobby(running.sip.port), 1_000);
       await hears('far', far, 1_000);
       await hears('near', near, 440);
       expect(place.events.filter((e) => e.code !== 'certificate-expiring')).toEqual([]);

@@ -1,0 +1,267 @@
+/**
+ * A caller whose media is GStreamer's: our user agent makes the call by SIP over TLS, gst-launch-1.0 makes, protects, opens and
+ * decodes what is sent and heard. gst-launch cannot send from the socket that it receives on, which a switch wants for good
+ * reasons: a socket here passes datagrams on, as they are, between the pipeline and the switch.
+ */
+import { randomBytes } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Secret } from '../../src/base/secret.js';
+import { createSelfSigned, fingerprintOf } from '../../src/dtls/certificate.js';
+import { SipConnection } from '../../src/endpoint/sip-connection.js';
+import { createOffer, readAnswer } from '../../src/sip/offer-answer.js';
+import type { Answer } from '../../src/sip/offer-answer-types.js';
+import type { SdesCrypto } from '../../src/wire/sdp-crypto.js';
+import { type Colour, showsColour } from './colour.js';
+import { type Program, run } from './programs.js';
+import { until } from './running-switch.js';
+import { toneShare } from './tone.js';
+
+const LOOPBACK = '127.0.0.1';
+const [WIDTH, HEIGHT, FRAMES_A_SECOND] = [160, 120, 15] as const;
+const FRAME_BYTES = WIDTH * HEIGHT * 3;
+const LAUNCH = 'gst-launch-1.0';
+
+export type GstSecurity = 'plain' | 'sdes' | 'dtls';
+type Kind = 'audio' | 'video';
+
+export interface GstOptions {
+  readonly name: string;
+  readonly folder: string;
+  readonly target: string;
+  readonly caPem: string;
+  readonly security: GstSecurity;
+  readonly hertz: number;
+  readonly colour: Colour;
+}
+
+export interface GstCaller {
+  readonly programs: readonly Program[];
+  /** What the pipeline has decoded last is this tone, this picture. */
+  hears(hertz: number): boolean;
+  sees(colour: Colour): boolean;
+  close(): void;
+}
+
+const PAYLOAD_TYPES: Readonly<Record<Kind, number>> = { audio: 96, video: 97 };
+
+/** One m-line: `outer` is what SDP names, `inner` what the pipeline talks to. */
+interface Line {
+  readonly kind: Kind;
+  readonly outer: Socket;
+  readonly inner: Socket;
+  /** Where the pipeline receives. */
+  readonly pipelinePort: number;
+  readonly crypto: SdesCrypto;
+  switchPort: number;
+}
+
+async function bound(): Promise<Socket> {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, LOOPBACK, resolve));
+  return socket;
+}
+
+/** A port that was free a moment ago; GStreamer cannot tell which one it took. */
+export async function freeUdpPort(): Promise<number> {
+  const socket = await bound();
+  const { port } = socket.address();
+  await new Promise<void>((resolve) => socket.close(() => resolve()));
+  return port;
+}
+
+async function openLine(kind: Kind): Promise<Line> {
+  const keyAndSalt = new Secret(Uint8Array.from(randomBytes(30)));
+  return {
+    kind,
+    outer: await bound(),
+    inner: await bound(),
+    pipelinePort: await freeUdpPort(),
+    crypto: { tag: 1, suite: 'AES_CM_128_HMAC_SHA1_80', keyAndSalt },
+    switchPort: 0,
+  };
+}
+
+function sourceOf(kind: Kind, { hertz, colour }: GstOptions): string {
+  const pt = PAYLOAD_TYPES[kind];
+  if (kind === 'audio') {
+    return `audiotestsrc is-live=true freq=${hertz} volume=0.5 ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=${pt}`;
+  }
+  const argb = (0xff000000 + (colour.rgb[0] << 16) + (colour.rgb[1] << 8) + colour.rgb[2]).toString();
+  // A key frame a second: nothing asks this pipeline for one.
+  return (
+    `videotestsrc is-live=true pattern=solid-color foreground-color=${argb} ` +
+    `! video/x-raw,format=I420,width=${WIDTH},height=${HEIGHT},framerate=${FRAMES_A_SECOND}/1 ` +
+    `! openh264enc gop-size=${FRAMES_A_SECOND} complexity=low ! rtph264pay pt=${pt} mtu=1200 config-interval=-1`
+  );
+}
+
+const CAPS: Readonly<Record<Kind, string>> = {
+  audio: `media=(string)audio,clock-rate=(int)48000,encoding-name=(string)OPUS,payload=(int)${PAYLOAD_TYPES.audio}`,
+  video: `media=(string)video,clock-rate=(int)90000,encoding-name=(string)H264,payload=(int)${PAYLOAD_TYPES.video}`,
+};
+
+function sinkOf(kind: Kind, file: string): string {
+  const into = `filesink async=false buffer-mode=unbuffered location=${file}`;
+  if (kind === 'audio') {
+    return `rtpopusdepay ! opusdec ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=48000,channels=1 ! wavenc ! ${into}`;
+  }
+  return (
+    'rtph264depay ! h264parse ! openh264dec ! videoconvert ! videoscale ' +
+    `! video/x-raw,format=RGB,width=${WIDTH},height=${HEIGHT} ! ${into}`
+  );
+}
+
+const NOWHERE = 'fakesink async=false';
+const hex = (secret: Secret): string => secret.use((bytes) => Buffer.from(bytes).toString('hex'));
+const SRTP = 'rtp-cipher=aes-128-icm rtp-auth=hmac-sha1-80 rtcp-cipher=aes-128-icm rtcp-auth=hmac-sha1-80';
+
+class Pipelines implements GstCaller {
+  readonly programs: Program[] = [];
+  readonly #options: GstOptions;
+  readonly #lines: readonly Line[];
+  readonly #identity: { readonly pem: string; readonly fingerprint: ReturnType<typeof fingerprintOf> };
+  #connection: SipConnection | undefined;
+  #call = 0;
+
+  constructor(options: GstOptions, lines: readonly Line[], pem: string) {
+    this.#options = options;
+    this.#lines = lines;
+    this.#identity = { pem, fingerprint: fingerprintOf(pem, 'sha-256') };
+  }
+
+  hears(hertz: number): boolean {
+    return toneShare(this.#file('audio'), hertz) > 0.9;
+  }
+
+  sees(colour: Colour): boolean {
+    return showsColour(this.#file('video'), FRAME_BYTES, colour);
+  }
+
+  close(): void {
+    this.#connection?.receive({ type: 'hangup', call: this.#call });
+    this.#connection?.close();
+    for (const { outer, inner } of this.#lines) for (const socket of [outer, inner]) socket.close();
+  }
+
+  #file(kind: Kind): string {
+    return join(this.#options.folder, `${this.#options.name}.${kind}`);
+  }
+
+  async call(): Promise<void> {
+    const { target, caPem, name, security } = this.#options;
+    const { host, port } = /@(?<host>[^:;]+):(?<port>\d+)/.exec(target)!.groups!;
+    let answered: string | undefined;
+    let failure: string | undefined;
+    this.#connection = await SipConnection.open({
+      host: host!,
+      port: Number(port),
+      caPem,
+      timeoutMs: 10_000,
+      tip: false,
+      onOutput: (out) => {
+        if (out.type === 'answered') answered = out.sdp;
+        else if (out.type === 'failed') failure = `${out.status} ${out.reason} ${out.warning}`;
+      },
+    });
+    const offer = createOffer({
+      sessionId: '1',
+      sessionVersion: 1,
+      address: LOOPBACK,
+      fingerprint: this.#identity.fingerprint,
+      media: this.#lines.map(({ kind, outer, crypto }) => ({
+        media: kind,
+        port: outer.address().port,
+        security,
+        crypto,
+        codecs: [
+          kind === 'audio'
+            ? { name: 'opus' as const, payloadType: PAYLOAD_TYPES.audio }
+            : { name: 'H264' as const, payloadType: PAYLOAD_TYPES.video, profileLevelId: '42e01f' },
+        ],
+      })),
+    });
+    this.#call = this.#connection.invite(target, `sip:${name}@${LOOPBACK}`, offer);
+    await until(`an answer for ${name}`, () => answered !== undefined || failure !== undefined);
+    if (answered === undefined) throw new Error(failure);
+    const read = readAnswer(offer, answered);
+    if (!read.ok) throw new Error(`${read.reason} ${read.detail ?? ''}`);
+    this.#start(read.value);
+  }
+
+  #start(answer: Answer): void {
+    for (const [i, line] of this.#lines.entries()) {
+      line.switchPort = answer.media[i]!.port;
+      line.inner.on('message', (bytes) => line.outer.send(bytes, line.switchPort, LOOPBACK));
+      line.outer.on('message', (bytes) => line.inner.send(bytes, line.pipelinePort, LOOPBACK));
+    }
+    switch (this.#options.security) {
+      case 'plain':
+        return this.#launch(this.#lines.flatMap((line) => [this.#sending(line), this.#receiving(line)]));
+      case 'dtls':
+        return this.#launch(this.#lines.flatMap((line) => this.#withDtls(line)));
+      case 'sdes':
+        for (const [i, line] of this.#lines.entries()) this.#withKeys(line, answer.media[i]!.cryptos[0]!);
+    }
+  }
+
+  /** RTP as it is. */
+  #sending(line: Line, protection = ''): string {
+    return `${sourceOf(line.kind, this.#options)} ${protection} ! udpsink host=${LOOPBACK} port=${line.inner.address().port} sync=false async=false`;
+  }
+
+  #receiving({ kind, pipelinePort }: Line): string {
+    return `udpsrc address=${LOOPBACK} port=${pipelinePort} caps=application/x-rtp,${CAPS[kind]} ! ${sinkOf(kind, this.#file(kind))}`;
+  }
+
+  #withDtls({ kind, inner, pipelinePort }: Line): readonly string[] {
+    return [
+      `udpsrc address=${LOOPBACK} port=${pipelinePort} ! dtlssrtpdec name=d${kind} connection-id=${kind} PEM`,
+      `d${kind}.rtp_src ! capssetter caps=application/x-rtp,${CAPS[kind]} ! ${sinkOf(kind, this.#file(kind))}`,
+      `d${kind}.rtcp_src ! ${NOWHERE}`,
+      `${sourceOf(kind, this.#options)} ! e${kind}.rtp_sink_0`,
+      `dtlssrtpenc name=e${kind} connection-id=${kind} is-client=true`,
+      `e${kind}.src ! udpsink host=${LOOPBACK} port=${inner.address().port} sync=false async=false`,
+    ];
+  }
+
+  /** srtpdec must be told the SSRC with the key: the receiving half waits for the first packet. */
+  #withKeys(line: Line, theirs: SdesCrypto): void {
+    this.#launch([this.#sending(line, `! srtpenc key=${hex(line.crypto.keyAndSalt)} ${SRTP}`)]);
+    const key = hex(theirs.keyAndSalt);
+    const names = ['srtp-cipher', 'srtcp-cipher'].map((c) => `${c}=(string)aes-128-icm`);
+    const auths = ['srtp-auth', 'srtcp-auth'].map((a) => `${a}=(string)hmac-sha1-80`);
+    const first = (bytes: Buffer): void => {
+      const type = bytes[1]!;
+      if (type >= 192 && type <= 223) return; // RTCP (RFC 5761 §4)
+      line.outer.off('message', first);
+      const caps = [CAPS[line.kind], `ssrc=(uint)${bytes.readUInt32BE(8)}`, `srtp-key=(buffer)${key}`];
+      const all = ['application/x-srtp', ...caps, ...names, ...auths].join(',');
+      const port = `udpsrc address=${LOOPBACK} port=${line.pipelinePort} caps=${all}`;
+      const rtp = `${port} ! srtpdec name=d ! ${sinkOf(line.kind, this.#file(line.kind))}`;
+      this.#launch([rtp, `d.rtcp_src ! ${NOWHERE}`]);
+    };
+    line.outer.on('message', first);
+  }
+
+  #launch(parts: readonly string[]): void {
+    const words = parts
+      .join(' ')
+      .split(' ')
+      .filter((word) => word !== '');
+    const pem = `pem=${JSON.stringify(this.#identity.pem).replaceAll('\\n', '\n')}`;
+    const args = ['-q', ...words.map((word) => (word === 'PEM' ? pem : word))];
+    this.programs.push(run(LAUNCH, this.#options.folder, args));
+  }
+}
+
+/** Calls, and starts its pipelines as soon as there is an answer. */
+export async function gstCaller(options: GstOptions): Promise<GstCaller> {
+  mkdirSync(options.folder, { recursive: true });
+  const { certificatePem, privateKeyPem } = await createSelfSigned('gst', Date.now());
+  const pem = certificatePem + privateKeyPem.use((bytes) => `\n${Buffer.from(bytes).toString('latin1')}\n`);
+  const caller = new Pipelines(options, [await openLine('audio'), await openLine('video')], pem);
+  await caller.call();
+  return caller;
+}
