@@ -25,22 +25,31 @@ export function toneWav(hertz: number, seconds: number): Buffer {
   return Buffer.concat([header, data]);
 }
 
-/**
- * The share of the energy of the last half second that lies at this frequency (Goertzel), 0 to 1; 0 while there is less than
- * that or hardly any sound. Sizes in the header are not looked at: they are written when a recording is closed.
- */
-export function toneShare(file: string, hertz: number): number {
-  if (!existsSync(file)) return 0;
+interface Recording {
+  readonly bytes: Buffer;
+  readonly channels: number;
+  readonly rate: number;
+  readonly frames: number;
+}
+
+function open(file: string): Recording | undefined {
+  if (!existsSync(file)) return undefined;
   const bytes = readFileSync(file);
-  if (bytes.length < HEADER_BYTES) return 0;
+  if (bytes.length < HEADER_BYTES) return undefined;
   const channels = bytes.readUInt16LE(22);
-  const rate = bytes.readUInt32LE(24);
-  const wanted = rate / 2;
   const frames = Math.floor((bytes.length - HEADER_BYTES) / (2 * channels));
-  if (frames < wanted) return 0;
+  const rate = bytes.readUInt32LE(24);
+  // A header may be written last.
+  return rate === 0 ? undefined : { bytes, channels, rate, frames };
+}
+
+/** Of the half second that ends before this frame, by Goertzel. */
+function shareBefore({ bytes, channels, rate }: Recording, end: number, hertz: number): number {
+  const wanted = rate / 2;
+  if (end < wanted) return 0;
   const factor = 2 * Math.cos((2 * Math.PI * hertz) / rate);
   let [before, last, energy] = [0, 0, 0];
-  for (let i = frames - wanted; i < frames; i++) {
+  for (let i = end - wanted; i < end; i++) {
     const sample = bytes.readInt16LE(HEADER_BYTES + i * 2 * channels);
     energy += sample * sample;
     [before, last] = [last, sample + factor * last - before];
@@ -48,4 +57,24 @@ export function toneShare(file: string, hertz: number): number {
   if (energy / wanted < 100 * 100) return 0;
   const power = before * before + last * last - factor * before * last;
   return (2 * power) / (wanted * energy);
+}
+
+/**
+ * The share of the energy of the last half second that lies at this frequency, 0 to 1; 0 while there is less than that or
+ * hardly any sound. Sizes in the header are not looked at: they are written when a recording is closed.
+ */
+export function toneShare(file: string, hertz: number): number {
+  const recording = open(file);
+  return recording === undefined ? 0 : shareBefore(recording, recording.frames, hertz);
+}
+
+/** The same for the half second in which the tone is purest: of a recording that its program ends with silence of its own. */
+export function purestToneShare(file: string, hertz: number): number {
+  const recording = open(file);
+  if (recording === undefined) return 0;
+  const step = recording.rate / 2;
+  let purest = 0;
+  for (let end = step; end <= recording.frames; end += step)
+    purest = Math.max(purest, shareBefore(recording, end, hertz));
+  return purest;
 }
