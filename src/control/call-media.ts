@@ -9,6 +9,7 @@ import { judgeOffer, type OfferedMedia } from '../security/policy.js';
 import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media-session.js';
 import { type AnswerRefusal, takeOpportunities } from '../sip/offer-answer.js';
 import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
+import { pictureRequest } from '../sip/remote-media.js';
 import type { SdpCodec, SdpDirection, SdpFingerprint } from '../wire/sdp-types.js';
 import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
@@ -345,11 +346,10 @@ export class CallMedia {
     channel.agree({
       payloadTypes: this.conference.codecs.payloadTypes(media, readable, carried(codecs), carried(received)),
       rtcpMux: remote.rtcpMux,
-      feedback: remote.protocol.endsWith('F'), // RFC 4585 §4.1: AVPF and SAVPF
+      ...pictureRequest(remote),
       ...(sdes === undefined ? {} : { sdes }),
       ...(channel.setup.readable && remote.audioLevelId !== undefined ? { audioLevelId: remote.audioLevelId } : {}),
     });
-
     // Keys of signalling are in force from here.
     this.conference.news(channel, now);
     const before = this.#told[index];

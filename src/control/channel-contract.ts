@@ -1,6 +1,7 @@
 /** What a channel of the switch is made with, what it tells its conference, and what it may do. */
 import type { ChannelId, Media } from '../base/ids.js';
 import type { ChannelKeys, ChannelParameters, Relay } from '../relay/contract.js';
+import type { PictureRequest } from '../sip/remote-media.js';
 import type { TipPeer } from '../tip/index.js';
 import type { InForce } from '../tip/options.js';
 import type { Suite } from '../wire/tip.js';
@@ -11,8 +12,8 @@ export interface ChannelAgreement {
   readonly payloadTypes: ChannelParameters['payloadTypes'];
   /** RTCP may go to the RTP port (RFC 5761). */
   readonly rtcpMux: boolean;
-  /** An AVPF profile: feedback outside of TIP is understood (RFC 4585 §4). */
-  readonly feedback: boolean;
+  /** How a picture is asked for outside of TIP; undefined: the peer takes no feedback. */
+  readonly pictureRequest?: PictureRequest;
   /** What signalling agreed on an `sdes` channel; copied. */
   readonly sdes?: ChannelKeys;
   readonly audioLevelId?: number;

@@ -6,7 +6,7 @@ import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
 import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
-import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
+import { buildControlCompound, writeFir, writePli } from '../wire/rtcp-write.js';
 import type { Suite } from '../wire/tip.js';
 import type { ChannelAgreement, ChannelHost, ChannelNews, ChannelSetup } from './channel-contract.js';
 import type { AssociationNumber, AssociationReport } from './contract.js';
@@ -22,7 +22,7 @@ export class SwitchChannel {
   readonly #news: ChannelNews[] = [];
   /** Undefined on a plain channel. */
   readonly #dtls: DtlsCandidates | undefined;
-  #agreed: ChannelAgreement = { payloadTypes: [], rtcpMux: false, feedback: false };
+  #agreed: ChannelAgreement = { payloadTypes: [], rtcpMux: false };
   /** As told the relay last. */
   #level: { readonly level: Level; readonly ready: boolean } = { level: 'unknown', ready: false };
   #keyed = false;
@@ -46,6 +46,8 @@ export class SwitchChannel {
   #sdes: ChannelKeys | undefined;
   /** A set that waits until EKT is in force again. */
   #heldSet: TipSet | undefined;
+  /** Of our FIRs: another number is another request (RFC 5104 §4.3.1.1). */
+  #firSequence = 0;
 
   constructor(setup: ChannelSetup, host: ChannelHost) {
     this.setup = setup;
@@ -138,14 +140,22 @@ export class SwitchChannel {
   }
 
   /**
-   * Asks the source for a refresh point: TIP REFRESH; PLI (RFC 4585 §6.3.1) from a source without TIP that speaks AVPF.
+   * Asks the source for a refresh point: TIP REFRESH; PLI (RFC 4585 §6.3.1), or FIR (RFC 5104 §4.3.1) where that is all it
+   * takes, from a source without TIP that speaks AVPF.
    * @param ssrc the stream at this position; undefined while nothing of it came
    */
   requestRefresh(position: number, ssrc: number | undefined, now: number): void {
     const targetCsrc = (position << 4) | position;
     if (this.#tip !== undefined && this.#tipDone) this.#toTip({ type: 'refresh', targetCsrc, flags: 0 }, now);
-    else if ((this.setup.transport === 'plain' || !this.setup.tip) && this.#agreed.feedback && ssrc !== undefined)
-      this.#sendControl([writePli(this.#ssrc, ssrc)]);
+    else if ((this.setup.transport === 'plain' || !this.setup.tip) && ssrc !== undefined) this.#requestPicture(ssrc);
+  }
+
+  #requestPicture(ssrc: number): void {
+    const { pictureRequest } = this.#agreed;
+    if (pictureRequest === 'pli') this.#sendControl([writePli(this.#ssrc, ssrc)]);
+    if (pictureRequest !== 'fir') return;
+    this.#firSequence = (this.#firSequence + 1) & 0xff;
+    this.#sendControl([writeFir(this.#ssrc, [{ ssrc, sequence: this.#firSequence }])]);
   }
 
   /** An RR on what the relay received here (RFC 3550 §6.4.2). */

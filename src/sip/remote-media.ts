@@ -86,6 +86,16 @@ export function withOpportunity(line: RemoteMedia): RemoteMedia {
   return line.opportunity === undefined ? line : { ...line, security: line.opportunity };
 }
 
+/** An INFO would be a third way (RFC 5168); nobody with AVPF needs it. */
+export type PictureRequest = 'pli' | 'fir';
+
+/** How a peer without TIP is asked for a key frame: what it lists decides, and AVPF without a list is taken for PLI. */
+export function pictureRequest({ protocol, codecs }: RemoteMedia): { readonly pictureRequest?: PictureRequest } {
+  if (!protocol.endsWith('F')) return {}; // RFC 4585 §4.1: AVPF and SAVPF
+  const lists = (feedback: string) => codecs.some((c) => c.feedback.includes(feedback));
+  return { pictureRequest: lists('ccm fir') && !lists('nack pli') ? 'fir' : 'pli' };
+}
+
 /** RFC 6464 §4. */
 export const AUDIO_LEVEL_URI = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
 

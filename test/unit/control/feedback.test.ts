@@ -158,6 +158,18 @@ describe('a plain source without TIP', () => {
     expect(asked).toEqual([{ type: 'pli', sender: (two.source << 8) >>> 0, media: 0xa3 }]);
   });
 
+  it('that takes FIR only is asked by FIR, each time with the next number', () => {
+    const firOnly = (text: string): string =>
+      avpf(text).replaceAll(/(a=rtpmap:(\d+) H264\S*\r\n)/g, '$1a=rtcp-fb:$2 ccm fir\r\n');
+    const two = plain(firOnly);
+    ask(two);
+    ask(two);
+    const asked = sentTo(two.bench, two.source, 0).filter((packet) => packet.type === 'fir');
+    const sender = (two.source << 8) >>> 0;
+    expect(asked.length).toBeGreaterThan(1);
+    expect(asked).toEqual(asked.map((_, i) => ({ type: 'fir', sender, requests: [{ ssrc: 0xa3, sequence: i + 1 }] })));
+  });
+
   it('is sent nothing that it did not agree to: no feedback on AVP, no RTCP to a port that takes none', () => {
     expect(ask(plain((text) => text))).toEqual([]);
     expect(ask(plain((text) => noMux(avpf(text))))).toEqual([]);
