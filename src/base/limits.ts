@@ -240,11 +240,15 @@ export const REGISTRAR_MAX_EXPIRES_S = 7_200;
 export const REGISTRAR_MAX_BINDINGS_PER_USER = 8;
 export const REGISTRAR_MAX_BINDINGS = 4_096;
 export const REGISTRAR_SWEEP_INTERVAL_MS = 30_000;
-/** A call that we make: connecting to a peer, ringing, tries at one peer, and how long its Retry-After may make us wait in all. */
+/**
+ * A call that we make: connecting to a server, ringing, tries at one server, how long its Retry-After may make us wait in all,
+ * and after which time no further one is tried.
+ */
 export const DIAL_CONNECT_TIMEOUT_MS = 5_000;
 export const DIAL_RING_TIMEOUT_MS = 120_000;
-export const DIAL_MAX_TRIES_PER_PEER = 2;
+export const DIAL_MAX_TRIES_PER_SERVER = 2;
 export const DIAL_MAX_WAIT_MS = 32_000;
+export const DIAL_MAX_SEARCH_MS = 60_000;
 /** Calls under way that we make, and those that are over whose outcome is kept. */
 export const MAX_DIALS = 256;
 export const MAX_FINISHED_DIALS = 256;

@@ -1,6 +1,6 @@
 import type { Config } from '../server/config.js';
 import { tlsPorts } from '../server/config-tls.js';
-import { trunkProfile } from '../server/config-trunks.js';
+import { portText, trunkProfile } from '../server/config-trunks.js';
 import { helpOfFlags } from './arguments.js';
 import type { Command } from './command.js';
 import { CONFIG_FLAGS, configFromArguments } from './settings-flags.js';
@@ -44,11 +44,11 @@ export function firewallTable(config: Config): readonly Row[] {
     .map(trunkProfile)
     .flatMap(({ name, outgoing, peers: to }) =>
       to.map(
-        ({ host, port }): Row => [
+        (peer): Row => [
           'out',
           outgoing === 'udp' ? 'UDP' : 'TCP',
-          host,
-          String(port),
+          peer.host,
+          portText(outgoing, peer),
           `SIP to trunk ${name}`,
         ],
       ),

@@ -4,9 +4,10 @@ import { TRUNK_MAX_NAME_CHARS } from '../base/limits.js';
 import { Secret } from '../base/secret.js';
 import { DIGEST_HEX_CHARS, type HashedCredentials } from '../sip/digest.js';
 import type { RealmCredentials } from '../sip/digest-client.js';
+import { DEFAULT_PORT } from '../sip/locate.js';
 import type { DigestUser } from '../sip/request-gate.js';
 import type { TrunkPeer, TrunkProfile } from '../sip/trunk.js';
-import { parseHostPort } from '../wire/sip-address.js';
+import { addressFamily, parseHostPort } from '../wire/sip-address.js';
 
 const transport = z.enum(['tls', 'tcp', 'udp']);
 const acceptable = z.array(z.enum(['presence', 'refer', 'notify', 'replaces']));
@@ -43,7 +44,9 @@ export const trunkSchema = z.strictObject({
     .array(z.string().refine((text) => parseHostPort(text) !== undefined, 'host, host:port or [IPv6]:port'))
     .max(16)
     .default([])
-    .describe('where calls go, host or host:port, in this order'),
+    .describe(
+      'where calls go, in this order: address, address:port, host:port, or a host that DNS has NAPTR and SRV records of',
+    ),
   targetNameCheck: z.enum(['host', 'no']).default('host').describe('must the certificate name the host that we call?'),
   digest: z.boolean().default(false),
   nonceSeconds: z.int().min(10).max(86_400).default(600),
@@ -85,15 +88,18 @@ export const digestSchema = z.strictObject({
 export type TrunkSettings = z.output<typeof trunkSchema>;
 export type DigestSettings = z.output<typeof digestSchema>;
 
-const DEFAULT_PORT: Readonly<Record<TrunkSettings['outgoing'], number>> = { tls: 5061, tcp: 5060, udp: 5060 };
-
 export function trunkProfile(settings: TrunkSettings): TrunkProfile {
   const { port, peers, nonceSeconds, targetNameCheck: _, ...rest } = settings;
-  const parsed = peers.map((text): TrunkPeer => {
-    const { host, port: own } = parseHostPort(text)!;
-    return { host, port: own ?? DEFAULT_PORT[settings.outgoing] };
-  });
+  const parsed = peers.map((text): TrunkPeer => parseHostPort(text)!);
   return { ...rest, ...(port === undefined ? {} : { port }), peers: parsed, nonceValidityMs: nonceSeconds * 1_000 };
+}
+
+/** The port that a firewall must open towards a peer. */
+export function portText(outgoing: TrunkProfile['outgoing'], { host, port }: TrunkPeer): string {
+  const usual = String(DEFAULT_PORT[outgoing]);
+  return port === undefined && addressFamily(host) === undefined
+    ? `${usual}, or as its SRV records say`
+    : String(port ?? usual);
 }
 
 function hashedOf({

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
 import { DEFAULT_ENGINE } from '../dtls/engines.js';
 import { AUDIO_CODECS, VIDEO_CODECS } from '../sip/codecs.js';
+import { addressFamily, parseHostPort } from '../wire/sip-address.js';
 import { ROLES } from './admin/credentials.js';
 import { tlsPortSchema, tlsSchema } from './config-tls.js';
 import { digestSchema, trunkSchema } from './config-trunks.js';
@@ -55,6 +56,21 @@ export const configSchema = z.strictObject({
         .max(MAX_TRUNKS)
         .default([])
         .describe('certificates of single ports, each {port, certificate, key, ...}; in the file only'),
+    })
+    .prefault({}),
+  dns: z
+    .strictObject({
+      servers: z
+        .array(
+          z.string().refine((text) => addressFamily(parseHostPort(text)?.host ?? '') !== undefined, {
+            message: 'an address, address:port or [IPv6]:port',
+          }),
+        )
+        .max(8)
+        .default([])
+        .describe(
+          'asked where trunk peers are names; default: those of the system, and its hosts file; in the file only',
+        ),
     })
     .prefault({}),
   digest: digestSchema.prefault({}),

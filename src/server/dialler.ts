@@ -3,6 +3,7 @@ import { DIAL_RING_TIMEOUT_MS, MAX_DIALS, MAX_FINISHED_DIALS } from '../base/lim
 import { ok, type Result, refuse } from '../base/result.js';
 import type { ControlInput, ControlOutput, DialNumber } from '../control/contract.js';
 import { DialAttempts, type DialFailure } from '../sip/dial-attempts.js';
+import type { Hop } from '../sip/locate.js';
 import type { TrunkPeer, TrunkProfile } from '../sip/trunk.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import { isUriUser } from '../wire/sip-scan.js';
@@ -33,17 +34,29 @@ export interface DialView {
 
 type Ended = Extract<ControlOutput, { type: 'dial-ended' }>;
 
-/** A way to the callee: one connection at a time. */
+/** One that may know the callee. */
+interface Server {
+  /** Request-URI. */
+  readonly target: string;
+  readonly connect: () => Promise<number | undefined>;
+}
+
+/** A way to the callee: peers in turn, each with its servers in turn, one connection at a time. */
 interface Way {
   readonly trunk: TrunkProfile | undefined;
-  /** Request-URI by peer. */
-  readonly targets: readonly string[];
-  readonly connect: (peer: number) => Promise<number | undefined>;
+  readonly peers: readonly (() => Promise<readonly Server[]>)[];
+}
+
+/** Trunks, and how their peers are reached. */
+export interface TrunkWays {
+  readonly trunks: readonly TrunkProfile[];
+  /** The servers of a peer, best first (RFC 3263); none when there is none, which an event has told. */
+  readonly locate: (trunk: TrunkProfile, peer: TrunkPeer) => Promise<readonly Hop[]>;
+  readonly connect: (trunk: TrunkProfile, hop: Hop) => Promise<number | undefined>;
 }
 
 export interface DiallerOptions {
-  readonly trunks: readonly TrunkProfile[];
-  readonly connect: (trunk: TrunkProfile, peer: TrunkPeer) => Promise<number | undefined>;
+  readonly ways: TrunkWays;
   /** Where an endpoint that has registered can be called now, each on its own connection. */
   readonly flowsOf: (user: string) => readonly { readonly contact: string; readonly connection: number }[];
   readonly receive: (input: Extract<ControlInput, { type: 'dial' | 'dial-cancel' }>) => void;
@@ -104,13 +117,16 @@ export class Dialler {
   }
 
   #wayTo({ target, trunk: name }: DialRequest): Result<Way, 'trunk' | 'target'> {
-    const { trunks, connect, flowsOf } = this.#options;
+    const { ways, flowsOf } = this.#options;
     const flows = name === undefined ? flowsOf(target) : [];
     if (flows.length > 0) {
-      const targets = flows.map((flow) => flow.contact);
-      return ok({ trunk: undefined, targets, connect: async (peer) => flows[peer]!.connection });
+      const server = ({ contact, connection }: (typeof flows)[number]): Server => ({
+        target: contact,
+        connect: async () => connection,
+      });
+      return ok({ trunk: undefined, peers: flows.map((flow) => async () => [server(flow)]) });
     }
-    const able = trunks.filter((t) => t.peers.length > 0);
+    const able = ways.trunks.filter((t) => t.peers.length > 0);
     const trunk = name === undefined ? (able.length === 1 ? able[0] : undefined) : able.find((t) => t.name === name);
     if (trunk === undefined) {
       const names = able.map((t) => t.name).join(', ');
@@ -126,16 +142,20 @@ export class Dialler {
     // sips: promises TLS on every hop (RFC 3261 §26.2.2).
     if (uri?.scheme === 'sips' && trunk.outgoing !== 'tls') return refuse('target', `trunk ${trunk.name} has no TLS`);
     const transport = trunk.outgoing === 'udp' ? '' : `;transport=${trunk.outgoing}`;
-    const targets = trunk.peers.map(({ host, port }) =>
-      uri === undefined ? `sip:${target}@${writeHostPort(host, port)}${transport}` : target,
-    );
-    return ok({ trunk, targets, connect: (peer) => connect(trunk, trunk.peers[peer]!) });
+    const peers = trunk.peers.map((peer) => async () => {
+      const requestUri =
+        uri === undefined ? `sip:${target}@${writeHostPort(peer.host, peer.port)}${transport}` : target;
+      const hops = await ways.locate(trunk, peer);
+      return hops.map((hop): Server => ({ target: requestUri, connect: () => ways.connect(trunk, hop) }));
+    });
+    return ok({ trunk, peers });
   }
 
   async #run(view: DialView, way: Way): Promise<void> {
     const { now, receive } = this.#options;
     const { id, conference } = view;
-    const attempts = new DialAttempts(way.targets.length, now());
+    const attempts = new DialAttempts(way.peers.length, now());
+    const servers: Server[] = [];
     let cancelled: (() => void) | undefined;
     let over = false;
     const cancellation = new Promise<'cancelled'>((resolve) => {
@@ -153,13 +173,20 @@ export class Dialler {
         await Promise.race([after(step.untilMs - now()).done, cancellation]);
         continue;
       }
-      const { peer } = step;
+      if (step.type === 'locate') {
+        const found = await Promise.race([way.peers[step.peer]!(), cancellation]);
+        if (found === 'cancelled') break;
+        servers.push(...found);
+        attempts.located(found.length, now());
+        continue;
+      }
+      const { target, connect } = servers[step.server]!;
       let failure: DialFailure = { status: 'unreachable' };
-      const connection = await Promise.race([way.connect(peer), cancellation]);
+      const connection = await Promise.race([connect(), cancellation]);
       if (connection === 'cancelled') break;
       if (connection !== undefined) {
         const outcome = outcomeOf();
-        receive({ type: 'dial', dial: id, conference, connection, target: way.targets[peer]!, trunk: way.trunk?.name });
+        receive({ type: 'dial', dial: id, conference, connection, target, trunk: way.trunk?.name });
         const ringing = after(DIAL_RING_TIMEOUT_MS);
         const first = await Promise.race([outcome, cancellation, ringing.done]);
         ringing.clear();
@@ -180,7 +207,7 @@ export class Dialler {
         last = { ...(status === 'unreachable' ? {} : { status }), reason };
         failure = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
       }
-      attempts.failed(peer, failure, now());
+      attempts.failed(step.server, failure, now());
     }
     this.#finish(view, over ? 'cancelled' : 'failed', over ? undefined : last);
   }

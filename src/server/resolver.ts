@@ -8,6 +8,11 @@ import type { SipUri } from '../wire/sip-types.js';
 /** Answers one question; a name that does not exist, or a server that does not answer, has no records. */
 export type Resolve = (kind: DnsRecords['kind'], name: string) => Promise<DnsRecords>;
 
+/** As `[dns]` of the configuration says. */
+export function resolverOf({ dns }: { readonly dns: { readonly servers: readonly string[] } }): Resolve {
+  return systemResolver(dns.servers.length === 0 ? undefined : dns.servers);
+}
+
 /** @param servers `address:port` of the servers to ask; default: the system's, and its hosts file for addresses. */
 export function systemResolver(servers?: readonly string[]): Resolve {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 });
@@ -36,13 +41,17 @@ export function systemResolver(servers?: readonly string[]): Resolve {
   };
 }
 
-/** Servers of the URI over these transports, best first (see {@link Locator}); none when there are none. */
+/**
+ * Servers of the URI over these transports, best first (see {@link Locator}); none when there are none.
+ * @param random a number in [0, 1), for the choice among servers of equal priority
+ */
 export function locate(
   resolve: Resolve,
   uri: Pick<SipUri, 'scheme' | 'host' | 'port' | 'params'>,
   transports: readonly SipTransport[],
+  random: () => number = Math.random,
 ): Promise<readonly Hop[]> {
-  const locator = new Locator(Math.random);
+  const locator = new Locator(random);
   return new Promise((done) => {
     let timer: NodeJS.Timeout | undefined;
     const put = (input: Parameters<Locator['receive']>[0]): void => {

@@ -9,12 +9,14 @@ import {
 } from '../base/limits.js';
 import { makeEvent, type SecurityEvent, type SecurityEventCode } from '../security/events.js';
 import type { Send } from '../sip/contract.js';
+import type { Hop } from '../sip/locate.js';
 import { accessOf, type TrunkPeer, type TrunkProfile } from '../sip/trunk.js';
 import { ownFiles, serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
 import { tlsPorts } from './config-tls.js';
 import { trunkProfile } from './config-trunks.js';
 import { LogThrottle } from './log.js';
+import { resolverOf } from './resolver.js';
 import type { SipConnectionsOptions, SipProblem } from './sip-connections.js';
 import { type Identify, SipTransports } from './sip-transports.js';
 import { withListenSettings } from './tls-contexts.js';
@@ -96,6 +98,7 @@ export class Signalling {
     const nameChecks = new Map(options.config.trunks.map((t) => [t.name, t.targetNameCheck]));
     this.#trunkConnections = new TrunkConnections({
       transports: this.transports,
+      resolve: resolverOf(options.config),
       tlsSet: (port) => this.tlsSet(port),
       mainPort: () => this.#bound.get(MAIN)!.port,
       targetNameCheck: (trunk) => nameChecks.get(trunk) ?? 'host',
@@ -148,9 +151,14 @@ export class Signalling {
     this.#bound.set(user, { port: bound.port, mutual });
   }
 
-  /** A connection to a peer of a trunk; undefined: there is none, which an event has told. */
-  connect(trunk: TrunkProfile, peer: TrunkPeer): Promise<number | undefined> {
-    return this.#trunkConnections.connect(trunk, peer);
+  /** The servers of a trunk's peer, best first; none: there is none, which an event has told. */
+  locate(trunk: TrunkProfile, peer: TrunkPeer): Promise<readonly Hop[]> {
+    return this.#trunkConnections.locate(trunk, peer);
+  }
+
+  /** A connection to one of them; undefined: there is none, which an event has told. */
+  connect(trunk: TrunkProfile, hop: Hop): Promise<number | undefined> {
+    return this.#trunkConnections.connect(trunk, hop);
   }
 
   /** Reads the files again (SIGHUP). Calls go on; connections that come later get the new certificates. */

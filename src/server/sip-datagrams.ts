@@ -61,8 +61,13 @@ export class DatagramListener implements OpenListener {
     socket.on('error', (error) => connections.options.onProblem('socket', error.message, ''));
   }
 
-  /** The number of the connection to this address and port, opened if need be; undefined when there is no place for one. */
-  connect(to: Address): number | undefined {
+  /**
+   * The number of the connection to this address and port, opened if need be; undefined when there is no place for one, and
+   * where this socket's family is another.
+   * @param who it is, where we call it; by default what its address makes of it.
+   */
+  connect(to: Address, who: Known = this.#identify(literalAddress(to.address))): number | undefined {
+    if (isIPv6(this.bound.address) !== isIPv6(to.address)) return undefined;
     const key = `${to.address} ${to.port}`;
     const known = this.#peers.get(key);
     if (known !== undefined) {
@@ -84,7 +89,7 @@ export class DatagramListener implements OpenListener {
       port: this.bound.port,
     };
     const send = (bytes: Uint8Array, port = to.port): void => this.#send(bytes, port, to.address);
-    number = this.#connections.addDatagrams(remote, local, place, send, forget, this.#identify(remote.address));
+    number = this.#connections.addDatagrams(remote, local, place, send, forget, who);
     this.#peers.set(key, number);
     return number;
   }

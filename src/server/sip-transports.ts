@@ -4,6 +4,7 @@
  */
 import type { Address } from '../base/ids.js';
 import type { Send } from '../sip/contract.js';
+import { addressFamily } from '../wire/sip-address.js';
 import { type Known, literalAddress, SipConnections, type SipConnectionsOptions } from './sip-connections.js';
 import { DatagramListener } from './sip-datagrams.js';
 import {
@@ -91,10 +92,12 @@ export class SipTransports {
     const from = this.#listeners.find(
       (l) => l.open instanceof DatagramListener && l.open.bound.port === dial.localPort,
     );
-    const { address, port } = dial;
-    const number = from?.open instanceof DatagramListener ? from.open.connect({ address, port }) : undefined;
+    const { port } = dial;
+    const mapped = from?.open.bound.address === '::' && addressFamily(dial.address) === 4;
+    const address = mapped ? `::ffff:${dial.address}` : dial.address;
+    const number = from?.open instanceof DatagramListener ? from.open.connect({ address, port }, known) : undefined;
     if (number === undefined)
-      throw new Error(`no UDP listener on port ${dial.localPort}, or no place for another peer`);
+      throw new Error(`no UDP listener on port ${dial.localPort} for ${address}, or no place for another peer`);
     return number;
   }
 

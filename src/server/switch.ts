@@ -188,8 +188,7 @@ export class Switch {
       },
     });
     this.#dialler = new Dialler({
-      trunks: this.#signalling.trunks,
-      connect: (trunk, peer) => this.#signalling.connect(trunk, peer),
+      ways: this.#signalling,
       flowsOf: (user) => this.#registrations?.registrar.flowsOf(user, now()) ?? [],
       receive: (input) => this.#receive(input),
       now,

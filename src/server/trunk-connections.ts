@@ -1,24 +1,42 @@
 /** Connections to the peers of trunks: opened when they are needed, used by all calls to the peer, never with less security. */
-
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { DIAL_CONNECT_TIMEOUT_MS } from '../base/limits.js';
 import { makeEvent, type SecurityEvent } from '../security/events.js';
+import type { Hop } from '../sip/locate.js';
 import type { TrunkPeer, TrunkProfile } from '../sip/trunk.js';
-import { writeHostPort } from '../wire/sip-address.js';
+import { addressFamily, writeHostPort } from '../wire/sip-address.js';
+import { locate, type Resolve } from './resolver.js';
 import type { SipTransports } from './sip-transports.js';
 import { clientContext, serverCheck } from './tls-contexts.js';
 import type { TlsSet } from './tls-set.js';
 
 export interface TrunkConnectionsOptions {
   readonly transports: SipTransports;
+  readonly resolve: Resolve;
   /** In force now, for a trunk on this port of ours (undefined: the switch's own). */
   readonly tlsSet: (port: number | undefined) => TlsSet;
   /** The switch's own port, as bound. */
   readonly mainPort: () => number;
   readonly targetNameCheck: (trunk: string) => 'host' | 'no';
   readonly onSecurityEvent: (event: SecurityEvent) => void;
+}
+
+/**
+ * The servers of a trunk's peer, best first (RFC 3263 §4), by the trunk's outgoing transport and no other, whatever DNS offers;
+ * each has the configured name, which its certificate must name.
+ */
+export function serversOf(
+  resolve: Resolve,
+  { outgoing }: Pick<TrunkProfile, 'outgoing'>,
+  { host, port }: TrunkPeer,
+): Promise<readonly Hop[]> {
+  const scheme = outgoing === 'tls' ? 'sips' : 'sip';
+  return locate(resolve, { scheme, host, ...(port === undefined ? {} : { port }), params: new Map() }, [outgoing]);
+}
+
+/** What an operator reads of a server: the name that was configured, and where that led. */
+export function serverText({ name, address, port }: Hop): string {
+  return name === address ? writeHostPort(address, port) : `${name}, ${writeHostPort(address, port)}`;
 }
 
 export class TrunkConnections {
@@ -32,14 +50,24 @@ export class TrunkConnections {
     this.#options = options;
   }
 
+  /** See {@link serversOf}; where there are none an event has told. */
+  async locate(trunk: TrunkProfile, peer: TrunkPeer): Promise<readonly Hop[]> {
+    const hops = await serversOf(this.#options.resolve, trunk, peer);
+    if (hops.length === 0) {
+      const where = `trunk ${trunk.name} (${writeHostPort(peer.host, peer.port)})`;
+      this.#report(where, new Error(`DNS has no server for ${peer.host} over ${trunk.outgoing.toUpperCase()}`));
+    }
+    return hops;
+  }
+
   /**
-   * The connection to a peer of a trunk, by the trunk's outgoing transport and no other.
+   * The connection to a server of a trunk's peer.
    * @returns its number; undefined when there is none to be had, which an event has told.
    */
-  async connect(trunk: TrunkProfile, peer: TrunkPeer): Promise<number | undefined> {
-    const key = `${trunk.name} ${writeHostPort(peer.host, peer.port)}`;
+  async connect(trunk: TrunkProfile, hop: Hop): Promise<number | undefined> {
+    const key = `${trunk.name} ${serverText(hop)}`;
     const known = this.#open.get(key);
-    const opening = known ?? this.#connect(trunk, peer);
+    const opening = known ?? this.#connect(trunk, hop);
     if (known === undefined) this.#open.set(key, opening);
     try {
       const connection = await opening;
@@ -47,7 +75,7 @@ export class TrunkConnections {
       return connection;
     } catch (error) {
       if (this.#open.get(key) === opening) this.#open.delete(key);
-      this.#report(`trunk ${trunk.name} (${writeHostPort(peer.host, peer.port)})`, error);
+      this.#report(`trunk ${trunk.name} (${serverText(hop)})`, error);
       return undefined;
     }
   }
@@ -59,24 +87,22 @@ export class TrunkConnections {
     this.#keys.delete(connection);
   }
 
-  async #connect(trunk: TrunkProfile, { host, port }: TrunkPeer): Promise<number> {
+  async #connect(trunk: TrunkProfile, { transport, address, port, name: host }: Hop): Promise<number> {
     const { transports, tlsSet, targetNameCheck } = this.#options;
-    const { outgoing, name, x509Names } = trunk;
+    const { name, x509Names } = trunk;
     const contactPort = trunk.port ?? this.#options.mainPort();
     const known = { access: { type: 'trunk', trunk: name }, contactPort } as const;
-    if (outgoing === 'udp') {
-      const { address } = await lookup(host);
-      return transports.connect({ transport: 'udp', address, port, localPort: trunk.port ?? 0 }, known);
-    }
-    const to = { address: host, port, timeoutMs: DIAL_CONNECT_TIMEOUT_MS };
-    if (outgoing === 'tcp') return transports.connect({ transport: 'tcp', ...to }, known);
+    if (transport === 'udp') return transports.connect({ transport, address, port, localPort: contactPort }, known);
+    const to = { address, port, timeoutMs: DIAL_CONNECT_TIMEOUT_MS };
+    if (transport === 'tcp') return transports.connect({ transport, ...to }, known);
     const set = tlsSet(trunk.port);
     const secureContext = this.#contexts.get(set) ?? clientContext(set);
     this.#contexts.set(set, secureContext);
+    // RFC 5922 §4: whoever DNS led to must be the one that was configured.
     const checkServerIdentity = serverCheck(host, x509Names, targetNameCheck(name));
-    const servername = isIP(host) === 0 ? { servername: host } : {};
+    const servername = addressFamily(host) === undefined ? { servername: host } : {};
     const tls = { secureContext, checkServerIdentity, ...servername };
-    return transports.connect({ transport: 'tls', ...to, tls }, { ...known, identity: `trunk ${name}` });
+    return transports.connect({ transport, ...to, tls }, { ...known, identity: `trunk ${name}` });
   }
 
   #report(endpoint: string, error: unknown): void {

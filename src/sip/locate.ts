@@ -82,7 +82,7 @@ interface Lookup {
 /** RFC 3263 §4.1. */
 const SERVICES: Readonly<Record<string, SipTransport>> = { 'sips+d2t': 'tls', 'sip+d2t': 'tcp', 'sip+d2u': 'udp' };
 const PREFIX: Readonly<Record<SipTransport, string>> = { tls: '_sips._tcp.', tcp: '_sip._tcp.', udp: '_sip._udp.' };
-const DEFAULT_PORT: Readonly<Record<SipTransport, number>> = { tls: 5_061, tcp: 5_060, udp: 5_060 };
+export const DEFAULT_PORT: Readonly<Record<SipTransport, number>> = { tls: 5_061, tcp: 5_060, udp: 5_060 };
 
 export class Locator implements Engine<LocateInput, LocateOutput> {
   readonly #random: () => number;

@@ -31,7 +31,8 @@ export interface TrunkProfile {
 export interface TrunkPeer {
   /** Name or literal. */
   readonly host: string;
-  readonly port: number;
+  /** Undefined: where the name's DNS records say (RFC 3263 §4.2); of a literal, the port of the transport. */
+  readonly port?: number;
 }
 
 /** What the transport knows of a connection before the first request. */

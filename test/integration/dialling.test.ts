@@ -1,6 +1,5 @@
 /** The switch as caller: through a trunk, into its conference, and never with less security than the conference asks for. */
-import { createServer as createTcp, type Socket } from 'node:net';
-import { createServer } from 'node:tls';
+import { createServer as createTcp } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type AnsweringEndpoint,
@@ -15,6 +14,7 @@ import { claviger } from '../support/cli.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { type Identity, issue, put } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
+import { openSipPeer, type SipPeer, type SipPeerOptions } from '../support/sip-peer.js';
 
 let place: Place;
 let running: Switch;
@@ -67,47 +67,12 @@ async function callee(how: 'answer' | number, identity?: Identity): Promise<Call
   return { ...endpoint, calls, received };
 }
 
-/** A peer that answers each request with the text that `reply` gives; CRLF and the copied headers are added. */
-async function scripted(
-  reply: (request: string) => string | undefined,
-): Promise<{ port: number; requests: string[]; shown: string[] }> {
+/** A peer over TLS that answers each request with the text that `reply` gives. */
+async function scripted(reply: SipPeerOptions['reply']): Promise<SipPeer> {
   const identity = await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1'] });
-  const requests: string[] = [];
-  const shown: string[] = [];
-  const sockets: Socket[] = [];
-  const server = createServer(
-    { cert: identity.pem, key: identity.keyPem, ca: place.root.pem, requestCert: true },
-    (socket) => {
-      shown.push(String(socket.getPeerCertificate().subject.CN));
-      let text = '';
-      socket.on('error', () => undefined);
-      socket.on('data', (chunk) => {
-        text += chunk.toString('latin1');
-        for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
-          const length = Number(/content-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? 0);
-          if (text.length < end + 4 + length) return;
-          const request = text.slice(0, end + 4 + length);
-          text = text.slice(end + 4 + length);
-          requests.push(request);
-          const [head = '', body = ''] = (reply(request) ?? '').split('\n\n');
-          if (head === '') continue;
-          const copied = ['Via', 'From', 'Call-ID', 'CSeq'].map((n) =>
-            new RegExp(`^${n}: .*$`, 'm').exec(request)![0].trim(),
-          );
-          const to = `${/^To: .*$/m.exec(request)![0].trim()}${request.includes(';tag=callee') ? '' : ';tag=callee'}`;
-          const lines = [...head.split('\n'), ...copied, to, `Content-Length: ${Buffer.byteLength(body)}`];
-          socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
-        }
-      });
-    },
-  );
-  server.on('connection', (socket) => void sockets.push(socket));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(() => {
-    for (const socket of sockets) socket.destroy();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  return { port: (server.address() as { port: number }).port, requests, shown };
+  const peer = await openSipPeer({ transport: 'tls', tls: { identity, ca: place.root.pem }, reply });
+  closing.push(() => peer.close());
+  return peer;
 }
 
 const methods = (requests: readonly string[]): string[] => requests.map((r) => r.split(' ')[0]!);

@@ -112,7 +112,7 @@ describe('claviger doctor', () => {
     writeFileSync(join(folder, 'peer-ca.pem'), host.caPem);
     const all = await findings({}, `${known}${trunk('claviger', host.running.sip.port)}`);
     expect(about(all, 'trunks', 'ok').map(({ what }) => what)).toEqual([
-      `claviger: TLS 127.0.0.1 port ${host.running.sip.port} answers`,
+      `claviger: TLS 127.0.0.1:${host.running.sip.port} answers`,
     ]);
   });
 

@@ -1,56 +1,41 @@
 /** The real resolver against a DNS server of the test's own. */
-import { createSocket, type Socket } from 'node:dgram';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { locate, systemResolver } from '../../src/server/resolver.js';
 import { parseSipUri } from '../../src/wire/sip-uri.js';
+import { a, aaaa, type DnsServer, naptr, openDnsServer, srv } from '../support/dns-server.js';
 
-const name = (text: string): Buffer =>
-  Buffer.concat([...text.split('.').flatMap((l) => [Buffer.of(l.length), Buffer.from(l)]), Buffer.of(0)]);
-const text = (t: string): Buffer => Buffer.concat([Buffer.of(t.length), Buffer.from(t)]);
-const u16 = (...n: number[]): Buffer => Buffer.from(n.flatMap((v) => [v >> 8, v & 255]));
-
-/** Questions `type name` to record data. */
-const ZONE: Readonly<Record<string, readonly Buffer[]>> = {
-  '35 example.com': [Buffer.concat([u16(1, 1), text('s'), text('SIPS+D2T'), text(''), name('_alt._tcp.example.com')])],
-  '33 _alt._tcp.example.com': [Buffer.concat([u16(0, 0, 5_071), name('one.example.com')])],
-  '1 one.example.com': [Buffer.of(192, 0, 2, 1)],
-  '28 one.example.com': [Buffer.from('20010db8000000000000000000000001', 'hex')],
-};
-
-function reply(query: Buffer): Buffer {
-  let at = 12;
-  const labels: string[] = [];
-  while (query[at] !== 0) {
-    labels.push(query.toString('latin1', at + 1, at + 1 + query[at]!));
-    at += 1 + query[at]!;
-  }
-  const question = query.subarray(12, at + 5);
-  const type = query.readUInt16BE(at + 1);
-  const answers = ZONE[`${type} ${labels.join('.').toLowerCase()}`] ?? [];
-  const flags = answers.length === 0 ? 0x8583 : 0x8580; // NXDOMAIN, no error
-  const header = Buffer.concat([query.subarray(0, 2), u16(flags, 1, answers.length, 0, 0)]);
-  const records = answers.map((data) => Buffer.concat([u16(0xc00c, type, 1, 0, 60, data.length), data]));
-  return Buffer.concat([header, question, ...records]);
-}
-
-let server: Socket;
+let server: DnsServer;
 beforeEach(async () => {
-  server = createSocket('udp4');
-  server.on('message', (query, from) => server.send(reply(query), from.port, from.address));
-  await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve));
+  server = await openDnsServer();
+  server.zone.set('NAPTR example.com', [naptr(1, 'SIPS+D2T', '_alt._tcp.example.com')]);
+  server.zone.set('SRV _alt._tcp.example.com', [srv(0, 0, 5_071, 'one.example.com')]);
+  server.zone.set('A one.example.com', [a('192.0.2.1')]);
+  server.zone.set('AAAA one.example.com', [aaaa('20010db8000000000000000000000001')]);
 });
-afterEach(() => {
-  server.close();
-});
+afterEach(() => server.close());
 
 describe('the resolver of the switch', () => {
   it('asks NAPTR, SRV, AAAA and A of a DNS server', async () => {
-    const resolve = systemResolver([`127.0.0.1:${server.address().port}`]);
+    const resolve = systemResolver([server.address]);
     expect(await locate(resolve, parseSipUri('sips:8000@example.com')!, ['tls'])).toEqual([
       { transport: 'tls', address: '2001:db8::1', port: 5_071, name: 'example.com' },
       { transport: 'tls', address: '192.0.2.1', port: 5_071, name: 'example.com' },
     ]);
     expect(await locate(resolve, parseSipUri('sips:8000@nowhere.example')!, ['tls'])).toEqual([]);
+  });
+
+  it('chooses among servers of equal priority by the chance that it is given (RFC 2782)', async () => {
+    const resolve = systemResolver([server.address]);
+    server.zone.set('SRV _alt._tcp.example.com', [
+      srv(0, 1, 5_071, 'one.example.com'),
+      srv(0, 3, 5_072, 'one.example.com'),
+    ]);
+    const ports = async (chance: number): Promise<number[]> => {
+      const hops = await locate(resolve, parseSipUri('sips:8000@example.com')!, ['tls'], () => chance);
+      return hops.filter((hop) => hop.address === '192.0.2.1').map((hop) => hop.port);
+    };
+    expect(await ports(0.2)).toEqual([5_071, 5_072]);
+    expect(await ports(0.3)).toEqual([5_072, 5_071]);
   });
 
   it('needs none for an address, and knows this machine’s hosts', async () => {

@@ -135,8 +135,13 @@ export async function startApi(
     drain,
     // Its one peer never answers.
     dialler: new Dialler({
-      trunks: [trunkProfile(trunkSchema.parse({ name: 'peer', x509Names: ['peer.example'], peers: ['peer.example'] }))],
-      connect: () => new Promise(() => undefined),
+      ways: {
+        trunks: [
+          trunkProfile(trunkSchema.parse({ name: 'peer', x509Names: ['peer.example'], peers: ['peer.example'] })),
+        ],
+        locate: () => new Promise(() => undefined),
+        connect: async () => undefined,
+      },
       flowsOf: () => [],
       receive: () => undefined,
       now: () => clock.now,

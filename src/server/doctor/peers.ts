@@ -1,13 +1,17 @@
 /** Certificates of ours, and the peers of trunks. */
-import { connect as connectTcp, isIP } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { DOCTOR_CONNECT_TIMEOUT_MS, TLS_EXPIRY_WARNING_MS } from '../../base/limits.js';
 import { SECURITY_EVENTS } from '../../security/events.js';
+import type { Hop } from '../../sip/locate.js';
+import { addressFamily } from '../../wire/sip-address.js';
 import type { Config } from '../config.js';
-import { trunkProfile } from '../config-trunks.js';
+import { type TrunkSettings, trunkProfile } from '../config-trunks.js';
+import { resolverOf } from '../resolver.js';
 import { readCertificatesOf } from '../signalling.js';
 import { clientContext, serverCheck } from '../tls-contexts.js';
 import { expiriesOf, type TlsSet } from '../tls-set.js';
+import { serversOf, serverText } from '../trunk-connections.js';
 import { type Finding, fail, fine, messageOf, warn } from './finding.js';
 
 /** Makes the certificates of a first run, as a start would. */
@@ -40,39 +44,45 @@ export async function checkCertificatesAndTrunks(config: Config, now: number): P
   }
 }
 
-async function checkTrunks({ trunks }: Config, set: TlsSet): Promise<Finding[]> {
+async function checkTrunks(config: Config, set: TlsSet): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const settings of trunks) {
-    const { name, outgoing, peers, x509Names } = trunkProfile(settings);
-    if (peers.length === 0) findings.push(fine('trunks', `${name}: no peer to call`));
-    for (const { host, port } of peers) {
-      const what = `${name}: ${outgoing.toUpperCase()} ${host} port ${port}`;
-      if (outgoing === 'udp') {
-        findings.push(warn('trunks', `${what} cannot be tried over UDP`, 'place a call to see whether it answers'));
-        continue;
+  const resolve = resolverOf(config);
+  for (const settings of config.trunks) {
+    const trunk = trunkProfile(settings);
+    if (trunk.peers.length === 0) findings.push(fine('trunks', `${trunk.name}: no peer to call`));
+    for (const peer of trunk.peers) {
+      const hops = await serversOf(resolve, trunk, peer);
+      const what = `${trunk.name}: ${trunk.outgoing.toUpperCase()}`;
+      if (hops.length === 0) {
+        findings.push(fail('trunks', `${what} ${peer.host}: DNS has no server for it`, NO_SERVER));
       }
-      const problem = await reach(host, port, outgoing === 'tls' ? set : undefined, (target, certificate) =>
-        serverCheck(host, x509Names, settings.targetNameCheck)(target, certificate),
-      );
-      if (problem === undefined) findings.push(fine('trunks', `${what} answers`));
-      else if (problem.tls)
-        findings.push(fail('trunks', `${what}: ${problem.text}`, SECURITY_EVENTS['tls-verify-failed'].remedy));
-      else findings.push(fail('trunks', `${what}: ${problem.text}`, SECURITY_EVENTS['peer-unreachable'].remedy));
+      for (const hop of hops) findings.push(await checkServer(`${what} ${serverText(hop)}`, hop, settings, set));
     }
   }
   return findings;
 }
 
+const NO_SERVER = 'mend the name in peers, its DNS records, or [dns] servers';
+
+async function checkServer(what: string, hop: Hop, settings: TrunkSettings, set: TlsSet): Promise<Finding> {
+  if (hop.transport === 'udp')
+    return warn('trunks', `${what} cannot be tried over UDP`, 'place a call to see whether it answers');
+  const check = serverCheck(hop.name, settings.x509Names, settings.targetNameCheck);
+  const problem = await reach(hop, hop.transport === 'tls' ? set : undefined, check);
+  if (problem === undefined) return fine('trunks', `${what} answers`);
+  const { remedy } = SECURITY_EVENTS[problem.tls ? 'tls-verify-failed' : 'peer-unreachable'];
+  return fail('trunks', `${what}: ${problem.text}`, remedy);
+}
+
 /** @returns undefined when a connection could be made. `tls`: the peer is there, and TLS failed. */
 function reach(
-  host: string,
-  port: number,
+  { address, port, name }: Hop,
   set: TlsSet | undefined,
   checkServerIdentity: ReturnType<typeof serverCheck>,
 ): Promise<{ readonly tls: boolean; readonly text: string } | undefined> {
   return new Promise((resolve) => {
     let connected = false;
-    const socket = connectTcp({ host, port });
+    const socket = connectTcp({ host: address, port });
     const done = (problem: { readonly tls: boolean; readonly text: string } | undefined): void => {
       socket.destroy();
       resolve(problem);
@@ -86,7 +96,7 @@ function reach(
       if (set === undefined) return done(undefined);
       const tls = connectTls({
         ...{ socket, secureContext: clientContext(set), checkServerIdentity },
-        ...(isIP(host) === 0 ? { servername: host } : {}),
+        ...(addressFamily(name) === undefined ? { servername: name } : {}),
       });
       tls.once('error', (error) => done({ tls: true, text: error.message }));
       tls.once('secureConnect', () => done(undefined));

@@ -56,7 +56,7 @@ describe('what is refused, with place and what is allowed', () => {
     [
       'an unknown section',
       '[spi]\nport = 1',
-      /^claviger\.toml: spi: unknown; allowed: one of the keys data, sip, tls, digest, registrar, trunks, media/,
+      /^claviger\.toml: spi: unknown; allowed: one of the keys data, sip, tls, dns, digest, registrar, trunks, media/,
     ],
     [
       'a number out of range',

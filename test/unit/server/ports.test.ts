@@ -29,7 +29,7 @@ it('the firewall table has every port that the configuration listens on or calls
     'in TCP 192.0.2.1 5060',
     'in, out UDP 0.0.0.0 20000-20999',
     'in TCP 127.0.0.1 9000',
-    'out TCP pbx.example 5061',
+    'out TCP pbx.example 5061, or as its SRV records say',
     'out TCP pbx.example 5090',
     'out UDP 10.0.0.1 5060',
     'out TCP hook.example 443',
