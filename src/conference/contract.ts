@@ -71,6 +71,8 @@ export type ConferenceEvent =
   | { readonly type: 'add-channels'; readonly member: MemberId; readonly channels: readonly JoinChannel[] }
   /** A re-INVITE disabled m-lines; what is left was judged already. The last channel of a call does not go this way. */
   | { readonly type: 'remove-channels'; readonly member: MemberId; readonly channels: readonly ChannelId[] }
+  /** Whom we called has answered, and speaks no TIP: its channels are those of a standard endpoint (of a caller `join` says it). */
+  | { readonly type: 'without-tip'; readonly member: MemberId }
   /** Hold and resume (RFC 3264 §8.4), from the endpoint's point of view. */
   | {
       readonly type: 'channel-direction';

@@ -112,6 +112,19 @@ export function addChannels(work: Work, event: EventOf<'add-channels'>): Refused
   return undefined;
 }
 
+export function withoutTip(work: Work, event: EventOf<'without-tip'>): Refused {
+  const member = work.state.members.get(event.member);
+  if (member === undefined) return 'unknown-member';
+  // What was begun with TIP is not gone on with without (C6).
+  if (member.channels.some(({ transport, phase }) => transport === 'dtls' && phase !== 'keying'))
+    return 'channel-phase';
+  const channels = member.channels.map((channel) => ({ ...channel, standard: channel.transport === 'dtls' }));
+  setMember(work, { ...member, channels });
+  assess(work, member.id, channels);
+  settle(work);
+  return undefined;
+}
+
 export function keyed(work: Work, { channel: id, fingerprint }: EventOf<'channel-keyed'>): Refused {
   const found = find(work.state, id);
   if (found === undefined) return 'unknown-channel';

@@ -11,7 +11,7 @@ import type { ConferenceEvent, ConferenceOptions, Effect, IllegalReason, Reduced
 import { flowDeadline } from './flow.js';
 import { climb, ladderDeadline } from './ladder.js';
 import { applySets, close } from './members.js';
-import { acked, addChannels, drop, failed, join, keyed, leave, mute, negotiated } from './membership.js';
+import { acked, addChannels, drop, failed, join, keyed, leave, mute, negotiated, withoutTip } from './membership.js';
 import { moved, moveRefused, notFollowed, notifyAcked } from './moves.js';
 import { replan, weigh } from './plan.js';
 import { askDue, refreshDeadline, sawRefresh, sawSwitch, wantRefresh } from './refresh.js';
@@ -107,6 +107,8 @@ function step(work: Work, event: ConferenceEvent): IllegalReason | undefined {
       return addChannels(work, event);
     case 'remove-channels':
       return removeChannels(work, event);
+    case 'without-tip':
+      return withoutTip(work, event);
     case 'channel-direction':
       return direction(work, event);
     case 'channel-rekeyed':

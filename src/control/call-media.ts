@@ -2,7 +2,7 @@
  * The media of one call on the switch's side: which m-line is which channel, and what an offer, ours or the peer's, changes of
  * them. The conference judges who may be in it; what is agreed goes to the channels here.
  */
-import type { ChannelId, Media, MemberId } from '../base/ids.js';
+import type { Media, MemberId } from '../base/ids.js';
 import { ok, type Result, refuse } from '../base/result.js';
 import type { JoinChannel, Transport } from '../conference/contract.js';
 import { judgeOffer, type OfferedMedia } from '../security/policy.js';
@@ -10,51 +10,16 @@ import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media
 import { type AnswerRefusal, takeOpportunities } from '../sip/offer-answer.js';
 import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { pictureRequest } from '../sip/remote-media.js';
-import type { SdpCodec, SdpDirection, SdpFingerprint } from '../wire/sdp-types.js';
+import type { SdpCodec } from '../wire/sdp-types.js';
+import type { Line, MediaHost, Renegotiated, Reoffer } from './call-media-contract.js';
 import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
-import type { ChannelHost } from './channel-contract.js';
 import type { ConferenceRuntime } from './conference.js';
 import { SdesKeys } from './sdes-keys.js';
 
 /** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
 const NO_PORT = 9;
 const TLS_ID_BYTES = 12;
-
-export interface MediaHost extends ChannelHost {
-  readonly fingerprint: SdpFingerprint;
-  /** RTCP CNAME of the switch. */
-  readonly name: string;
-  newId(): ChannelId;
-  /** The channel is part of the call from now on. */
-  opened(channel: SwitchChannel, conference: ConferenceRuntime): void;
-  closed(channel: SwitchChannel): void;
-}
-
-/** One m-line that has a channel. */
-interface Line {
-  readonly channel: SwitchChannel;
-  readonly port: number;
-  /** Ours (RFC 8842 §4); another one with each association. */
-  tlsId: string;
-}
-
-/** What an offer that follows brings; `refuse`: the call goes on as it was. */
-export type Renegotiated =
-  | { readonly type: 'accept'; readonly sdp: string }
-  | { readonly type: 'refuse'; readonly code: 302 | 304 | 399; readonly text: string }
-  /** The conference decides: {@link CallMedia.describe} or {@link CallMedia.refused} is to follow. */
-  | { readonly type: 'waiting' };
-
-/** What a re-INVITE of ours asks for. */
-export interface Reoffer {
-  /** What we would do at most on every line; default: as it is. */
-  readonly direction?: SdpDirection;
-  /** A new DTLS association on every line (RFC 8842 §5.1). */
-  readonly renew?: boolean;
-  /** Other channels in place of those of a media kind, perhaps of another transport; they come into use with the answer. */
-  readonly replace?: ReadonlyMap<Media, { readonly channel: SwitchChannel; readonly port: number }>;
-}
 
 export class CallMedia {
   readonly name: string;
@@ -63,7 +28,7 @@ export class CallMedia {
   readonly member: MemberId;
   readonly #host: MediaHost;
   readonly #session: MediaSession;
-  readonly #tip: boolean;
+  #tip: boolean;
   readonly #sdes: SdesKeys;
   /** By m-line; undefined: not in use. */
   #lines: (Line | undefined)[] = [];
@@ -93,6 +58,12 @@ export class CallMedia {
   /** In use, or offered in place of those in use. */
   get channels(): readonly SwitchChannel[] {
     return [...this.#lines, ...this.#others].flatMap((line) => line?.channel ?? []);
+  }
+
+  /** Whom we called is no endpoint that speaks TIP; before its answer is taken. */
+  withoutTip(): void {
+    this.#tip = false;
+    for (const channel of this.channels) channel.withoutTip();
   }
 
   /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */

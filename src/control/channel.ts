@@ -17,7 +17,7 @@ import { listedOn, profilesFor } from './suites.js';
 type TipSet = Extract<Parameters<TipMachine['receive']>[0], { type: 'spimap' }>['set'];
 
 export class SwitchChannel {
-  readonly setup: ChannelSetup;
+  #setup: ChannelSetup;
   readonly #host: ChannelHost;
   readonly #news: ChannelNews[] = [];
   /** Undefined on a plain channel. */
@@ -50,12 +50,21 @@ export class SwitchChannel {
   #firSequence = 0;
 
   constructor(setup: ChannelSetup, host: ChannelHost) {
-    this.setup = setup;
+    this.#setup = setup;
     this.#host = host;
     this.#relay = new RelayChannel(setup.id, setup.readable, host.relay, (bytes) => host.random(bytes));
     if (setup.transport === 'dtls') {
       this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
     }
+  }
+
+  get setup(): ChannelSetup {
+    return this.#setup;
+  }
+
+  /** No TIP is begun here; before {@link agree}. */
+  withoutTip(): void {
+    this.#setup = { ...this.#setup, tip: false };
   }
 
   takeNews(): ChannelNews | undefined {

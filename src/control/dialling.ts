@@ -9,7 +9,8 @@ import type { SipCommand, UserAgentOutput } from '../sip/contract.js';
 import type { TrunkProfile } from '../sip/trunk.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import { writeReason } from '../wire/sip-headers.js';
-import { CallMedia, type MediaHost } from './call-media.js';
+import { CallMedia } from './call-media.js';
+import type { MediaHost } from './call-media-contract.js';
 import type { ConferenceRuntime } from './conference.js';
 import type { ControlInput, ControlOutput, DialNumber, DialOutcome } from './contract.js';
 import type { Connections } from './trunk-rules.js';
@@ -71,7 +72,7 @@ export class Dialling {
     }
     const member = this.#host.newCall();
     const address = advertise ?? connected.local.address;
-    // Whom we call has said nothing yet; it is taken for an endpoint that speaks TIP.
+    // Whom we call has said nothing yet; until its answer it is taken for an endpoint that speaks TIP.
     const call = new CallMedia(member, { name: target, caller, address, tip: true }, conference, media);
     const facts = call.openOwn();
     if (facts === 'failed') return over({ type: 'failed', status: 500, reason: 'no media port free' });
@@ -114,7 +115,7 @@ export class Dialling {
   receive(out: UserAgentOutput, now: number): boolean {
     switch (out.type) {
       case 'answered':
-        return this.#answered(out.call, out.sdp, now);
+        return this.#answered(out, now);
       case 'failed': {
         const entry = this.#dials.get(out.call);
         const { status, reason, warning, retryAfterSeconds } = out;
@@ -135,12 +136,16 @@ export class Dialling {
     }
   }
 
-  #answered(member: MemberId, sdp: string, now: number): boolean {
+  #answered({ call: member, sdp, tip }: Extract<UserAgentOutput, { type: 'answered' }>, now: number): boolean {
     const entry = this.#dials.get(member);
     const call = this.#host.calls.get(member);
     if (entry === undefined || call === undefined) return false;
+    // As with callers: where end-to-end is required nothing else is of use, and its silence is waited for.
+    const standard = !tip && entry.conference.state.requiredLevel !== 'end-to-end';
+    if (standard) call.withoutTip();
     const taken = call.answered(sdp, now);
     if (taken.ok) {
+      if (standard) entry.conference.apply({ type: 'without-tip', member }, now);
       this.#over(member, { type: 'answered' });
       return true;
     }

@@ -4,7 +4,8 @@ import type { Effect, Transport } from '../conference/contract.js';
 import type { SipCommand, UserAgentOutput } from '../sip/contract.js';
 import { readOffer } from '../sip/offer-answer.js';
 import { writeReason } from '../wire/sip-headers.js';
-import type { CallMedia, Reoffer } from './call-media.js';
+import type { CallMedia } from './call-media.js';
+import type { Reoffer } from './call-media-contract.js';
 import { headersOfRefusal } from './call-setup.js';
 import { type ReofferOutcome, Reoffers } from './reoffers.js';
 

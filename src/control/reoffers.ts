@@ -4,7 +4,8 @@
  */
 import type { MemberId } from '../base/ids.js';
 import type { SipCommand, UserAgentOutput } from '../sip/contract.js';
-import type { CallMedia, Reoffer } from './call-media.js';
+import type { CallMedia } from './call-media.js';
+import type { Reoffer } from './call-media-contract.js';
 
 export type ReofferOutcome =
   /** Agreed and in force. */

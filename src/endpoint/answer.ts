@@ -10,6 +10,8 @@ export interface AnswerOptions {
   readonly port: number;
   /** Certificate and key; with `ca`, `requestCert` and `rejectUnauthorized` the caller must show one too. */
   readonly tls: Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'requestCert' | 'rejectUnauthorized'>;
+  /** What its Contact says; default true. False for calls that are answered as a standard endpoint. */
+  readonly tip?: boolean;
   /** How each call is answered; `{ refuse: 486 }` does not take it. */
   readonly answer: () => Omit<CallOptions, 'target'> | { readonly refuse: number };
   readonly onCall: (call: Call) => void;
@@ -54,7 +56,10 @@ export function listen(options: AnswerOptions): Promise<AnsweringEndpoint> {
   const server: Server = createServer({ minVersion: 'TLSv1.2', ...options.tls });
   const connections = new Set<SipConnection>();
   server.on('secureConnection', (socket) => {
-    const connection: SipConnection = SipConnection.accept(socket, (output) => onOutput(output));
+    const connection: SipConnection = SipConnection.accept(socket, {
+      tip: options.tip ?? true,
+      onOutput: (output) => onOutput(output),
+    });
     const onOutput = serve(() => connection, options);
     connections.add(connection);
     socket.on('close', () => void connections.delete(connection));

@@ -261,7 +261,7 @@ export class Call {
     const security = media.some((m) => m.port !== 0 && m.security === 'plain') ? 'plain' : 'dtls';
     if (security === this.#said.security || this.#said.security === 'sdes')
       return this.#answerSame(offer.value, refuse);
-    if (isStandard(this.#options)) return refuse();
+    if (isStandard(this.#options) && this.#said.security !== undefined) return refuse();
     if (security === 'plain' && this.#options.refuseDowngrade === true) return refuse();
     const { name = 'endpoint' } = this.#options;
     const [lines, identity] = await Promise.all([

@@ -65,12 +65,12 @@ export class SipConnection {
   }
 
   /** A connection that the peer has opened. */
-  static accept(socket: TLSSocket, onOutput: SipConnectionOptions['onOutput']): SipConnection {
+  static accept(socket: TLSSocket, options: Pick<SipConnectionOptions, 'onOutput' | 'tip'>): SipConnection {
     return new SipConnection(socket, {
       host: socket.remoteAddress ?? '',
       port: socket.remotePort ?? 0,
       timeoutMs: 0,
-      onOutput,
+      ...options,
     });
   }
 

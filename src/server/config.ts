@@ -114,7 +114,7 @@ export const configSchema = z.strictObject({
         .default('end-call')
         .describe('best-effort: what a failed negotiation does; "lower" lets anybody on one path lower all'),
       requiredLevel: z
-        .enum(['end-to-end'])
+        .enum(['end-to-end', 'hop-by-hop'])
         .default('end-to-end')
         .describe('level that a secure conference requires of every endpoint'),
       suite: suite.default(1).describe('SRTP suite of conferences: 1 AES-CM, 17 AES-128-GCM, 18 AES-256-GCM'),

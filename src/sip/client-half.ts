@@ -7,7 +7,7 @@ import { parseSipUri } from '../wire/sip-uri.js';
 import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, type ClientUse, reasonAndWarning, TIMEOUT_MS } from './call.js';
 import type { CallNumber, SipCommand } from './contract.js';
-import { contactUri, type Dialog, dialogOfClient, dialogRequest } from './dialog.js';
+import { contactUri, type Dialog, dialogOfClient, dialogRequest, saysTip } from './dialog.js';
 import { answerChallenge } from './digest-client.js';
 import { acknowledgeProvisional } from './reliable.js';
 import { askedTimer, minSe, timerOfAnswer } from './session-timer.js';
@@ -239,7 +239,12 @@ export class ClientHalf {
     this.#upkeep.begin(call, now);
     // RFC 3262 §5: an answer that came early need not come again.
     const sdp = sdpOf(response);
-    table.outputs.push({ type: 'answered', call: call.id, sdp: sdp === '' ? (early?.sdp ?? '') : sdp });
+    table.outputs.push({
+      type: 'answered',
+      call: call.id,
+      sdp: sdp === '' ? (early?.sdp ?? '') : sdp,
+      tip: saysTip(response),
+    });
   }
 
   #ack(use: ClientUse, dialog: Dialog, response: SipResponse): void {
@@ -309,7 +314,10 @@ export class ClientHalf {
     if (call.phase !== 'confirmed') return;
     call.sdp = sdp;
     this.#answered(call, response, now);
-    if (!refresh) this.#table.outputs.push({ type: 'answered', call: call.id, sdp: sdpOf(response) });
+    if (!refresh) {
+      const answered = { type: 'answered', call: call.id, sdp: sdpOf(response), tip: saysTip(response) } as const;
+      this.#table.outputs.push(answered);
+    }
     this.#sendQueued(call, now);
   }
 

@@ -131,7 +131,13 @@ export type UserAgentOutput =
   /** A provisional response to our first INVITE; `sdp`: a reliable one that brought the answer early. */
   | { readonly type: 'progress'; readonly call: CallNumber; readonly status: number; readonly sdp?: string }
   /** 2xx to our INVITE or re-INVITE (ACK is sent already). `sdp` is empty where the peer sent none. */
-  | { readonly type: 'answered'; readonly call: CallNumber; readonly sdp: string }
+  | {
+      readonly type: 'answered';
+      readonly call: CallNumber;
+      readonly sdp: string;
+      /** Its Contact says `x-cisco-tip`. */
+      readonly tip: boolean;
+    }
   /** ACK to our 2xx arrived; `sdp` is the answer where the INVITE carried no offer. */
   | { readonly type: 'confirmed'; readonly call: CallNumber; readonly sdp?: string }
   /** Our first INVITE was refused; the call is over. `reason` and `warning`: header values, or what went wrong here. */

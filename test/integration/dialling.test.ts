@@ -42,8 +42,8 @@ interface Callee extends AnsweringEndpoint {
   readonly received: ReceivedMedia[];
 }
 
-/** An endpoint that answers, or refuses with this status. */
-async function callee(how: 'answer' | number, identity?: Identity): Promise<Callee> {
+/** An endpoint that answers, with EKT or as one that knows neither it nor TIP, or refuses with this status. */
+async function callee(how: 'answer' | 'dtls-srtp' | number, identity?: Identity): Promise<Callee> {
   const shown = identity ?? (await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1', 'peer.example'] }));
   const calls: Call[] = [];
   const received: ReceivedMedia[] = [];
@@ -52,12 +52,14 @@ async function callee(how: 'answer' | number, identity?: Identity): Promise<Call
     audio: [audioInput(1)],
     video: [videoInput(1)],
     onReceived: (rtp) => void received.push(rtp),
+    ...(how === 'dtls-srtp' ? { security: how } : {}),
   };
   const endpoint = await listen({
     address: '127.0.0.1',
     port: 0,
     tls: { cert: shown.pem, key: shown.keyPem, ca: place.root.pem, requestCert: true, rejectUnauthorized: true },
-    answer: () => (how === 'answer' ? options : { refuse: how }),
+    tip: how !== 'dtls-srtp',
+    answer: () => (typeof how === 'string' ? options : { refuse: how }),
     onCall: (call) => void calls.push(call),
   });
   closing.push(async () => {
@@ -133,6 +135,29 @@ describe('a call that the switch makes', () => {
     expect(await outcome()).toMatchObject({ state: 'answered' });
     expect(running.conferenceLevel('board')).toBe('none');
   });
+
+  it.each([
+    ['best-effort', 'policy = "best-effort"'],
+    ['secure at hop-by-hop', 'policy = "secure"\nrequiredLevel = "hop-by-hop"'],
+  ])(
+    'to an endpoint whose answer names no TIP: it joins a %s conference with DTLS-SRTP, and hears',
+    async (_, toml) => {
+      const peer = await callee('dtls-srtp');
+      await start(`[conferences]\n${toml}\n${await trunk([peer.port])}`);
+      const target = `sips:board@127.0.0.1:${running.sip.port}`;
+      const caller = await dial({ target, caPem: place.root.pem });
+      closing.push(() => caller.call.kill());
+      await caller.call.ready;
+      expect(await outcome()).toMatchObject({ state: 'answered' });
+      await until('media both ways', () => peer.received.length > 20 && caller.received.length > 20, 30_000);
+      expect(running.conferenceLevel('board')).toBe('hop-by-hop');
+      const sent = new Set(caller.sent.map((p) => Buffer.from(p.payload).toString('base64')));
+      expect(peer.received.every((rtp) => sent.has(Buffer.from(rtp.payload).toString('base64')))).toBe(true);
+      const { drops } = running.counters();
+      expect([drops.auth_failed, drops.below_level]).toEqual([0, 0]);
+      expect(codes()).toEqual(toml.includes('best') ? ['endpoint-not-capable', 'conference-downgraded'] : []);
+    },
+  );
 
   it.each<[number, string | undefined]>([
     [403, 'trunk-forbidden'],

@@ -134,16 +134,22 @@ describeWithPeers('baresip with SRTP in a best-effort conference', ['baresip'], 
   );
 });
 
+/** A switch that takes registrations, and baresip's account there. */
+async function registrar(policy: string): Promise<{ readonly account: string; readonly port: number }> {
+  const md5 = hashCredentials('MD5', 'ann', 'claviger', 'pw');
+  running = await place.start(
+    `[conferences]\npolicy = "${policy}"\n[registrar]\nenabled = true\n[digest]\nalgorithms = ["MD5"]\n[[digest.users]]\nname = "ann"\nmd5 = "${md5}"\n`,
+  );
+  const { port } = running.sip;
+  const account = `<sip:ann@127.0.0.1:${port};transport=tls>;auth_user=ann;auth_pass=pw;regint=600;answermode=auto;outbound="sip:127.0.0.1:${port};transport=tls";sipnat=outbound`;
+  return { account, port };
+}
+
 describeWithPeers('baresip as a registered endpoint', ['baresip'], () => {
   it(
     'registers with digest over TLS, and the switch calls it on that connection',
     async () => {
-      const md5 = hashCredentials('MD5', 'ann', 'claviger', 'pw');
-      running = await place.start(
-        `[conferences]\npolicy = "non-secure"\n[registrar]\nenabled = true\n[digest]\nalgorithms = ["MD5"]\n[[digest.users]]\nname = "ann"\nmd5 = "${md5}"\n`,
-      );
-      const { port } = running.sip;
-      const account = `<sip:ann@127.0.0.1:${port};transport=tls>;auth_user=ann;auth_pass=pw;regint=600;answermode=auto;outbound="sip:127.0.0.1:${port};transport=tls";sipnat=outbound`;
+      const { account, port } = await registrar('non-secure');
       const ann = baresip(place, 'ann', { account }, 440);
       const other = baresip(place, 'other', lobby(port), 1_000);
       await heeded(ann, 'ann has registered', () => /200 OK/.test(ann.program.output.text));
@@ -152,6 +158,22 @@ describeWithPeers('baresip as a registered endpoint', ['baresip'], () => {
       await hears('other', other, 440);
       expect(running.dialled('lobby', 1)).toMatchObject({ state: 'answered', trunk: undefined });
       expect(place.events.filter((e) => e.code !== 'certificate-expiring')).toEqual([]);
+      for (const { program } of [ann, other]) stop(program);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'is called into a best-effort conference with DTLS-SRTP: a standard endpoint by its answer, at hop-by-hop',
+    async () => {
+      const { account } = await registrar('best-effort');
+      const ann = baresip(place, 'ann', { account }, 440, 'dtls_srtp');
+      const other = baresip(place, 'other', lobby(running.sip.port), 1_000, 'dtls_srtp');
+      await heeded(ann, 'ann has registered', () => /200 OK/.test(ann.program.output.text));
+      expect(running.dial({ conference: 'lobby', target: 'ann' }).ok).toBe(true);
+      await hears('ann', ann, 1_000);
+      await hears('other', other, 440);
+      expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
       for (const { program } of [ann, other]) stop(program);
     },
     LIMIT_MS,

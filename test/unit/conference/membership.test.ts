@@ -67,6 +67,19 @@ describe('coming in (C9)', () => {
     expect(d.state.members.get(1)?.channels.map((channel) => channel.level)).toEqual(['unknown', 'unknown']);
   });
 
+  it('downgrade: an answer without TIP that comes after the keys makes nobody a standard endpoint (C6)', () => {
+    const d = new Driver({ policy: 'best-effort', requiredLevel: 'none' });
+    d.enter(1);
+    d.join(2);
+    d.keyed(21);
+    for (const member of [1, 2]) {
+      expect(d.send({ type: 'without-tip', member })).toMatchObject([{ type: 'illegal', why: 'channel-phase' }]);
+      expect(d.state.members.get(member)?.channels.some(({ standard }) => standard)).toBe(false);
+    }
+    expect(d.send({ type: 'without-tip', member: 9 })).toMatchObject([{ why: 'unknown-member' }]);
+    expect(d.state.level).toBe('end-to-end');
+  });
+
   it('a plain call in a non-secure conference is ready at level none at once', () => {
     const d = new Driver({ policy: 'non-secure', requiredLevel: 'none' });
     expect(types(d.join(1, 'plain'))).toEqual([

@@ -66,7 +66,7 @@ describe('a call out', () => {
     expect(bye).toMatch(/^BYE sip:fork@192.0.2.7 /);
     expect(headerOf(bye!, 'To')).toMatch(/tag=fork$/);
     bench.feed(reply(bye!, '200 OK', ''));
-    expect(bench.takeEvents()).toEqual([{ type: 'answered', call: 1, sdp: SDP_B }]);
+    expect(bench.takeEvents()).toEqual([{ type: 'answered', call: 1, sdp: SDP_B, tip: false }]);
     expect(bench.ua.counts.calls).toBe(1);
   });
 

@@ -261,7 +261,7 @@ Call-ID: t2
 CSeq: 1 ACK
 Content-Length: 0`,
       ],
-      events: [{ type: 'answered', call: 7, sdp: SDP_A }],
+      events: [{ type: 'answered', call: 7, sdp: SDP_A, tip: false }],
     },
   ],
 };

@@ -109,7 +109,7 @@ describe('two user agents', () => {
     p.call();
     p.put('server', { type: 'accept', call: 1, sdp: SDP_B });
     expect(p.log).toEqual(['INVITE', '100 INVITE', '200 INVITE', 'ACK']);
-    expect(p.take('client')).toEqual([{ type: 'answered', call: 1, sdp: SDP_B }]);
+    expect(p.take('client')).toEqual([{ type: 'answered', call: 1, sdp: SDP_B, tip: false }]);
     expect(p.take('server')).toMatchObject([
       { type: 'incoming', user: '8000', offer: SDP_A },
       { type: 'confirmed', call: 1 },
@@ -232,7 +232,7 @@ describe('re-INVITE', () => {
     p.put('server', { type: 'reinvite', call: 1, sdp: SDP_B });
     expect(p.take('client')).toEqual([{ type: 'offer-again', call: 1, offer: SDP_B }]);
     p.put('client', { type: 'accept', call: 1, sdp: SDP_A });
-    expect(p.take('server')).toEqual([{ type: 'answered', call: 1, sdp: SDP_A }]);
+    expect(p.take('server')).toEqual([{ type: 'answered', call: 1, sdp: SDP_A, tip: false }]);
     expect(p.take('client')).toEqual([{ type: 'confirmed', call: 1 }]);
     p.put('client', { type: 'reinvite', call: 1, sdp: SDP_A });
     p.put('server', { type: 'reject', call: 1, status: 488 });
@@ -268,7 +268,7 @@ describe('re-INVITE', () => {
     p.put('client', { type: 'reinvite', call: 1, sdp: SDP_A });
     expect(p.take('server').at(-1)).toEqual({ type: 'offer-again', call: 1, offer: SDP_A });
     p.put('server', { type: 'accept', call: 1, sdp: SDP_B });
-    expect(p.take('client').at(-1)).toEqual({ type: 'answered', call: 1, sdp: SDP_B });
+    expect(p.take('client').at(-1)).toEqual({ type: 'answered', call: 1, sdp: SDP_B, tip: false });
   });
 
   it('waits while another is under way, and the newest offer wins', () => {

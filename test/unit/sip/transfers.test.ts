@@ -139,7 +139,7 @@ describe('reliable provisional responses to our INVITE (RFC 3262)', () => {
     ]);
     for (const prack of pracks) bench.feed(reply(prack, '200 OK', ''));
     bench.feed(reply(invite, '200 OK', 'b', '\nContact: <sip:b@192.0.2.7>'));
-    expect(bench.takeEvents()).toEqual([{ type: 'answered', call: 1, sdp: SDP_B }]);
+    expect(bench.takeEvents()).toEqual([{ type: 'answered', call: 1, sdp: SDP_B, tip: false }]);
     bench.take();
     bench.put({ type: 'hangup', call: 1 });
     expect(headerOf(bench.take()[0]!, 'CSeq')).toBe('4 BYE');

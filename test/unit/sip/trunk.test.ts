@@ -250,7 +250,7 @@ describe('a user agent with accounts', () => {
     expect(headerOf(second!, 'Authorization')).toMatch(/^Digest username="me", realm="peer"/);
     expect(second).toContain(SDP_A);
     reply(second!, 'SIP/2.0 200 OK', 'Contact: <sip:bob@peer>\r\nContent-Type: application/sdp\r\n', SDP_B);
-    expect(b.takeEvents()).toEqual([{ type: 'answered', call, sdp: SDP_B }]);
+    expect(b.takeEvents()).toEqual([{ type: 'answered', call, sdp: SDP_B, tip: false }]);
     b.take();
     b.put({ type: 'hangup', call });
     const bye = b.take()[0]!;
