@@ -26,6 +26,8 @@ export interface ConferenceView {
   readonly state: State | undefined;
 }
 
+export type Refusal = readonly [status: number, text: string, retryAfterSeconds?: number];
+
 /** Which conferences can be dialled, with which settings. */
 export class Directory {
   readonly #fixed: ReadonlyMap<string, ConferenceSettings>;
@@ -43,7 +45,7 @@ export class Directory {
   }
 
   /** Why no conference of this name can be begun now: status, text and Retry-After of the refusal. */
-  whyNot(name: string): readonly [status: number, text: string, retryAfterSeconds?: number] | undefined {
+  whyNot(name: string): Refusal | undefined {
     if (this.settingsOf(name) === undefined) return [404, `no conference ${name}`];
     return this.draining ? [503, 'no new conferences now', RETRY_AFTER_SECONDS] : undefined;
   }

@@ -9,7 +9,7 @@ import { readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
 import { UserAgent } from '../sip/user-agent.js';
 import { writeReason } from '../wire/sip-headers.js';
-import { administer, type ConferenceView, Directory } from './administration.js';
+import { administer, type ConferenceView, Directory, type Refusal } from './administration.js';
 import { CallMedia } from './call-media.js';
 import type { MediaHost } from './call-media-contract.js';
 import { type HeldChannel, headersOfRefusal, type Who, whoGivesWay } from './call-setup.js';
@@ -29,8 +29,6 @@ import { Referrals } from './referrals.js';
 import { onRelayEvent } from './relay-events.js';
 import { Renegotiation } from './renegotiation.js';
 import { Connections, denialEvent, SecurityStatus, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
-
-type Refusal = readonly [status: number, text: string, retryAfterSeconds?: number];
 
 const RETRY_AFTER_FULL_S = 30;
 const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
