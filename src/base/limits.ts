@@ -212,6 +212,14 @@ export const SIP_MAX_DATAGRAM_PEERS = 512;
 export const SIP_MAX_UNSENT_BYTES = 1_048_576;
 export const SIP_TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 export const SIP_IDLE_CONNECTION_MS = 60_000;
+/** SIP over WebSocket: from the end of the TLS handshake to that of the WebSocket's, and for the closing one. */
+export const SIP_WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 10_000;
+export const SIP_WEBSOCKET_CLOSE_TIMEOUT_MS = 500;
+/** A peer is pinged this often; one that says nothing from one ping to the next is gone. */
+export const SIP_WEBSOCKET_PING_INTERVAL_MS = 25_000;
+/** Pieces that one message may come in: frames, and TLS records of one frame. */
+export const SIP_WEBSOCKET_MAX_FRAGMENTS = 256;
+export const SIP_WEBSOCKET_MAX_CHUNKS = 2_048;
 export const SIP_MAX_CALLS = 8_192;
 /** RFC 4028 §5: the least that a session timer may be, and what we ask for. */
 export const SIP_MIN_SESSION_EXPIRES_S = 90;

@@ -1,5 +1,5 @@
 import type { Config } from '../server/config.js';
-import { tlsPorts } from '../server/config-tls.js';
+import { SIP_OVER, tlsPorts } from '../server/config-tls.js';
 import { portText, trunkProfile } from '../server/config-trunks.js';
 import { helpOfFlags } from './arguments.js';
 import type { Command } from './command.js';
@@ -54,7 +54,9 @@ export function firewallTable(config: Config): readonly Row[] {
       ),
     );
   const rows: Row[] = [
-    ...tlsPorts(config).map(({ port }): Row => ['in', 'TCP', sip.address, String(port), 'SIP over TLS']),
+    ...tlsPorts(config).map(
+      ({ port, transport }): Row => ['in', 'TCP', sip.address, String(port), SIP_OVER[transport]],
+    ),
     ...plain,
     [
       'in, out',

@@ -22,11 +22,12 @@ function explain(error: unknown, config: Config): string {
   if (!(error instanceof Error)) return String(error);
   const code = 'code' in error ? String(error.code) : '';
   const port = 'port' in error ? Number(error.port) : config.sip.port;
-  const setting = port === config.admin.port && port !== config.sip.port ? 'admin' : 'sip';
+  const isOf = (one: number | undefined): boolean => port === one && port !== config.sip.port;
+  const setting = isOf(config.admin.port) ? 'admin-port' : isOf(config.sip.wssPort) ? 'sip-wss-port' : 'sip-port';
   if (code === 'EADDRINUSE')
-    return `TCP port ${port} is in use: stop what listens there or choose another with --${setting}-port`;
-  if (code === 'EACCES') return `no right to listen on TCP port ${port}: choose one above 1023 with --${setting}-port`;
-  if (code === 'EADDRNOTAVAIL') return `this machine does not have the address of --${setting}-address`;
+    return `TCP port ${port} is in use: stop what listens there or choose another with --${setting}`;
+  if (code === 'EACCES') return `no right to listen on TCP port ${port}: choose one above 1023 with --${setting}`;
+  if (code === 'EADDRNOTAVAIL') return `this machine does not have the address of --${setting.split('-')[0]}-address`;
   return error.message;
 }
 
@@ -36,12 +37,16 @@ function announce(running: Switch, config: Config): void {
     conferences.policy === 'secure'
       ? `secure (every endpoint at ${conferences.requiredLevel})`
       : 'non-secure (RTP for all)';
+  const { wssPort } = running.sip;
   const host = reachable(running.sip.address);
   const ca = running.caFile === undefined ? '' : ` --ca ${running.caFile}`;
   const token = running.adminTokenFile === undefined ? '' : `, token in ${running.adminTokenFile}`;
   console.log(
     [
       `Claviger listens on sips:${bracketed(running.sip.address)}:${running.sip.port} (SIP over TLS)`,
+      ...(wssPort === undefined
+        ? []
+        : [`  WebSocket wss://${bracketed(running.sip.address)}:${wssPort} (for browsers)`]),
       `  media     UDP ${media.address}, ports ${media.portMin}-${media.portMax}`,
       `  policy    ${conferences.adHoc ? `conferences are made when dialled, ${policy}` : 'only the configured conferences'}`,
       ...conferences.fixed.map((c) => `  fixed     ${c.name}: ${c.policy}`),

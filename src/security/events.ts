@@ -142,6 +142,12 @@ export const SECURITY_EVENTS = {
     cause: 'security events cannot be written to the audit store: {cause}',
     remedy: 'make room on its disk, or mend its folder; events wait in memory, and conferences go on meanwhile',
   },
+  'origin-refused': {
+    severity: 'warn',
+    cause: 'the browser at {endpoint} may not call over WebSocket: {cause}',
+    remedy:
+      "where the page is one of yours, add its origin to sip.wssOrigins; else somebody else's page tries to call from there",
+  },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>;
 
 export type SecurityEventCode = keyof typeof SECURITY_EVENTS;

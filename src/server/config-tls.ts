@@ -17,23 +17,37 @@ export const tlsPortSchema = tlsSchema.extend({ port: z.int().min(1).max(65_535)
 /** What of the configuration decides the certificates of SIP. */
 export interface TlsConfig {
   readonly data: { readonly dir: string };
-  readonly sip: { readonly port: number; readonly tls: TlsSettings };
+  readonly sip: { readonly port: number; readonly wssPort?: number | undefined; readonly tls: TlsSettings };
   readonly tls: TlsSettings & { readonly ports: readonly (TlsSettings & { readonly port: number })[] };
   readonly trunks: readonly { readonly port?: number | undefined; readonly incoming: readonly string[] }[];
 }
 
 export interface TlsPort {
+  /** Whose certificates these are, for the store of them. */
+  readonly user: string;
+  readonly transport: 'tls' | 'wss';
   /** As configured. */
   readonly port: number;
   /** Port before application before host; what is set nowhere is not in it. */
   readonly levels: readonly TlsLevel[];
 }
 
-/** The SIP ports with TLS: the switch's own, then those of trunks that have one. */
+/** As an operator reads it. */
+export const SIP_OVER = { tls: 'SIP over TLS', wss: 'SIP over secure WebSocket' } as const;
+
+export const MAIN = 'main';
+export const WSS = 'wss';
+export const userOf = (port: number, mainPort: number): string => (port === mainPort ? MAIN : `port ${port}`);
+
+/** The SIP ports with TLS: the switch's own, those of trunks that have one, and the one for WebSocket. */
 export function tlsPorts(config: TlsConfig): readonly TlsPort[] {
   const { sip, tls, trunks } = config;
   const ofTrunks = trunks.flatMap((t) => (t.port !== undefined && t.incoming.includes('tls') ? [t.port] : []));
-  return [...new Set([sip.port, ...ofTrunks])].map((port) => ({
+  const streams = [...new Set([sip.port, ...ofTrunks])].map((port) => ({ port, transport: 'tls' as const }));
+  const wss = sip.wssPort === undefined ? [] : [{ port: sip.wssPort, transport: 'wss' as const }];
+  return [...streams, ...wss].map(({ port, transport }) => ({
+    user: transport === 'wss' ? WSS : userOf(port, sip.port),
+    transport,
     port,
     levels: [
       ...tls.ports.filter((p) => p.port === port).map((p) => ({ where: `tls.ports ${port}`, settings: p })),

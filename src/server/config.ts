@@ -35,6 +35,16 @@ export const configSchema = z.strictObject({
     .strictObject({
       address: address.default('0.0.0.0').describe('address to listen on for SIP over TLS'),
       port: port.default(5061).describe('TCP port for SIP over TLS (0: any free one)'),
+      wssPort: port
+        .optional()
+        .describe(
+          'TCP port for SIP over secure WebSocket, for browsers (0: any free one); default: none. There is no ws without TLS: whoever reads SDP on its way could replace keys and fingerprints',
+        ),
+      wssOrigins: z
+        .array(z.string().regex(/^(https?:\/\/[a-z0-9.:[\]-]+|null)$/, 'an origin, such as https://portal.example'))
+        .max(64)
+        .default([])
+        .describe('pages that may call over WebSocket besides those of our own host name; in the file only'),
       name: z
         .string()
         .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, 'a host name: 1 to 63 of A-Z a-z 0-9 . -')

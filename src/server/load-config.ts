@@ -109,6 +109,10 @@ function contradictions(config: Config, where: string): string[] {
     const level = chooseLevel(levels);
     if (!level.ok) problems.push(`${where}: TLS on port ${port}: ${level.detail}`);
   }
+  const { wssPort } = config.sip;
+  if (wssPort !== undefined && wssPort !== 0 && [config.sip, ...config.trunks].some(({ port }) => port === wssPort)) {
+    problems.push(`${where}: sip.wssPort: ${wssPort} is taken by another SIP listener; allowed: a port of its own`);
+  }
   if (isIPv6(config.sip.address) && !isIPv6(config.media.address) && config.media.advertise === undefined) {
     problems.push(
       `${where}: media.address: ${config.media.address} cannot be reached by callers of sip.address ${config.sip.address}; allowed: an IPv6 address (:: takes IPv4 too), or set media.advertise`,

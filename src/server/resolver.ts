@@ -1,7 +1,7 @@
 /** DNS for SIP (RFC 3263): drives the locator with the system's resolver. */
 import { lookup, Resolver } from 'node:dns/promises';
 import { performance } from 'node:perf_hooks';
-import type { SipTransport } from '../sip/contract.js';
+import type { ServerTransport } from '../sip/contract.js';
 import { type DnsRecords, type Hop, Locator } from '../sip/locate.js';
 import type { SipUri } from '../wire/sip-types.js';
 
@@ -48,7 +48,7 @@ export function systemResolver(servers?: readonly string[]): Resolve {
 export function locate(
   resolve: Resolve,
   uri: Pick<SipUri, 'scheme' | 'host' | 'port' | 'params'>,
-  transports: readonly SipTransport[],
+  transports: readonly ServerTransport[],
   random: () => number = Math.random,
 ): Promise<readonly Hop[]> {
   const locator = new Locator(random);

@@ -8,12 +8,12 @@ import {
   TLS_EXPIRY_WARNING_MS,
 } from '../base/limits.js';
 import { makeEvent, type SecurityEvent, type SecurityEventCode } from '../security/events.js';
-import type { Send } from '../sip/contract.js';
+import type { Send, SipTransport } from '../sip/contract.js';
 import type { Hop } from '../sip/locate.js';
 import { accessOf, type TrunkPeer, type TrunkProfile } from '../sip/trunk.js';
 import { ownFiles, serverCertificate } from './certificates.js';
 import type { Config } from './config.js';
-import { tlsPorts } from './config-tls.js';
+import { MAIN, type TlsPort, tlsPorts, userOf, WSS } from './config-tls.js';
 import { trunkProfile } from './config-trunks.js';
 import { LogThrottle } from './log.js';
 import { resolverOf } from './resolver.js';
@@ -34,17 +34,22 @@ export interface SignallingOptions extends SipConnectionsOptions {
   readonly now: () => number;
 }
 
-const MAIN = 'main';
+/** Where the switch takes everybody's calls. */
+export interface SipAddress extends Address {
+  readonly wssPort: number | undefined;
+}
+
 /** The user of the administration port. */
 export const ADMIN = 'admin';
-const userOf = (port: number, mainPort: number): string => (port === mainPort ? MAIN : `port ${port}`);
 
 /** A TLS alert by which a peer says that it does not take our certificate (RFC 8446 §6.2). */
 const REFUSED_BY_PEER =
   /alert (unknown ca|bad certificate|certificate (unknown|expired|revoked)|unsupported certificate)/;
 
-const isMutual = ({ sip, trunks }: Config, port: number): boolean =>
-  (port === sip.port && sip.clientCertificates) || trunks.some((t) => (t.port ?? sip.port) === port);
+const isMutual = ({ sip, trunks }: Config, user: string, port: number): boolean =>
+  user === MAIN || user === WSS
+    ? sip.clientCertificates || (user === MAIN && trunks.some((t) => t.port === undefined || t.port === port))
+    : trunks.some((t) => t.port === port);
 
 /** Reads every certificate that SIP and the administration port need. Rejects with the place and the file of the first that cannot be used. */
 export async function readCertificatesOf(config: Config, now: number): Promise<TlsStore> {
@@ -55,15 +60,12 @@ export async function readCertificatesOf(config: Config, now: number): Promise<T
     { where: 'admin', settings: { certificate, key } },
     { where: 'tls', settings: config.tls },
   ];
-  const users = [
-    ...ports.map(({ port, levels }) => ({ name: userOf(port, config.sip.port), levels })),
-    { name: ADMIN, levels: admin },
-  ];
+  const users = [...ports.map(({ user, levels }) => ({ name: user, levels })), { name: ADMIN, levels: admin }];
   if (users.some(({ levels }) => isUnset(levels))) await serverCertificate(config.data.dir, config.sip.name, now);
   const store = new TlsStore(users.map(({ name, levels }) => ({ name, levels: isUnset(levels) ? [own] : levels })));
-  for (const { port } of ports) {
-    const { where, caPem } = store.set(userOf(port, config.sip.port));
-    if (!isMutual(config, port) || caPem.length > 0) continue;
+  for (const { user, port } of ports) {
+    const { where, caPem } = store.set(user);
+    if (!isMutual(config, user, port) || caPem.length > 0) continue;
     throw new Error(`${where}: ca is missing: callers on port ${port} must present a certificate of an authority`);
   }
   return store;
@@ -119,10 +121,10 @@ export class Signalling {
   }
 
   /** Opens every port. @returns the switch's own; rejects with the system's error. */
-  async listen(): Promise<Address> {
+  async listen(): Promise<SipAddress> {
     const { config, certificates } = this.#options;
     const { address } = config.sip;
-    for (const { port } of tlsPorts(config)) await this.#listenTls(address, port);
+    for (const wanted of tlsPorts(config)) await this.#listenTls(address, wanted);
     const plain = this.trunks.flatMap((t) => t.incoming.map((transport) => ({ transport, port: t.port })));
     const opened = new Set<string>();
     for (const { transport, port } of plain) {
@@ -136,17 +138,21 @@ export class Signalling {
     });
     this.#reportExpiries();
     this.#expiryTimer = setInterval(() => this.#reportExpiries(), TLS_EXPIRY_CHECK_INTERVAL_MS).unref();
-    return { address, port: this.#bound.get(MAIN)!.port };
+    return { address, port: this.#bound.get(MAIN)!.port, wssPort: this.#bound.get(WSS)?.port };
   }
 
-  async #listenTls(address: string, port: number): Promise<void> {
+  async #listenTls(address: string, { user, transport, port }: TlsPort): Promise<void> {
     const { config, certificates } = this.#options;
-    const user = userOf(port, config.sip.port);
-    const mutual = isMutual(config, port);
-    const identify = this.#identify('tls', user === MAIN ? undefined : port);
+    const mutual = isMutual(config, user, port);
+    const identify = this.#identify(transport, user === MAIN ? undefined : port);
+    const wanted = { address, port, identify };
     const bound = await withListenSettings(certificates.set(user), mutual, (tls) =>
       // The context is made before the first await in there.
-      this.transports.listen({ transport: 'tls', address, port, tls, identify }),
+      this.transports.listen(
+        transport === 'tls'
+          ? { transport, ...wanted, tls }
+          : { transport, ...wanted, tls, rules: { origins: config.sip.wssOrigins } },
+      ),
     );
     this.#bound.set(user, { port: bound.port, mutual });
   }
@@ -180,7 +186,7 @@ export class Signalling {
     this.#options.certificates.close();
   }
 
-  #identify(transport: 'tls' | 'tcp' | 'udp', port: number | undefined): Identify {
+  #identify(transport: SipTransport, port: number | undefined): Identify {
     return (address, names) => {
       const access = accessOf(this.trunks, { port, transport, remote: { address, port: 0 }, names });
       // All connections of a trunk are one peer's: it may go on with a dialog on another of them.
@@ -201,11 +207,13 @@ export class Signalling {
 
   #onProblem(kind: SipProblem, detail: string, remote: string): void {
     this.#options.onProblem(kind, detail, remote);
-    const cause = kind === 'tls-verify' ? detail : kind === 'tls-handshake' ? causeOf(detail) : undefined;
+    const code = kind === 'origin' ? 'origin-refused' : 'tls-verify-failed';
+    const cause =
+      kind === 'tls-verify' || kind === 'origin' ? detail : kind === 'tls-handshake' ? causeOf(detail) : undefined;
     if (cause === undefined) return;
     // Whoever can reach the port can fail at it as often as he likes.
-    if (this.#throttle.admit('tls-verify', remote, performance.now()) === undefined) return;
-    this.#event('tls-verify-failed', remote, cause);
+    if (this.#throttle.admit(code, remote, performance.now()) === undefined) return;
+    this.#event(code, remote, cause);
   }
 
   #reportExpiries(): void {

@@ -17,7 +17,14 @@ import type { SipMessage, SipRefusalReason } from '../wire/sip-types.js';
 /** What the transport knows of a peer before it has said anything. */
 export type Known = Pick<Connected, 'identity' | 'access' | 'contactPort'>;
 
-export type SipProblem = 'tls-handshake' | 'tls-verify' | 'connection-limit' | 'framing' | 'socket';
+export type SipProblem =
+  | 'tls-handshake'
+  | 'tls-verify'
+  | 'connection-limit'
+  | 'framing'
+  | 'socket'
+  | 'websocket'
+  | 'origin';
 
 export interface SipConnectionsOptions {
   /** Defaults: SIP_MAX_CONNECTIONS and SIP_MAX_CONNECTIONS_PER_ADDRESS. */
@@ -145,8 +152,9 @@ export class SipConnections {
     return connection;
   }
 
-  /** Opens a connection of datagrams; its messages come by {@link datagram}, and `close` is called when it is to be forgotten. */
-  addDatagrams(
+  /** Opens a connection of whole messages; they come by {@link wholeMessage}, and `close` is called when it is to be forgotten. */
+  addMessages(
+    transport: 'udp' | 'wss',
     remote: Address,
     local: Address,
     place: Place,
@@ -157,7 +165,7 @@ export class SipConnections {
     const connection = this.#next++;
     const entry = { remote, send, close, place, lastMessageAt: performance.now() };
     this.#connections.set(connection, entry);
-    this.#connected(connection, 'udp', remote, local, known);
+    this.#connected(connection, transport, remote, local, known);
     return connection;
   }
 
@@ -170,8 +178,8 @@ export class SipConnections {
     if (this.#connections.delete(connection)) this.options.onInput({ type: 'disconnected', connection });
   }
 
-  /** One whole message (RFC 3261 §18.3); what cannot be parsed or answered is dropped. */
-  datagram(connection: number, bytes: Uint8Array): void {
+  /** One whole message (RFC 3261 §18.3, RFC 7118 §5.1); what cannot be parsed or answered is dropped. */
+  wholeMessage(connection: number, bytes: Uint8Array): void {
     const entry = this.#connections.get(connection);
     if (entry === undefined) return;
     const result = parseSipMessage(bytes);

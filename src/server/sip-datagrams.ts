@@ -89,7 +89,7 @@ export class DatagramListener implements OpenListener {
       port: this.bound.port,
     };
     const send = (bytes: Uint8Array, port = to.port): void => this.#send(bytes, port, to.address);
-    number = this.#connections.addDatagrams(remote, local, place, send, forget, who);
+    number = this.#connections.addMessages('udp', remote, local, place, send, forget, who);
     this.#peers.set(key, number);
     return number;
   }
@@ -107,7 +107,7 @@ export class DatagramListener implements OpenListener {
     // Keep-alives (RFC 5626 §3.5.1: CRLF) and what cannot be SIP make no connection.
     if (bytes.length === 0 || bytes[0]! <= 32 || bytes[0]! >= 127) return;
     const connection = this.connect(from);
-    if (connection !== undefined) this.#connections.datagram(connection, bytes);
+    if (connection !== undefined) this.#connections.wholeMessage(connection, bytes);
   }
 
   #send(bytes: Uint8Array, port: number, address: string): void {

@@ -1,6 +1,13 @@
 /** SIP over TLS (RFC 3261 §26.2.1) and TCP: listeners, and connections that we open. */
 import { type Server, type Socket, connect as tcpConnect, createServer as tcpServer } from 'node:net';
-import { type ConnectionOptions, createServer, type TLSSocket, type TlsOptions, connect as tlsConnect } from 'node:tls';
+import {
+  type ConnectionOptions,
+  createServer,
+  type TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+  connect as tlsConnect,
+} from 'node:tls';
 import type { Address } from '../base/ids.js';
 import { SIP_TLS_HANDSHAKE_TIMEOUT_MS } from '../base/limits.js';
 import { type Known, literalAddress, type Place, type SipConnections } from './sip-connections.js';
@@ -19,7 +26,13 @@ export interface OpenListener {
   readonly close: () => Promise<void>;
 }
 
-function listenOn(server: Server, address: string, port: number, onError: (error: Error) => void): Promise<Address> {
+/** Rejects with the system's error. */
+export function listenOn(
+  server: Server,
+  address: string,
+  port: number,
+  onError: (error: Error) => void,
+): Promise<Address> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, address, () => {
@@ -32,19 +45,21 @@ function listenOn(server: Server, address: string, port: number, onError: (error
   });
 }
 
-const closing = (server: Server) => (): Promise<void> => new Promise((resolve) => void server.close(() => resolve()));
+export const closing = (server: Server) => (): Promise<void> =>
+  new Promise((resolve) => void server.close(() => resolve()));
 
-/** @param identify what a peer's address and its verified certificate, where it showed one, make of it. */
-export async function listenTls(
+/** Options of every TLS server for SIP. */
+export function completeTls(settings: TlsListenSettings): TlsOptions {
+  return { minVersion: 'TLSv1.2', handshakeTimeout: SIP_TLS_HANDSHAKE_TIMEOUT_MS, ...settings };
+}
+
+/** Gives every connection its place before its TLS handshake. @param use gets those that have finished it. */
+export function admitTls(
   connections: SipConnections,
-  address: string,
-  port: number,
-  settings: TlsListenSettings,
-  identify: (socket: TLSSocket) => Known,
-): Promise<OpenListener> {
+  server: TlsServer,
+  use: (socket: TLSSocket, place: Place) => void,
+): void {
   const { onProblem } = connections.options;
-  const complete = (s: TlsListenSettings): TlsOptions => ({ minVersion: 'TLSv1.2', ...s });
-  const server = createServer({ ...complete(settings), handshakeTimeout: SIP_TLS_HANDSHAKE_TIMEOUT_MS });
   /** By the peer's port: the TLS socket and the raw one below it have no other bond. */
   const places = new Map<string, Place>();
   const nameOf = (s: Socket): string => `${s.remoteAddress} ${s.remotePort}`;
@@ -72,10 +87,23 @@ export async function listenTls(
   server.on('secureConnection', (socket) => {
     const place = places.get(nameOf(socket));
     if (place === undefined) socket.destroy();
-    else connections.addStream(socket, 'tls', place, identify(socket));
+    else use(socket, place);
   });
+}
+
+/** @param identify what a peer's address and its verified certificate, where it showed one, make of it. */
+export async function listenTls(
+  connections: SipConnections,
+  address: string,
+  port: number,
+  settings: TlsListenSettings,
+  identify: (socket: TLSSocket) => Known,
+): Promise<OpenListener> {
+  const { onProblem } = connections.options;
+  const server = createServer(completeTls(settings));
+  admitTls(connections, server, (socket, place) => connections.addStream(socket, 'tls', place, identify(socket)));
   const bound = await listenOn(server, address, port, (error) => onProblem('socket', error.message, ''));
-  return { bound, reload: (s) => server.setSecureContext(complete(s)), close: closing(server) };
+  return { bound, reload: (s) => server.setSecureContext(completeTls(s)), close: closing(server) };
 }
 
 export async function listenTcp(

@@ -1,9 +1,11 @@
 /**
- * All ways that SIP comes in and goes out: what the user agent knows as connection numbers, over TLS, TCP and UDP. Who
- * configures trunks says where to listen and whom to connect to; TLS is on by default, the others only where a trunk wants them.
+ * All ways that SIP comes in and goes out: what the user agent knows as connection numbers, over TLS, WebSocket, TCP and UDP.
+ * Who configures trunks says where to listen and whom to connect to; TLS is on by default, WebSocket where it has a port, the
+ * others only where a trunk wants them.
  */
+import type { TLSSocket } from 'node:tls';
 import type { Address } from '../base/ids.js';
-import type { Send } from '../sip/contract.js';
+import { isSecure, type Send } from '../sip/contract.js';
 import { addressFamily } from '../wire/sip-address.js';
 import { type Known, literalAddress, SipConnections, type SipConnectionsOptions } from './sip-connections.js';
 import { DatagramListener } from './sip-datagrams.js';
@@ -15,6 +17,7 @@ import {
   type StreamTarget,
   type TlsListenSettings,
 } from './sip-streams.js';
+import { listenWss, type WebSocketRules } from './sip-websockets.js';
 import { verifiedNames } from './tls-names.js';
 
 /** What a peer's address and the names of its verified certificate (none: it showed none) make of it. */
@@ -22,6 +25,7 @@ export type Identify = (remote: string, names: readonly string[]) => Known;
 
 export type SipListen = { readonly address: string; readonly port: number; readonly identify?: Identify } & (
   | { readonly transport: 'tls'; readonly tls: TlsListenSettings }
+  | { readonly transport: 'wss'; readonly tls: TlsListenSettings; readonly rules: WebSocketRules }
   | { readonly transport: 'tcp' | 'udp' }
 );
 
@@ -40,8 +44,10 @@ export function listenConflict(wanted: readonly Pick<SipListen, 'transport' | 'p
     for (const b of wanted.slice(i + 1)) {
       if (a.port === 0 || a.port !== b.port) continue;
       if (a.transport === b.transport) return `two SIP listeners on ${a.transport} port ${a.port}`;
-      if (a.transport === 'tls' || b.transport === 'tls')
-        return `SIP port ${a.port} cannot be TLS and ${a.transport === 'tls' ? b.transport : a.transport}`;
+      const secure = [a, b].find(({ transport }) => isSecure(transport));
+      if (secure === undefined) continue; // TCP and UDP have ports of their own
+      const other = secure === a ? b : a;
+      return `SIP port ${a.port} cannot be ${secure.transport.toUpperCase()} and ${other.transport}`;
     }
   }
   return undefined;
@@ -64,6 +70,7 @@ export class SipTransports {
   async listen(listen: SipListen): Promise<Address> {
     const { address, port, identify = () => ({}) } = listen;
     const plain = (remote: string): Known => identify(remote, []);
+    const byTls = (socket: TLSSocket): Known => identify(literalAddress(socket.remoteAddress), verifiedNames(socket));
     const conflict = listenConflict([
       ...this.#listeners.map((l) => ({ ...l.listen, port: l.open.bound.port })),
       listen,
@@ -71,12 +78,12 @@ export class SipTransports {
     if (conflict !== undefined) throw new Error(conflict);
     const open =
       listen.transport === 'tls'
-        ? await listenTls(this.#connections, address, port, listen.tls, (socket) =>
-            identify(literalAddress(socket.remoteAddress), verifiedNames(socket)),
-          )
-        : listen.transport === 'tcp'
-          ? await listenTcp(this.#connections, address, port, plain)
-          : await DatagramListener.open(this.#connections, address, port, plain);
+        ? await listenTls(this.#connections, address, port, listen.tls, byTls)
+        : listen.transport === 'wss'
+          ? await listenWss(this.#connections, address, port, listen.tls, byTls, listen.rules)
+          : listen.transport === 'tcp'
+            ? await listenTcp(this.#connections, address, port, plain)
+            : await DatagramListener.open(this.#connections, address, port, plain);
     this.#listeners.push({ listen, open });
     return open.bound;
   }

@@ -30,7 +30,7 @@ import { LogBudget, type Logger, LogThrottle } from './log.js';
 import { demandAddress } from './media-address.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { Registrations } from './registrations.js';
-import { ADMIN, readCertificatesOf, Signalling } from './signalling.js';
+import { ADMIN, readCertificatesOf, Signalling, type SipAddress } from './signalling.js';
 import type { TlsStore } from './tls-store.js';
 
 export interface SwitchOptions {
@@ -70,7 +70,7 @@ export class Switch {
   readonly adminTokenFile: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #rearm: NodeJS.Immediate | undefined;
-  #sip: Address | undefined;
+  #sip: SipAddress | undefined;
   #adminAddress: Address | undefined;
   #ready = false;
   #stop: Promise<void> | undefined;
@@ -219,7 +219,7 @@ export class Switch {
     return this.#signalling.reload();
   }
 
-  get sip(): Address {
+  get sip(): SipAddress {
     return this.#sip!;
   }
 

@@ -231,7 +231,11 @@ export class CallTable {
     const host = this.options.host ?? info?.local.address ?? 'invalid';
     const hostPort = writeHostPort(host, this.options.contactPort ?? info?.contactPort ?? info?.local.port);
     const transport = info?.transport ?? 'tls';
-    const uri = sips ? `sips:${hostPort}` : `sip:${hostPort};transport=${transport}`;
+    // RFC 7118 §5.2.2: `ws` stands for both; the Via says which.
+    const parameter = transport === 'wss' ? 'ws' : transport;
+    const uri = sips
+      ? `sips:${hostPort}${transport === 'wss' ? ';transport=ws' : ''}`
+      : `sip:${hostPort};transport=${parameter}`;
     const headers = [
       { name: 'contact', value: this.options.tip === true ? `<${uri}>;${TIP_CONTACT_PARAMETER}` : `<${uri}>` },
       { name: 'allow', value: ALLOW },

@@ -6,7 +6,7 @@ import type { SipHeader, SipMessage, SipResponse } from '../wire/sip-types.js';
 import { parseSipUri } from '../wire/sip-uri.js';
 import { cancelDraft, MAX_FORWARDS, type RequestDraft, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, type ClientUse, reasonAndWarning, TIMEOUT_MS } from './call.js';
-import type { CallNumber, SipCommand } from './contract.js';
+import { type CallNumber, isSecure, type SipCommand } from './contract.js';
 import { contactUri, type Dialog, dialogOfClient, dialogRequest, saysTip } from './dialog.js';
 import { answerChallenge } from './digest-client.js';
 import { acknowledgeProvisional } from './reliable.js';
@@ -38,7 +38,7 @@ export class ClientHalf {
       return;
     }
     const sips = uri.scheme === 'sips';
-    if (sips && info.transport !== 'tls') {
+    if (sips && !isSecure(info.transport)) {
       this.#fail(id, 403, 'sips: needs a TLS connection');
       return;
     }

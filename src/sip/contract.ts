@@ -13,8 +13,19 @@ import type { Access } from './trunk.js';
 export type ConnectionNumber = number;
 export type CallNumber = number;
 
-/** TLS and TCP are streams; over UDP a connection is the peer's address and port as seen from one of our sockets. */
-export type SipTransport = 'tls' | 'tcp' | 'udp';
+/**
+ * TLS and TCP are streams, WSS is WebSocket over TLS (RFC 7118); over UDP a connection is the peer's address and port as seen
+ * from one of our sockets.
+ */
+export type SipTransport = 'tls' | 'tcp' | 'udp' | 'wss';
+
+/** How servers reach each other: WSS is for browsers. */
+export type ServerTransport = Exclude<SipTransport, 'wss'>;
+
+/** Nobody on the way can read or write what is said there. */
+export function isSecure(transport: SipTransport | undefined): boolean {
+  return transport === 'tls' || transport === 'wss';
+}
 
 export interface Connected {
   readonly type: 'connected';

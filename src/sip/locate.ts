@@ -11,11 +11,11 @@ import {
 } from '../base/limits.js';
 import { addressFamily, isHostName } from '../wire/sip-address.js';
 import type { SipUri } from '../wire/sip-types.js';
-import type { SipTransport } from './contract.js';
+import type { ServerTransport } from './contract.js';
 import { TimerQueue } from './timer-queue.js';
 
 export interface Hop {
-  readonly transport: SipTransport;
+  readonly transport: ServerTransport;
   readonly address: string;
   readonly port: number;
   /** What a certificate must name: the domain that was asked for, never what DNS made of it (RFC 3263 §4.1, RFC 5922 §4). */
@@ -50,7 +50,7 @@ export type LocateInput =
       readonly lookup: number;
       readonly uri: Pick<SipUri, 'scheme' | 'host' | 'port' | 'params'>;
       /** Transports that may be used, best first; sips: takes TLS only (RFC 3261 §26.2.2). */
-      readonly transports: readonly SipTransport[];
+      readonly transports: readonly ServerTransport[];
     }
   | { readonly type: 'answer'; readonly query: number; readonly answer: DnsRecords }
   | { readonly type: 'tick' };
@@ -61,7 +61,7 @@ export type LocateOutput =
   | { readonly type: 'located'; readonly lookup: number; readonly hops: readonly Hop[] };
 
 interface Wanted {
-  readonly transport: SipTransport;
+  readonly transport: ServerTransport;
   readonly host: string;
   readonly port: number;
 }
@@ -70,19 +70,19 @@ interface Lookup {
   readonly number: number;
   readonly name: string;
   readonly explicitPort: number | undefined;
-  readonly transports: readonly SipTransport[];
+  readonly transports: readonly ServerTransport[];
   /** Servers whose addresses are still to be asked for, and those found. */
   wanted: Wanted[];
   hops: Hop[];
   /** SRV names still to be asked for, best first. */
-  services: { readonly transport: SipTransport; readonly name: string }[];
-  asking: { readonly query: number; readonly what: 'naptr' | SipTransport | Wanted };
+  services: { readonly transport: ServerTransport; readonly name: string }[];
+  asking: { readonly query: number; readonly what: 'naptr' | ServerTransport | Wanted };
 }
 
 /** RFC 3263 §4.1. */
-const SERVICES: Readonly<Record<string, SipTransport>> = { 'sips+d2t': 'tls', 'sip+d2t': 'tcp', 'sip+d2u': 'udp' };
-const PREFIX: Readonly<Record<SipTransport, string>> = { tls: '_sips._tcp.', tcp: '_sip._tcp.', udp: '_sip._udp.' };
-export const DEFAULT_PORT: Readonly<Record<SipTransport, number>> = { tls: 5_061, tcp: 5_060, udp: 5_060 };
+const SERVICES: Readonly<Record<string, ServerTransport>> = { 'sips+d2t': 'tls', 'sip+d2t': 'tcp', 'sip+d2u': 'udp' };
+const PREFIX: Readonly<Record<ServerTransport, string>> = { tls: '_sips._tcp.', tcp: '_sip._tcp.', udp: '_sip._udp.' };
+export const DEFAULT_PORT: Readonly<Record<ServerTransport, number>> = { tls: 5_061, tcp: 5_060, udp: 5_060 };
 
 export class Locator implements Engine<LocateInput, LocateOutput> {
   readonly #random: () => number;
@@ -208,7 +208,7 @@ export class Locator implements Engine<LocateInput, LocateOutput> {
   }
 
   /** RFC 2782: by priority, and among equals by chance, the heavier the likelier. A target `.` says that there is no service. */
-  #ordered(records: readonly SrvRecord[], transport: SipTransport): Wanted[] {
+  #ordered(records: readonly SrvRecord[], transport: ServerTransport): Wanted[] {
     const left = records
       .slice(0, SIP_LOCATE_MAX_RECORDS)
       .filter((r) => isHostName(r.target) && r.port > 0 && r.port <= 65_535)

@@ -2,7 +2,7 @@
 import { parseSipUri } from '../wire/sip-uri.js';
 import { MAX_FORWARDS } from './build.js';
 import type { CallTable } from './call.js';
-import type { ConnectionNumber, SipCommand } from './contract.js';
+import { type ConnectionNumber, isSecure, type SipCommand } from './contract.js';
 import type { TransactionKey } from './transaction-layer.js';
 
 interface Probe {
@@ -26,7 +26,7 @@ export class OptionsProbes {
     const sips = uri?.scheme === 'sips';
     if (uri === undefined || parseSipUri(from) === undefined) return this.#answer(number, 400);
     if (layer.connection(connection) === undefined) return this.#answer(number, 503);
-    if (sips && layer.connection(connection)?.transport !== 'tls') return this.#answer(number, 403);
+    if (sips && !isSecure(layer.connection(connection)?.transport)) return this.#answer(number, 403);
     const headers = [
       { name: 'max-forwards', value: MAX_FORWARDS },
       { name: 'from', value: `<${from}>;tag=${options.random()}` },

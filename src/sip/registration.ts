@@ -1,6 +1,6 @@
-/** REGISTER as it comes in: only over TLS, only from endpoints, only with a right digest answer; the rest is the registrar's. */
+/** REGISTER as it comes in: only over TLS or WSS, only from endpoints, only with a right digest answer; the rest is the registrar's. */
 import type { SipRequest } from '../wire/sip-types.js';
-import type { Connected } from './contract.js';
+import { type Connected, isSecure } from './contract.js';
 import { DigestServer, type DigestServerOptions } from './digest-server.js';
 import type { Registrar } from './registrar.js';
 import type { GateVerdict } from './request-gate.js';
@@ -24,7 +24,7 @@ export class Registration {
       draft: { status: code },
     });
     // A binding is called back on this connection: nobody may listen there, and no trunk's peer is an endpoint.
-    if (from.transport !== 'tls' || from.access?.type === 'trunk') return status(403);
+    if (!isSecure(from.transport) || from.access?.type === 'trunk') return status(403);
     const unknown = request.require.filter((tag) => !SUPPORTED.has(tag));
     if (unknown.length > 0) {
       return { type: 'refuse', draft: { status: 420, headers: [{ name: 'unsupported', value: unknown.join(', ') }] } };

@@ -7,7 +7,7 @@ import { userText } from '../wire/sip-uri.js';
 import { ALLOW, type ResponseDraft, SUPPORTED, sdpBody } from './build.js';
 import { bodyText, type Call, type CallTable, TIMEOUT_MS } from './call.js';
 import { allowsUpdate } from './client-half.js';
-import type { Connected, ConnectionNumber, TransferRules } from './contract.js';
+import { type Connected, type ConnectionNumber, isSecure, type TransferRules } from './contract.js';
 import { contactUri, dialogKey, dialogOfServer, saysTip } from './dialog.js';
 import { refusalOf } from './request-checks.js';
 import type { GateVerdict } from './request-gate.js';
@@ -102,7 +102,7 @@ export class ServerHalf {
     const { layer, options } = this.#table;
     const info = layer.connection(connection);
     const host = options.host ?? info?.local.address ?? 'invalid';
-    return refusalOf(request, { secure: info?.transport === 'tls', rules: this.#rules(connection), host });
+    return refusalOf(request, { secure: isSecure(info?.transport), rules: this.#rules(connection), host });
   }
 
   /** Transfers that the connection's peer may ask for. */
@@ -369,6 +369,6 @@ export class ServerHalf {
 
 /** Same verified certificate subject; without one on either, the same address and transport security. */
 function samePeer(a: Connected, b: Connected): boolean {
-  if ((a.transport === 'tls') !== (b.transport === 'tls') || a.identity !== b.identity) return false;
+  if (isSecure(a.transport) !== isSecure(b.transport) || a.identity !== b.identity) return false;
   return a.identity !== undefined || a.remote.address === b.remote.address;
 }

@@ -1,7 +1,7 @@
 /** Trunk profiles (REQUIREMENTS T2): what is agreed with a peer, which peer a connection is, and what a profile rules out. */
 import type { Address } from '../base/ids.js';
 import { ok, type Result, refuse } from '../base/result.js';
-import type { SipTransport } from './contract.js';
+import type { ServerTransport, SipTransport } from './contract.js';
 
 /** Requests beyond calls that a trunk, or an application's user, may send (T2). */
 export type Acceptable = 'presence' | 'refer' | 'notify' | 'replaces';
@@ -11,8 +11,8 @@ export interface TrunkProfile {
   readonly description: string;
   /** `authenticated` and `encrypted` need TLS both ways; `encrypted` promises that media is secured too. */
   readonly security: 'non-secure' | 'authenticated' | 'encrypted';
-  readonly incoming: readonly SipTransport[];
-  readonly outgoing: SipTransport;
+  readonly incoming: readonly ServerTransport[];
+  readonly outgoing: ServerTransport;
   /** Where the peer reaches us; undefined: the switch's own SIP port. */
   readonly port?: number;
   /** Names of the peer's certificate, each enough by itself. */
@@ -60,7 +60,9 @@ function sameName(a: string, b: string): boolean {
 
 /** First of T4's checks, once a connection: which trunk it is. A port that a trunk has is closed to everybody else. */
 export function accessOf(trunks: readonly TrunkProfile[], facts: ConnectionFacts): Access {
-  const here = trunks.filter((t) => t.port === facts.port && t.incoming.includes(facts.transport));
+  const here = trunks.filter(
+    (t) => t.port === facts.port && t.incoming.some((incoming) => incoming === facts.transport),
+  );
   if (here.length === 0) {
     return trunks.some((t) => t.port === facts.port)
       ? { type: 'denied', code: 'trunk-denied', cause: `no trunk takes ${facts.transport.toUpperCase()} on this port` }
@@ -113,7 +115,7 @@ export function trunkProblems(trunks: readonly TrunkProfile[], mainPort: number)
 }
 
 function demandTransports(trunk: TrunkProfile): Result<void, 'transport'> {
-  const all: readonly SipTransport[] = [...trunk.incoming, trunk.outgoing];
+  const all: readonly ServerTransport[] = [...trunk.incoming, trunk.outgoing];
   const tls = all.filter((t) => t === 'tls').length;
   if (trunk.security !== 'non-secure') {
     if (tls !== all.length)

@@ -14,8 +14,8 @@ export interface Place {
   readonly root: Identity;
   readonly events: SecurityEvent[];
   readonly file: (name: string) => string;
-  /** @param tls further lines of `[tls]`. */
-  readonly start: (toml: string, tls?: string) => Promise<Switch>;
+  /** @param tls further lines of `[tls]`, and of `[sip]`. */
+  readonly start: (toml: string, tls?: string, sip?: string) => Promise<Switch>;
   readonly close: () => Promise<void>;
 }
 
@@ -30,13 +30,14 @@ export async function makePlace(): Promise<Place> {
   put(folder, 'tls/ca.pem', root.pem);
   const events: SecurityEvent[] = [];
   let running: Switch | undefined;
-  const start = async (toml: string, tls = ''): Promise<Switch> => {
+  const start = async (toml: string, tls = '', sip = ''): Promise<Switch> => {
     const text = `
 [data]
 dir = "${file('data')}"
 [sip]
 address = "127.0.0.1"
 port = 0
+${sip}
 [media]
 address = "127.0.0.1"
 threads = 1

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { createServer, isIPv6 } from 'node:net';
 import { DOCTOR_CONNECT_TIMEOUT_MS } from '../../base/limits.js';
 import type { Config } from '../config.js';
-import { tlsPorts } from '../config-tls.js';
+import { SIP_OVER, tlsPorts } from '../config-tls.js';
 import { type Finding, fail, fine, messageOf, warn } from './finding.js';
 
 function bindTcp(address: string, port: number): Promise<void> {
@@ -41,11 +41,21 @@ export async function checkPorts(config: Config): Promise<Finding[]> {
   const { sip, admin, media } = config;
   const findings: Finding[] = [];
   const listeners = [
-    ...tlsPorts(config).map(({ port }) => ({ name: 'SIP over TLS', setting: 'sip', address: sip.address, port })),
+    ...tlsPorts(config).map(({ port, transport }) => ({
+      name: SIP_OVER[transport],
+      setting: `sip.address and ${transport === 'wss' ? '.wssPort' : '.port'}`,
+      address: sip.address,
+      port,
+    })),
     ...config.trunks
       .filter(({ port, incoming }) => port !== undefined && incoming.some((transport) => transport !== 'tls'))
-      .map(({ name, port }) => ({ name: `trunk ${name}`, setting: 'trunks', address: sip.address, port: port! })),
-    { name: 'administration', setting: 'admin', address: admin.address, port: admin.port },
+      .map(({ name, port }) => ({
+        name: `trunk ${name}`,
+        setting: 'sip.address and the port of the trunk',
+        address: sip.address,
+        port: port!,
+      })),
+    { name: 'administration', setting: 'admin.address and .port', address: admin.address, port: admin.port },
   ];
   const running = await isOurs(config);
   for (const { name, setting, address, port } of listeners) {
@@ -56,10 +66,7 @@ export async function checkPorts(config: Config): Promise<Finding[]> {
     } catch (error) {
       if (running && /EADDRINUSE/.test(messageOf(error)))
         findings.push(fine('ports', `${what} is taken by the switch that runs`));
-      else
-        findings.push(
-          fail('ports', `${what}: ${messageOf(error)}`, `free it, or choose another with ${setting}.address and .port`),
-        );
+      else findings.push(fail('ports', `${what}: ${messageOf(error)}`, `free it, or choose another with ${setting}`));
     }
   }
   findings.push(...(await checkMedia(media, config.conferences.maxMembers)));

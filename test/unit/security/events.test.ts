@@ -29,6 +29,7 @@ const CATALOGUE = {
   'enrolment-done': 'info',
   'certificate-expiring': 'warn',
   'audit-failed': 'error',
+  'origin-refused': 'warn',
 };
 
 describe('the catalogue of security events', () => {

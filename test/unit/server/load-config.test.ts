@@ -51,7 +51,7 @@ describe('what is refused, with place and what is allowed', () => {
     [
       'an unknown key',
       '[sip]\nprot = 1',
-      'claviger.toml: sip.prot: unknown; allowed: one of the keys address, port, name, clientCertificates, tls',
+      'claviger.toml: sip.prot: unknown; allowed: one of the keys address, port, wssPort, wssOrigins, name, clientCertificates, tls',
     ],
     [
       'an unknown section',
@@ -102,6 +102,16 @@ describe('what is refused, with place and what is allowed', () => {
       'half a certificate',
       '[tls]\nkey = "k.pem"',
       'claviger.toml: TLS on port 5061: tls sets key but not certificate: certificate and key go together',
+    ],
+    [
+      'one port for two SIP listeners',
+      '[sip]\nwssPort = 5061',
+      'claviger.toml: sip.wssPort: 5061 is taken by another SIP listener; allowed: a port of its own',
+    ],
+    [
+      'an origin with a path',
+      '[sip]\nwssOrigins = ["https://portal.example/"]',
+      'claviger.toml: sip.wssOrigins.0: not allowed here; allowed: an origin, such as https://portal.example',
     ],
     ['no TOML', '[sip\nport = 1', /^claviger\.toml:1:\d+: not TOML: /],
   ] as const)('%s', (_, toml, wanted) => {

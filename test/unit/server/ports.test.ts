@@ -11,7 +11,7 @@ it('the firewall table has every port that the configuration listens on or calls
   writeFileSync(
     file,
     [
-      '[sip]\naddress = "192.0.2.1"\nport = 5071',
+      '[sip]\naddress = "192.0.2.1"\nport = 5071\nwssPort = 7443',
       '[media]\nportMin = 20000\nportMax = 20999',
       '[admin]\nport = 9000',
       '[events]\nwebhookUrl = "https://hook.example/x"\nwebhookSecretFile = "/x"\nsyslogHost = "log.example"',
@@ -25,6 +25,7 @@ it('the firewall table has every port that the configuration listens on or calls
   expect(firewallTable(config.value).map((row) => row.slice(0, 4).join(' '))).toEqual([
     'in TCP 192.0.2.1 5071',
     'in TCP 192.0.2.1 5081',
+    'in TCP 192.0.2.1 7443',
     'in UDP 192.0.2.1 5060',
     'in TCP 192.0.2.1 5060',
     'in, out UDP 0.0.0.0 20000-20999',

@@ -5,13 +5,13 @@ import {
   SIP_LOCATE_MAX_RECORDS,
   SIP_LOCATE_TIMEOUT_MS,
 } from '../../../src/base/limits.js';
-import type { SipTransport } from '../../../src/sip/contract.js';
+import type { ServerTransport } from '../../../src/sip/contract.js';
 import { type DnsRecords, type Hop, Locator } from '../../../src/sip/locate.js';
 import { parseSipUri } from '../../../src/wire/sip-uri.js';
 import { seeded } from './support.js';
 
 type Zone = Readonly<Record<string, DnsRecords['records']>>;
-const ALL: readonly SipTransport[] = ['tls', 'tcp', 'udp'];
+const ALL: readonly ServerTransport[] = ['tls', 'tcp', 'udp'];
 
 /** What is found and what was asked, `naptr example.com`. */
 function locate(uri: string, zone: Zone, transports = ALL, random = () => 0) {

@@ -151,6 +151,43 @@ CSeq: 1 OPTIONS`);
   });
 });
 
+describe('over secure WebSocket', () => {
+  /** A browser knows no address of its own: names that are never resolved stand in Via and Contact (RFC 7118 §5.2). */
+  const browser = (fields: Parameters<typeof req>[0]): Uint8Array =>
+    new TextEncoder().encode(
+      text(req({ contact: '<sip:x@df7jal23ls0d.invalid;transport=ws>', ...fields })).replace(
+        'SIP/2.0/TLS client.example:5061',
+        'SIP/2.0/WSS df7jal23ls0d.invalid',
+      ),
+    );
+
+  it('a call is taken and ended on its connection, whatever host its Via and Contact name', () => {
+    const bench = new Bench({}, 'wss');
+    bench.feed(browser({ body: SDP_A }));
+    bench.put({ type: 'accept', call: 1, sdp: SDP_B });
+    const ok = bench.take().at(-1);
+    expect(headerOf(ok!, 'Via')).toBe('SIP/2.0/WSS df7jal23ls0d.invalid;branch=z9hG4bKc;received=192.0.2.7');
+    expect(headerOf(ok!, 'Contact')).toBe('<sip:192.0.2.100:5061;transport=ws>');
+    bench.feed(browser({ method: 'ACK', branch: 'k', to: 't1' }));
+    bench.put({ type: 'reinvite', call: 1, sdp: SDP_B });
+    expect(bench.lines()).toEqual(['INVITE sip:x@df7jal23ls0d.invalid;transport=ws SIP/2.0']);
+    bench.put({ type: 'hangup', call: 1 });
+    expect(bench.lines()).toEqual(['BYE sip:x@df7jal23ls0d.invalid;transport=ws SIP/2.0']);
+  });
+
+  it('it is as good as TLS for sips:', () => {
+    const bench = new Bench({}, 'wss');
+    bench.feed(browser({ method: 'OPTIONS', uri: 'sips:8000@switch.example' }));
+    bench.put({ type: 'invite', call: 1, connection: 1, target: 'sips:b@x.invalid', from: 'sip:us@us', sdp: SDP_A });
+    bench.put({ type: 'options', probe: 1, connection: 1, target: 'sips:b@x.invalid', from: 'sip:us@us' });
+    expect(bench.lines()).toEqual([
+      'SIP/2.0 200 OK',
+      'INVITE sips:b@x.invalid SIP/2.0',
+      'OPTIONS sips:b@x.invalid SIP/2.0',
+    ]);
+  });
+});
+
 describe('a request of our own that comes back', () => {
   it('is a loop: 482, and no call of ours', () => {
     const bench = new Bench();
@@ -172,5 +209,17 @@ describe('Via and Contact', () => {
     const [invite] = bench.take();
     expect(headerOf(invite!, 'Via')).toContain(`SIP/2.0/${transport.toUpperCase()} 192.0.2.100:5061`);
     expect(headerOf(invite!, 'Contact')).toBe(`<sip:192.0.2.100:5061;transport=${transport}>`);
+  });
+
+  it.each([
+    ['sip:b@x.invalid;transport=ws', '<sip:192.0.2.100:5061;transport=ws>'],
+    ['sips:b@x.invalid;transport=ws', '<sips:192.0.2.100:5061;transport=ws>'],
+  ])('over WebSocket to %s: WSS in Via, ws in Contact (RFC 7118 §5.2)', (target, contact) => {
+    const bench = new Bench({}, 'wss');
+    bench.put({ type: 'invite', call: 1, connection: 1, target, from: 'sip:us@us', sdp: SDP_A });
+    const [invite] = bench.take();
+    expect(invite).toMatch(new RegExp(`^INVITE ${target} SIP/2.0\r\n`));
+    expect(headerOf(invite!, 'Via')).toContain('SIP/2.0/WSS 192.0.2.100:5061');
+    expect(headerOf(invite!, 'Contact')).toBe(contact);
   });
 });
