@@ -1,3 +1,5 @@
+import { equalBytes } from './bytes.js';
+
 /**
  * Bytes that must not be seen. Prints, inspects and serialises as `[secret]`; wiped when its owner closes.
  * It cannot travel through structuredClone (a thread boundary) by accident: the private field does not clone, so whoever
@@ -33,6 +35,11 @@ export class Secret {
   /** A copy whose wiping is the caller's business; for the step across a thread or native boundary only. */
   copyOut(): Uint8Array {
     return this.use((bytes) => Uint8Array.from(bytes));
+  }
+
+  /** Whether both hold the same bytes; throws when one of them was wiped. */
+  equals(other: Secret): boolean {
+    return this.use((mine) => other.use((theirs) => equalBytes(mine, theirs)));
   }
 
   wipe(): void {

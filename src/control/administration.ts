@@ -28,6 +28,8 @@ export interface ConferenceView {
 
 export type Refusal = readonly [status: number, text: string, retryAfterSeconds?: number];
 
+const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+
 /** Which conferences can be dialled, with which settings. */
 export class Directory {
   readonly #fixed: ReadonlyMap<string, ConferenceSettings>;
@@ -46,6 +48,7 @@ export class Directory {
 
   /** Why no conference of this name can be begun now: status, text and Retry-After of the refusal. */
   whyNot(name: string): Refusal | undefined {
+    if (!CONFERENCE_NAME.test(name)) return [404, 'a conference name is 1 to 64 of A-Z a-z 0-9 . _ -'];
     if (this.settingsOf(name) === undefined) return [404, `no conference ${name}`];
     return this.draining ? [503, 'no new conferences now', RETRY_AFTER_SECONDS] : undefined;
   }

@@ -9,17 +9,22 @@ import { judgeOffer, type OfferedMedia } from '../security/policy.js';
 import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media-session.js';
 import { type AnswerRefusal, takeOpportunities } from '../sip/offer-answer.js';
 import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
-import { pictureRequest } from '../sip/remote-media.js';
+import { pictureRequest, wipeKeys } from '../sip/remote-media.js';
 import type { SdpCodec } from '../wire/sdp-types.js';
 import type { Line, MediaHost, Renegotiated, Reoffer } from './call-media-contract.js';
-import { openLine, type UsedLine, usedLines, type Who } from './call-setup.js';
+import {
+  type MediaRules,
+  NO_PORT,
+  newTlsId,
+  type OpenedLines,
+  openLines,
+  type UsedLine,
+  usedLines,
+  type Who,
+} from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
 import { SdesKeys } from './sdes-keys.js';
-
-/** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
-const NO_PORT = 9;
-const TLS_ID_BYTES = 12;
 
 export class CallMedia {
   readonly name: string;
@@ -29,6 +34,7 @@ export class CallMedia {
   readonly #host: MediaHost;
   readonly #session: MediaSession;
   #tip: boolean;
+  readonly #trunk: MediaRules | undefined;
   readonly #sdes: SdesKeys;
   /** By m-line; undefined: not in use. */
   #lines: (Line | undefined)[] = [];
@@ -48,7 +54,8 @@ export class CallMedia {
     this.caller = who.caller;
     this.conference = conference;
     this.#host = host;
-    this.#sdes = new SdesKeys((bytes) => host.random(bytes));
+    this.#trunk = who.trunk;
+    this.#sdes = new SdesKeys((bytes) => host.random(bytes), who.trunk?.sdpKeySuites ?? []);
     // Where end-to-end is required nothing else is of use: what does not speak TIP learns that from the time-out.
     this.#tip = who.tip || conference.state.requiredLevel === 'end-to-end';
     const { address } = who;
@@ -70,10 +77,13 @@ export class CallMedia {
   open(made: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
     const offer = this.#secured(made);
     const used = this.#withCodec(usedLines(offer, this.#tip));
-    if (used.every((line) => line === undefined) && usedLines(offer, this.#tip).some((line) => line !== undefined))
-      return 'no-codec';
-    const opened = this.#openAll(used);
-    if (opened === 'failed') return 'failed';
+    const none = used.every((line) => line === undefined);
+    const opened =
+      none && usedLines(offer, this.#tip).some((line) => line !== undefined) ? 'no-codec' : this.#openAll(used);
+    if (opened === 'failed' || opened === 'no-codec') {
+      wipeKeys(offer.media);
+      return opened;
+    }
     this.#lines = opened.lines;
     this.#pending = { offer, lines: opened.lines, removed: [] };
     return opened.facts;
@@ -82,9 +92,11 @@ export class CallMedia {
   /** The same where the peer wants our offer: a line for each media kind, as secure as the conference. */
   openOwn(): readonly JoinChannel[] | 'failed' {
     const { policy, requiredLevel, target } = this.conference.state;
-    const security = (policy === 'best-effort' ? target : requiredLevel) === 'none' ? 'plain' : 'dtls';
+    const clear = (policy === 'best-effort' ? target : requiredLevel) === 'none' || this.#trunk?.srtp === false;
+    const inSdp = this.#trunk?.keying === 'sdp-keys';
+    const security = clear ? 'plain' : inSdp ? 'sdes' : 'dtls';
     const kinds: readonly Media[] = ['audio', 'video'];
-    const used = kinds.map((media): UsedLine => ({ offered: { media, security, tip: this.#tip } }));
+    const used = kinds.map((media): UsedLine => ({ offered: { media, security, tip: this.#tip && !inSdp } }));
     const opened = this.#openAll(used);
     if (opened === 'failed') return 'failed';
     this.#lines = opened.lines;
@@ -100,6 +112,13 @@ export class CallMedia {
     return new Map(opened.lines.flatMap((line) => (line === undefined ? [] : [[line.channel.setup.media, line]])));
   }
 
+  /** The call is over or never was. */
+  close(): void {
+    wipeKeys(this.#pending?.offer.media ?? []);
+    this.#sdes.close();
+    for (const channel of this.channels) this.#host.closed(channel);
+  }
+
   closeOthers(): void {
     for (const line of this.#others) if (line !== undefined) this.#host.closed(line.channel);
     this.#others = [];
@@ -112,7 +131,12 @@ export class CallMedia {
 
   /** A later offer of the peer. */
   renegotiate(made: Offer, now: number): Renegotiated {
-    const offer = this.#secured(made);
+    const verdict = this.#renegotiate(this.#secured(made), now);
+    if (verdict.type === 'refuse') wipeKeys(made.media);
+    return verdict;
+  }
+
+  #renegotiate(offer: Offer, now: number): Renegotiated {
     const refused = (text: string, code: 302 | 304 | 399 = 399): Renegotiated => ({ type: 'refuse', code, text });
     const misfit = this.#session.misfit(offer);
     if (misfit !== undefined) return refused(misfit);
@@ -154,13 +178,15 @@ export class CallMedia {
 
   /** Keys that are offered are taken wherever SRTP may be (RFC 8643). */
   #secured(offer: Offer): Offer {
-    return this.conference.state.policy === 'non-secure' ? offer : takeOpportunities(offer);
+    const clear = this.conference.state.policy === 'non-secure' || this.#trunk?.srtp === false;
+    return clear ? offer : takeOpportunities(offer);
   }
 
   /** The conference has not admitted the lines that a re-INVITE added: their channels close, everything else stays. */
   refused(): void {
-    const { lines = [] } = this.#pending ?? {};
+    const { lines = [], offer } = this.#pending ?? {};
     this.#pending = undefined;
+    wipeKeys(offer?.media ?? []);
     for (const line of lines) if (line !== undefined && !this.#lines.includes(line)) this.#host.closed(line.channel);
   }
 
@@ -168,7 +194,8 @@ export class CallMedia {
   offer(reoffer: Reoffer, inAnswer = false): string {
     this.#reoffered = reoffer;
     this.#inAnswer = inAnswer;
-    if (reoffer.renew === true) for (const line of this.#lines) if (line !== undefined) line.tlsId = this.#tlsId();
+    if (reoffer.renew === true)
+      for (const line of this.#lines) if (line !== undefined) line.tlsId = newTlsId(this.#host);
     return this.#session.offer(this.#lines.map((line, i) => (line === undefined ? undefined : this.#offered(line, i))));
   }
 
@@ -179,11 +206,16 @@ export class CallMedia {
     this.#reoffered = undefined;
     if (!read.ok) return read;
     const before = this.channels;
+    for (const [i, remote] of read.value.media.entries()) {
+      const line = this.#lines[i];
+      if (remote.accepted && line?.channel.setup.transport === 'sdes')
+        this.#sdes.answered(line.channel.setup.id, remote);
+    }
     this.#others = [];
     for (const [i, line] of this.#lines.entries()) {
       const other = line === undefined ? undefined : replace?.get(line.channel.setup.media);
       if (line === undefined || other === undefined) continue;
-      this.#lines[i] = { ...other, tlsId: this.#tlsId() };
+      this.#lines[i] = { ...other, tlsId: newTlsId(this.#host) };
       this.#told[i] = undefined;
     }
     const removed: Line[] = [];
@@ -192,7 +224,10 @@ export class CallMedia {
       removed.push(line);
       this.#lines[i] = undefined;
     }
-    if (this.channels.length === 0) return refuse('nothing-accepted');
+    if (this.channels.length === 0) {
+      wipeKeys(read.value.media);
+      return refuse('nothing-accepted');
+    }
     if (replace === undefined) this.#settle(removed, now);
     else {
       // First the new ones are in the conference, then they are told whom to expect.
@@ -221,7 +256,7 @@ export class CallMedia {
     for (const [i, line] of lines.entries()) {
       const before = this.#told[i];
       if (line !== undefined && before !== undefined && wantsNewAssociation(before, offer.media[i]!))
-        line.tlsId = this.#tlsId();
+        line.tlsId = newTlsId(this.#host);
     }
     const written = this.#session.answer(
       offer,
@@ -259,14 +294,14 @@ export class CallMedia {
     const other = replace?.get(media);
     const agreed = this.#session.lines[index];
     const { transport } = (other ?? line).channel.setup;
-    const crypto = transport === 'sdes' ? this.#sdes.offer((other ?? line).channel.setup.id) : undefined;
+    const cryptos = transport === 'sdes' ? this.#sdes.offer((other ?? line).channel.setup.id) : undefined;
     const sameKind = transport === line.channel.setup.transport;
     const feedback = media === 'video' ? ['nack', 'nack pli', 'ccm fir'] : [];
     return {
       media,
       port: (other ?? line).port,
       security: transport,
-      ...(crypto === undefined ? {} : { crypto }),
+      ...(cryptos === undefined ? {} : { cryptos }),
       codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),
       direction: direction ?? agreed?.direction ?? 'sendrecv',
       ...this.#limitOf(other ?? line),
@@ -302,16 +337,22 @@ export class CallMedia {
       const receives = remote.direction === 'sendrecv' || remote.direction === 'recvonly';
       conference.apply({ type: 'channel-direction', channel: channel.setup.id, sends, receives }, now);
     }
+    wipeKeys(
+      this.#session.lines.map(({ remote }) => remote),
+      (key) => this.#sdes.holds(key),
+    );
     if (removed.length === 0) return;
     const channels = removed.map(({ channel }) => channel.setup.id);
     conference.removeChannels(this.member, channels, now);
-    for (const { channel } of removed) this.#host.closed(channel);
+    for (const { channel } of removed) {
+      this.#sdes.forget(channel.setup.id);
+      this.#host.closed(channel);
+    }
   }
 
   #tell(channel: SwitchChannel, agreed: AgreedLine, index: number, now: number): void {
     const { remote, role, codecs, received } = agreed;
     const { media, readable } = channel.setup;
-    if (channel.setup.transport === 'sdes') this.#sdes.answered(channel.setup.id, remote);
     const sdes = this.#sdes.take(channel.setup.id);
     const carried = (list: readonly SdpCodec[]) => list.filter((c) => this.conference.codecs.isChosen(media, c));
     channel.agree({
@@ -338,34 +379,8 @@ export class CallMedia {
     });
   }
 
-  #openAll(
-    used: readonly (UsedLine | undefined)[],
-  ): { readonly lines: (Line | undefined)[]; readonly facts: readonly JoinChannel[] } | 'failed' {
-    const facts: JoinChannel[] = [];
-    const lines: (Line | undefined)[] = [];
-    for (const one of used) {
-      if (one === undefined) {
-        lines.push(undefined);
-        continue;
-      }
-      const id = this.#host.newId();
-      facts.push({ channel: id, ...one.offered });
-      const { conference, member } = this;
-      const nowhere = { address: this.caller, port: NO_PORT };
-      const opened = openLine({ conference, member, id, used: one, cname: this.#host.name, nowhere }, this.#host);
-      if (opened?.ok === false) {
-        const { reason, detail } = opened;
-        this.#host.output({ type: 'log', level: 'error', message: 'no media channel', fields: { reason, detail } });
-        for (const line of lines) if (line !== undefined) this.#host.closed(line.channel);
-        return 'failed';
-      }
-      lines.push(opened === undefined ? undefined : { ...opened.value, tlsId: this.#tlsId() });
-      if (opened !== undefined) this.#host.opened(opened.value.channel, conference);
-    }
-    return { lines, facts };
-  }
-
-  #tlsId(): string {
-    return Array.from(this.#host.random(TLS_ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  #openAll(used: readonly (UsedLine | undefined)[]): OpenedLines | 'failed' {
+    const { conference, member, caller } = this;
+    return openLines(used, { conference, member, nowhere: { address: caller, port: NO_PORT } }, this.#host);
   }
 }

@@ -1,15 +1,23 @@
 /** From an offer to what a call gets: which m-lines are used, as what, and whether a later offer still says the same. */
+import { toHex } from '../base/bytes.js';
 import type { Address, ChannelId, Media, MemberId } from '../base/ids.js';
 import { ok, type Result } from '../base/result.js';
+import type { JoinChannel } from '../conference/contract.js';
 import type { OfferedMedia } from '../security/policy.js';
 import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { refusalHeaders } from '../sip/refusal.js';
+import type { TrunkProfile } from '../sip/trunk.js';
 import { addressOwner } from '../wire/ip-address.js';
 import type { SipHeader } from '../wire/sip-types.js';
 import type { CallMedia } from './call-media.js';
+import type { Line, MediaHost } from './call-media-contract.js';
 import { SwitchChannel } from './channel.js';
 import type { ChannelHost, ChannelSetup } from './channel-contract.js';
 import type { ConferenceRuntime } from './conference.js';
+
+/** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
+export const NO_PORT = 9;
+const TLS_ID_BYTES = 12;
 
 /** A channel that is open, and whose it is. */
 export interface HeldChannel {
@@ -26,7 +34,12 @@ export interface Who {
   readonly address: string;
   /** It says that it speaks TIP. */
   readonly tip: boolean;
+  /** The trunk that the call comes or goes over. */
+  readonly trunk?: MediaRules | undefined;
 }
+
+/** What a trunk's profile says of media. */
+export type MediaRules = Pick<TrunkProfile, 'srtp' | 'keying' | 'sdpKeySuites'>;
 
 /**
  * Which call gives way when there is no room for one more from `caller`: the newest not yet proven one of the address that
@@ -75,16 +88,11 @@ export function usedLines(offer: Offer, tip: boolean, taken = new Set<Media>()):
   });
 }
 
-export interface OpenedLine {
-  readonly channel: SwitchChannel;
-  readonly port: number;
-}
-
 /**
  * Opens the relay's channel for a line and the switch's half of its negotiation.
  * @returns undefined when the conference is going to refuse the line on the offer alone, so that it needs no socket.
  */
-export function openLine(
+function openLine(
   plan: {
     readonly conference: ConferenceRuntime;
     readonly member: MemberId;
@@ -95,7 +103,7 @@ export function openLine(
     readonly nowhere: Address;
   },
   host: ChannelHost,
-): Result<OpenedLine, 'no-port' | 'channel-limit' | 'socket'> | undefined {
+): Result<Omit<Line, 'tlsId'>, 'no-port' | 'channel-limit' | 'socket'> | undefined {
   const { conference, member, id, used, cname, nowhere } = plan;
   const { media, security, tip = true } = used.offered;
   const { policy, requiredLevel } = conference.state;
@@ -121,6 +129,45 @@ export function openLine(
     random: (bytes) => host.random(bytes),
   };
   return ok({ channel: new SwitchChannel(setup, host), port: opened.value.port });
+}
+
+/** By m-line, and what the conference is to judge. */
+export interface OpenedLines {
+  readonly lines: (Line | undefined)[];
+  readonly facts: readonly JoinChannel[];
+}
+
+/** Opens a channel for each line that is used; `failed`: the machine has no room for them, and none is open. */
+export function openLines(
+  used: readonly (UsedLine | undefined)[],
+  of: { readonly conference: ConferenceRuntime; readonly member: MemberId; readonly nowhere: Address },
+  host: MediaHost,
+): OpenedLines | 'failed' {
+  const facts: JoinChannel[] = [];
+  const lines: (Line | undefined)[] = [];
+  for (const one of used) {
+    if (one === undefined) {
+      lines.push(undefined);
+      continue;
+    }
+    const id = host.newId();
+    facts.push({ channel: id, ...one.offered });
+    const opened = openLine({ ...of, id, used: one, cname: host.name }, host);
+    if (opened?.ok === false) {
+      const { reason, detail } = opened;
+      host.output({ type: 'log', level: 'error', message: 'no media channel', fields: { reason, detail } });
+      for (const line of lines) if (line !== undefined) host.closed(line.channel);
+      return 'failed';
+    }
+    lines.push(opened === undefined ? undefined : { ...opened.value, tlsId: newTlsId(host) });
+    if (opened !== undefined) host.opened(opened.value.channel, of.conference);
+  }
+  return { lines, facts };
+}
+
+/** RFC 8842 §4: 20 characters at least. */
+export function newTlsId({ random }: Pick<ChannelHost, 'random'>): string {
+  return toHex(random(TLS_ID_BYTES));
 }
 
 /** Reason, Warning, and Retry-After where there is one. */

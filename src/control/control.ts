@@ -7,6 +7,7 @@ import type { Level } from '../security/levels.js';
 import type { UserAgentInput, UserAgentOutput } from '../sip/contract.js';
 import { readOffer } from '../sip/offer-answer.js';
 import type { Offer } from '../sip/offer-answer-types.js';
+import { wipeKeys } from '../sip/remote-media.js';
 import { UserAgent } from '../sip/user-agent.js';
 import { writeReason } from '../wire/sip-headers.js';
 import { administer, type ConferenceView, Directory, type Refusal } from './administration.js';
@@ -25,13 +26,13 @@ import type {
   LogLevel,
 } from './contract.js';
 import { Dialling } from './dialling.js';
+import { wipeReport } from './dtls-candidates.js';
 import { Referrals } from './referrals.js';
 import { onRelayEvent } from './relay-events.js';
 import { Renegotiation } from './renegotiation.js';
 import { Connections, denialEvent, SecurityStatus, srtpProblem, trunkOf, userAgentOptions } from './trunk-rules.js';
 
 const RETRY_AFTER_FULL_S = 30;
-const CONFERENCE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
 export class Control implements Engine<ControlInput, ControlOutput> {
   readonly #options: ControlOptions;
@@ -268,13 +269,18 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       return this.#reject(call, 488, `SDP refused: ${offer.reason}${offer.detail ? ` (${offer.detail})` : ''}`);
     }
     const connected = this.#connections.get(connection)!;
-    const forbidden = offer && srtpProblem(trunkOf(this.#options.trunks, connected), offer.value);
-    if (forbidden !== undefined) return this.#reject(call, 488, forbidden);
+    const caller = connected.remote.address;
+    const trunk = trunkOf(this.#options.trunks, connected);
+    const forbidden = offer && srtpProblem(trunk, offer.value);
     const replaced = invite.replaces === undefined ? undefined : this.#calls.get(invite.replaces)?.conference;
-    const conference = replaced ?? this.#conferenceFor(user, connected.remote.address);
-    if (!(conference instanceof ConferenceRuntime)) return this.#reject(call, ...conference);
+    const conference: ConferenceRuntime | Refusal =
+      forbidden === undefined ? (replaced ?? this.#conferenceFor(user, caller)) : [488, forbidden];
+    if (!(conference instanceof ConferenceRuntime)) {
+      wipeKeys(offer?.value.media ?? []);
+      return this.#reject(call, ...conference);
+    }
     const address = this.#options.advertise ?? connected.local.address;
-    this.#join(conference, call, { name, caller: connected.remote.address, address, tip }, offer?.value);
+    this.#join(conference, call, { name, caller, address, tip, trunk }, offer?.value);
     this.#dropIfEmpty(conference);
   }
 
@@ -285,11 +291,10 @@ export class Control implements Engine<ControlInput, ControlOutput> {
 
   /** The conference of this name, made where that is allowed, with room for one more; else why not. */
   #conferenceFor(name: string, caller: string): ConferenceRuntime | Refusal {
-    if (!CONFERENCE_NAME.test(name)) return [404, 'a conference name is 1 to 64 of A-Z a-z 0-9 . _ -'];
+    const { maxConferences, maxMembers } = this.#options;
     const known = this.#conferences.get(name);
     const whyNot = known === undefined ? this.#directory.whyNot(name) : undefined;
     if (whyNot !== undefined) return whyNot;
-    const { maxConferences, maxMembers } = this.#options;
     const full = known ? known.state.members.size >= maxMembers : this.#conferences.size >= maxConferences;
     if (full) this.#makeRoom(caller, ({ conference }) => known === undefined || conference === known);
     const conference = known ?? this.#createConference(name, this.#directory.settingsOf(name));
@@ -366,13 +371,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
 
   #onAssociation(number: AssociationNumber, report: AssociationReport): void {
     const entry = this.#channels.get(this.#associations.get(number) ?? 0);
-    if (entry === undefined) {
-      if (report.type === 'keys') {
-        report.local.wipe();
-        report.remote.wipe();
-      }
-      return;
-    }
+    if (entry === undefined) return wipeReport(report);
     const { channel } = entry;
     channel.association(number, report, this.#now);
     entry.conference.news(channel, this.#now);
@@ -385,7 +384,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     this.#calls.delete(member);
     this.#renegotiation.forget(member);
     this.#status.forget(member);
-    for (const channel of call.channels) this.#closeChannel(channel);
+    call.close();
   }
 
   #closeChannel(channel: SwitchChannel): void {

@@ -13,7 +13,7 @@ import { CallMedia } from './call-media.js';
 import type { MediaHost } from './call-media-contract.js';
 import type { ConferenceRuntime } from './conference.js';
 import type { ControlInput, ControlOutput, DialNumber, DialOutcome } from './contract.js';
-import type { Connections } from './trunk-rules.js';
+import { type Connections, dialProblem } from './trunk-rules.js';
 
 export interface DiallingHost {
   readonly connections: Connections;
@@ -64,18 +64,18 @@ export class Dialling {
     const caller = connected.remote.address;
     const conference = this.#host.conferenceFor(name, caller);
     if (typeof conference === 'string') return over({ type: 'failed', status: 404, reason: conference });
-    const secure = conference.state.requiredLevel !== 'none';
-    if (secure && trunk?.srtp === false) {
-      const reason = `trunk ${trunk.name} does not allow SRTP, which the conference requires`;
+    const reason = dialProblem(trunk, conference.state);
+    if (reason !== undefined) {
       conference.securityEvent('security-mismatch', `${target}: ${reason}`);
       return over({ type: 'failed', status: 488, reason });
     }
     const member = this.#host.newCall();
     const address = advertise ?? connected.local.address;
     // Whom we call has said nothing yet; until its answer it is taken for an endpoint that speaks TIP.
-    const call = new CallMedia(member, { name: target, caller, address, tip: true }, conference, media);
+    const call = new CallMedia(member, { name: target, caller, address, tip: true, trunk }, conference, media);
     const facts = call.openOwn();
     if (facts === 'failed') return over({ type: 'failed', status: 500, reason: 'no media port free' });
+    const secure = facts.some(({ security }) => security !== 'plain');
     this.#dials.set(member, { dial, connection, target, trunk, conference, secure, state: 'judged' });
     calls.set(member, call);
     // The conference judges before anybody is called; until the callee has proven itself it is unknown there (C9).

@@ -40,6 +40,13 @@ interface Candidate {
 
 const keyOf = ({ address, port }: Address): string => `${addressKey(address)} ${port}`;
 
+/** Keys that nobody took. */
+export function wipeReport(report: AssociationReport): void {
+  if (report.type !== 'keys') return;
+  report.local.wipe();
+  report.remote.wipe();
+}
+
 export class DtlsCandidates {
   readonly #channel: ChannelId;
   readonly #profiles: readonly ChannelProfile[];
@@ -122,10 +129,7 @@ export class DtlsCandidates {
           break;
       }
     }
-    if (report.type === 'keys') {
-      report.local.wipe();
-      report.remote.wipe();
-    }
+    wipeReport(report);
   }
 
   close(): void {

@@ -1,22 +1,14 @@
-/** Keys of one call that travel in its SDP (RFC 4568): the peer's, and our own for the line that we take. */
-import { equalBytes } from '../base/bytes.js';
+/**
+ * Keys of one call that travel in its SDP (RFC 4568): the peer's, and our own for the line that is taken. While both sides
+ * repeat their keys the line goes on under them, indices and all; whoever brings other ones begins anew (§7.1.4).
+ */
 import type { ChannelId } from '../base/ids.js';
 import { Secret } from '../base/secret.js';
 import type { ChannelKeys } from '../relay/contract.js';
 import type { RemoteMedia } from '../sip/offer-answer-types.js';
-import type { SdesCrypto, SdesSuite } from '../wire/sdp-crypto.js';
+import { SDES_SUITES, type SdesCrypto, type SdesSuite } from '../wire/sdp-crypto.js';
 
-/** As the relay numbers them. */
-const PROFILES: Readonly<Record<SdesSuite, number>> = {
-  AES_CM_128_HMAC_SHA1_80: 0x0001,
-  AES_CM_128_HMAC_SHA1_32: 0x0002,
-  AEAD_AES_128_GCM: 0x0007,
-  AEAD_AES_256_GCM: 0x0008,
-  AES_256_CM_HMAC_SHA1_80: 0x1001,
-  AES_256_CM_HMAC_SHA1_32: 0x1002,
-};
-
-/** Of the one line that we offer. */
+/** Of the one line that we offer again. */
 const OWN_TAG = 1;
 
 interface Line {
@@ -26,47 +18,65 @@ interface Line {
   used: boolean;
 }
 
-function same(a: Secret, b: Secret): boolean {
-  return a.use((x) => b.use((y) => equalBytes(x, y)));
-}
-
 export class SdesKeys {
   readonly #random: (bytes: number) => Uint8Array;
+  readonly #suites: readonly SdesSuite[];
   readonly #lines = new Map<ChannelId, Line>();
+  /** Ours that wait for the first answer, the best first. */
+  readonly #offered = new Map<ChannelId, readonly SdesCrypto[]>();
 
-  constructor(random: (bytes: number) => Uint8Array) {
+  /** @param suites what a first offer of ours names, the best first */
+  constructor(random: (bytes: number) => Uint8Array, suites: readonly SdesSuite[]) {
     this.#random = random;
+    this.#suites = suites;
   }
 
-  /** Our half for the first line that the peer offers (§5.1.2). Where it repeats its keys, ours stay as well (§7.1.4). */
-  answer(channel: ChannelId, remote: RemoteMedia): SdesCrypto {
-    const [offered] = remote.cryptos;
-    if (offered === undefined) throw new Error('an sdes m-line without a=crypto was admitted');
-    const { tag, suite, keyAndSalt } = offered;
-    const profile = PROFILES[suite];
+  /**
+   * Our half for a line that the peer offers: what it repeats of the keys in force, else the first (§5.1.2), and then ours are
+   * other ones too.
+   */
+  answer(channel: ChannelId, { cryptos }: RemoteMedia): SdesCrypto {
+    const [first] = cryptos;
+    if (first === undefined) throw new Error('an sdes m-line without a=crypto was admitted');
     const known = this.#lines.get(channel);
-    if (known?.suite === suite && same(known.keys.remote, keyAndSalt)) {
-      return { tag, suite, keyAndSalt: known.keys.local };
-    }
+    const again = cryptos.find((c) => known?.suite === c.suite && known.keys.remote.equals(c.keyAndSalt));
+    if (known !== undefined && again !== undefined) return { ...again, keyAndSalt: known.keys.local };
     this.forget(channel);
-    const local = new Secret(this.#random(keyAndSalt.length));
-    this.#lines.set(channel, { suite, keys: { profile, local, remote: keyAndSalt }, used: false });
+    const { tag, suite, keyAndSalt: remote } = first;
+    const local = this.#fresh(suite);
+    this.#lines.set(channel, { suite, keys: { profile: SDES_SUITES[suite].profile, local, remote }, used: false });
     return { tag, suite, keyAndSalt: local };
   }
 
-  /** Our half of a line that we offer anew: the keys that it has. */
-  offer(channel: ChannelId): SdesCrypto | undefined {
+  /** Our half of a line that we offer: the keys that it has, or at first one for each suite. */
+  offer(channel: ChannelId): readonly SdesCrypto[] {
     const line = this.#lines.get(channel);
-    return line === undefined ? undefined : { tag: OWN_TAG, suite: line.suite, keyAndSalt: line.keys.local };
+    if (line !== undefined) return [{ tag: OWN_TAG, suite: line.suite, keyAndSalt: line.keys.local }];
+    const made =
+      this.#offered.get(channel) ??
+      this.#suites.map((suite, i) => ({ tag: i + 1, suite, keyAndSalt: this.#fresh(suite) }));
+    this.#offered.set(channel, made);
+    return made;
   }
 
-  /** The answer to that: the peer's keys may be others now. */
-  answered(channel: ChannelId, remote: RemoteMedia): void {
+  /** The answer to that, which fits it: the peer's keys may be others than before. */
+  answered(channel: ChannelId, { cryptos: [theirs] }: RemoteMedia): void {
+    if (theirs === undefined) return;
     const line = this.#lines.get(channel);
-    const [theirs] = remote.cryptos;
-    if (line === undefined || theirs === undefined || same(line.keys.remote, theirs.keyAndSalt)) return;
-    line.keys.remote.wipe();
-    this.#lines.set(channel, { ...line, keys: { ...line.keys, remote: theirs.keyAndSalt }, used: false });
+    if (line !== undefined) {
+      if (line.keys.remote.equals(theirs.keyAndSalt)) return;
+      line.keys.remote.wipe();
+      this.#lines.set(channel, { ...line, keys: { ...line.keys, remote: theirs.keyAndSalt }, used: false });
+      return;
+    }
+    const offered = this.#offered.get(channel) ?? [];
+    const ours = offered.find(({ tag }) => tag === theirs.tag);
+    if (ours === undefined) throw new Error('an answer with keys that were not offered was taken');
+    for (const other of offered) if (other !== ours) other.keyAndSalt.wipe();
+    this.#offered.delete(channel);
+    const { suite, keyAndSalt: local } = ours;
+    const keys = { profile: SDES_SUITES[suite].profile, local, remote: theirs.keyAndSalt };
+    this.#lines.set(channel, { suite, keys, used: false });
   }
 
   /** What the channel has not been given yet. */
@@ -77,10 +87,26 @@ export class SdesKeys {
     return line.keys;
   }
 
+  /** It is in force, not just heard. */
+  holds(key: Secret): boolean {
+    return [...this.#lines.values()].some(({ keys }) => keys.remote === key);
+  }
+
   forget(channel: ChannelId): void {
     const line = this.#lines.get(channel);
     line?.keys.local.wipe();
     line?.keys.remote.wipe();
     this.#lines.delete(channel);
+    for (const { keyAndSalt } of this.#offered.get(channel) ?? []) keyAndSalt.wipe();
+    this.#offered.delete(channel);
+  }
+
+  close(): void {
+    for (const channel of [...this.#lines.keys(), ...this.#offered.keys()]) this.forget(channel);
+  }
+
+  #fresh(suite: SdesSuite): Secret {
+    const { keyBytes, saltBytes } = SDES_SUITES[suite];
+    return new Secret(this.#random(keyBytes + saltBytes));
   }
 }

@@ -2,7 +2,7 @@
 import { toHex } from '../base/bytes.js';
 import { SIP_PROBE_AFTER_MS, SIP_SESSION_EXPIRES_S } from '../base/limits.js';
 import { makeEvent } from '../security/events.js';
-import type { Level } from '../security/levels.js';
+import type { Level, ProvenLevel } from '../security/levels.js';
 import type {
   CallNumber,
   Connected,
@@ -94,6 +94,18 @@ export function srtpProblem(trunk: TrunkProfile | undefined, offer: Offer): stri
   if (trunk === undefined || trunk.srtp || offer.media.every((m) => m.port === 0 || m.security === 'plain'))
     return undefined;
   return `SRTP is not allowed on trunk ${trunk.name}`;
+}
+
+/** Why the trunk cannot bring a call as secure as a conference requires; undefined: it can. */
+export function dialProblem(
+  trunk: TrunkProfile | undefined,
+  { requiredLevel }: { readonly requiredLevel: ProvenLevel },
+): string | undefined {
+  if (trunk === undefined || requiredLevel === 'none') return undefined;
+  if (!trunk.srtp) return `trunk ${trunk.name} does not allow SRTP, which the conference requires`;
+  if (trunk.keying === 'sdp-keys' && requiredLevel === 'end-to-end')
+    return `trunk ${trunk.name} has keys in SDP, which are hop-by-hop at most, and the conference requires end-to-end`;
+  return undefined;
 }
 
 export function denialEvent(

@@ -2,7 +2,7 @@
 import type { Media } from '../base/ids.js';
 import { ENDPOINT_CONNECT_TIMEOUT_MS } from '../base/limits.js';
 import type { UserAgentOutput } from '../sip/contract.js';
-import { answer, readAnswer, readOffer } from '../sip/offer-answer.js';
+import { readAnswer, readOffer } from '../sip/offer-answer.js';
 import type { Answer, Offer } from '../sip/offer-answer-types.js';
 import type { SdpDirection } from '../wire/sdp-types.js';
 import { parseSipUri } from '../wire/sip-uri.js';
@@ -14,7 +14,7 @@ import {
   type Identity,
   type Remembered,
 } from './call-types.js';
-import { Description, type Security, securityOf } from './description.js';
+import { Description, offeredSecurity, type Security, securityOf } from './description.js';
 import {
   answeredLines,
   isStandard,
@@ -124,12 +124,13 @@ export class Call {
   }
 
   /**
-   * New channel keys by a new certificate and new DTLS associations (RFC 8842 §5); media goes on meanwhile. Resolves when the
-   * switch has agreed; rejects with what it said instead.
+   * New channel keys, by a new certificate and new DTLS associations (RFC 8842 §5) or in SDP; media goes on meanwhile.
+   * Resolves when the switch has agreed; rejects with what it said instead.
    */
   async renew(): Promise<void> {
     const { name = 'endpoint' } = this.#options;
-    const { media } = await this.#reoffer(await newIdentity(name), 'sendrecv');
+    const inSdp = this.#said.security === 'sdes';
+    const { media } = await this.#reoffer(inSdp ? undefined : await newIdentity(name), 'sendrecv', inSdp);
     this.#renewLines(media);
   }
 
@@ -199,16 +200,15 @@ export class Call {
     return this.#description!;
   }
 
-  #reoffer(identity: Identity | undefined, direction: SdpDirection): Promise<Answer> {
+  #reoffer(identity: Identity | undefined, direction: SdpDirection, rekey = false): Promise<Answer> {
     if (this.#over) return Promise.reject(new Error('the call is over'));
-    return this.#said.reoffer(this.#lines, identity, direction, (sdp) =>
-      this.#connection?.receive({ type: 'reinvite', call: this.#number, sdp }),
-    );
+    const send = (sdp: string): void => this.#connection?.receive({ type: 'reinvite', call: this.#number, sdp });
+    return rekey ? this.#said.rekey(this.#lines, send) : this.#said.reoffer(this.#lines, identity, direction, send);
   }
 
   #renewLines(remote: readonly RemoteLine[]): void {
     this.#said.remote = remote;
-    renewLines(this.#lines, remote, this.#said.identity);
+    renewLines(this.#lines, remote, this.#options, (media) => this.#said.keying(media));
     this.#ageFromNow();
   }
 
@@ -258,28 +258,28 @@ export class Call {
     const offer = sdp === undefined ? undefined : readOffer(sdp, { acceptPassive: true });
     if (offer?.ok !== true || offer.value.media.length !== MEDIA.length) return refuse();
     const { media } = offer.value;
-    const security = media.some((m) => m.port !== 0 && m.security === 'plain') ? 'plain' : 'dtls';
+    const security = offeredSecurity(media);
     if (security === this.#said.security || this.#said.security === 'sdes')
       return this.#answerSame(offer.value, refuse);
-    if (isStandard(this.#options) && this.#said.security !== undefined) return refuse();
+    if (isStandard(this.#options) && (this.#said.security !== undefined || securityOf(this.#options) !== security))
+      return refuse();
     if (security === 'plain' && this.#options.refuseDowngrade === true) return refuse();
     const { name = 'endpoint' } = this.#options;
     const [lines, identity] = await Promise.all([
       openLines(MEDIA, connection.local.address, this.#callbacks()),
       security === 'dtls' ? newIdentity(name) : undefined,
     ]);
-    const answered = answer(offer.value, {
-      ...this.#said.session(identity),
-      media: lines.map((line, i) => (media[i]!.media === line.media ? { port: line.local.port } : undefined)),
-    });
+    const answered = this.#said.answer(offer.value, lines, identity);
     if (!answered.ok || this.#over) {
       for (const line of lines) line.close();
       return answered.ok ? undefined : refuse();
     }
     connection.receive({ type: 'accept', call, sdp: answered.value.sdp });
     for (const line of this.#lines) line.close();
-    this.#start(lines, answeredLines(media, answered.value.media), security, identity);
-    this.#options.onMoved?.(security);
+    this.#said.security = security;
+    const remote = answeredLines(media, answered.value.media, (kind) => this.#said.keying(kind));
+    this.#start(lines, remote, security, identity);
+    if (security !== 'sdes') this.#options.onMoved?.(security);
     this.#checkReady();
   }
 

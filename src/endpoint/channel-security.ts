@@ -1,19 +1,14 @@
 /**
  * Keys and keying of one channel: its DTLS association, the channel keys that it gave, and a new association that is to take
- * over (RFC 8842 §5); or keys that SDP brought, which stay. Until that one has its keys everything goes on under the old ones, and afterwards they still open what the
- * switch sent before it had the new ones. A pull machine; `channel.ts` drives it.
+ * over (RFC 8842 §5); or keys that SDP brought, and others that it brings later. Until there are new keys everything goes on
+ * under the old ones, and afterwards they still open what the switch sent before it had the new ones. A pull machine;
+ * `channel.ts` drives it.
  */
 import { toHex } from '../base/bytes.js';
 import type { Engine, Tick } from '../base/engine.js';
 import { PREVIOUS_CHANNEL_KEYS_LIFETIME_MS } from '../base/limits.js';
 import type { Result } from '../base/result.js';
-import type {
-  Association,
-  AssociationFactory,
-  AssociationFailure,
-  AssociationOptions,
-  SrtpProfile,
-} from '../dtls/association.js';
+import type { Association, AssociationFailure, SrtpProfile } from '../dtls/association.js';
 import { ChannelCrypto, type ChannelKeys } from '../srtp/channel-crypto.js';
 import type { DropName } from '../wire/drop.js';
 import type { Keying, KeyLogEntry } from './channel-types.js';
@@ -21,8 +16,8 @@ import type { Keying, KeyLogEntry } from './channel-types.js';
 export type SecurityInput =
   | { readonly type: 'start' }
   | { readonly type: 'datagram'; readonly bytes: Uint8Array }
-  /** A new association with these options. */
-  | { readonly type: 'renew'; readonly options: AssociationOptions }
+  /** A new association with these options, or other keys of SDP: never ones that were in force already. */
+  | { readonly type: 'renew'; readonly keying: Keying }
   | { readonly type: 'close' }
   | Tick;
 
@@ -39,7 +34,6 @@ export type SecurityOutput =
   | { readonly type: 'failed'; readonly reason: AssociationFailure; readonly detail: string };
 
 export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
-  readonly #factory: AssociationFactory | undefined;
   readonly #logKeys: boolean;
   readonly #outputs: SecurityOutput[] = [];
   /** Undefined where SDP brought the keys. */
@@ -51,11 +45,9 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
   constructor(keying: Keying, logKeys: boolean) {
     this.#logKeys = logKeys;
     if ('keys' in keying) {
-      this.#log(keying.keys);
-      this.#crypto = new ChannelCrypto(keying.keys);
+      this.#take(keying.keys, 0);
       return;
     }
-    this.#factory = keying.factory;
     this.#association = keying.factory(keying.options);
   }
 
@@ -66,8 +58,7 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
   receive(input: SecurityInput, now: number): void {
     switch (input.type) {
       case 'renew':
-        this.#next = this.#factory?.(input.options);
-        this.#next?.receive({ type: 'start' }, now);
+        this.#renew(input.keying, now);
         break;
       case 'tick':
         this.#association?.receive(input, now);
@@ -131,15 +122,12 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
             this.#outputs.push({ type: 'send', bytes: out.bytes });
             break;
           case 'keys': {
-            this.#log(out);
             const renewed = this.#crypto !== undefined;
-            if (this.#crypto !== undefined) {
-              this.#forgetPrevious();
-              this.#previous = { crypto: this.#crypto, until: now + PREVIOUS_CHANNEL_KEYS_LIFETIME_MS };
+            this.#take(out, now);
+            if (renewed) {
               this.#association = association!;
               this.#next = undefined;
             }
-            this.#crypto = new ChannelCrypto(out);
             out.local.wipe();
             out.remote.wipe();
             const { profile, peerFingerprint } = out;
@@ -154,6 +142,22 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
         }
       }
     }
+  }
+
+  #renew(keying: Keying, now: number): void {
+    if ('keys' in keying) return this.#take(keying.keys, now);
+    this.#next = keying.factory(keying.options);
+    this.#next.receive({ type: 'start' }, now);
+  }
+
+  /** What was in force opens what is on its way for a while. */
+  #take(keys: ChannelKeys, now: number): void {
+    this.#log(keys);
+    if (this.#crypto !== undefined) {
+      this.#forgetPrevious();
+      this.#previous = { crypto: this.#crypto, until: now + PREVIOUS_CHANNEL_KEYS_LIFETIME_MS };
+    }
+    this.#crypto = new ChannelCrypto(keys);
   }
 
   #log(keys: ChannelKeys): void {

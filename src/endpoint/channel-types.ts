@@ -64,7 +64,7 @@ export type ChannelInput =
   | { readonly type: 'start' }
   | { readonly type: 'datagram'; readonly bytes: Uint8Array }
   /** A new DTLS association takes the place of the old one, without a gap (RFC 8842 §5). */
-  | { readonly type: 'renew'; readonly options: AssociationOptions }
+  | { readonly type: 'renew'; readonly keying: Keying }
   | OutgoingMedia
   /** All channels have ACKed this set and its waiting time is over: send under it (WIRE.md 10). */
   | { readonly type: 'activate-set'; readonly spiWord: number }

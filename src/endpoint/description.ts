@@ -1,15 +1,15 @@
 /** What a call of the endpoint and the switch have told each other in SDP, and what changes it while the call is up. */
 import { randomBytes } from 'node:crypto';
-import { equalBytes } from '../base/bytes.js';
 import type { Media } from '../base/ids.js';
 import { Secret } from '../base/secret.js';
 import { wantsNewAssociation } from '../sip/media-session.js';
 import { answer, createOffer, readAnswer } from '../sip/offer-answer.js';
-import type { Answer, LocalSession, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
-import { SDES_SUITES, type SdesCrypto } from '../wire/sdp-crypto.js';
+import type { Answer, LocalMediaAnswer, LocalSession, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
+import { wipeKeys } from '../sip/remote-media.js';
+import { SDES_SUITES, type SdesCrypto, type SdesSuite } from '../wire/sdp-crypto.js';
 import type { SdpDirection } from '../wire/sdp-types.js';
 import type { CallOptions, Identity } from './call-types.js';
-import { CODECS, type RemoteLine } from './lines.js';
+import { CODECS, channelProfile, type RemoteLine } from './lines.js';
 import type { MediaLine } from './media-line.js';
 
 /** RFC 8842 §4: 20 characters at least. */
@@ -21,6 +21,12 @@ export type Security = 'dtls' | 'plain' | 'sdes';
 /** How the call is to begin. */
 export function securityOf({ security = 'dtls' }: Pick<CallOptions, 'security'>): Security {
   return security === 'dtls-srtp' ? 'dtls' : security;
+}
+
+/** What the lines of an offer ask for. */
+export function offeredSecurity(media: readonly RemoteMedia[]): Security {
+  const of = (kind: Security): boolean => media.some((m) => m.port !== 0 && m.security === kind);
+  return of('plain') ? 'plain' : of('sdes') ? 'sdes' : 'dtls';
 }
 
 export class Description {
@@ -36,8 +42,8 @@ export class Description {
   /** What the re-INVITE under way is to end with. */
   #pending: ((answer: { readonly sdp: string } | Error) => void) | undefined;
 
-  /** Our keys in SDP (RFC 4568): the same ones for as long as the call is up. */
-  readonly #cryptos = new Map<Media, SdesCrypto>();
+  /** Our keys in SDP (RFC 4568): the same ones until they are renewed. */
+  #cryptos = new Map<Media, SdesCrypto>();
 
   constructor(
     address: string,
@@ -54,17 +60,15 @@ export class Description {
   #crypto(media: Media): SdesCrypto {
     let crypto = this.#cryptos.get(media);
     if (crypto === undefined) {
-      const { keyBytes, saltBytes } = SDES_SUITES[this.suite];
-      const keyAndSalt = new Secret(Uint8Array.from(randomBytes(keyBytes + saltBytes)));
-      crypto = { tag: 1, suite: this.suite, keyAndSalt };
+      crypto = { tag: 1, suite: this.suite, keyAndSalt: freshKey(this.suite) };
       this.#cryptos.set(media, crypto);
     }
     return crypto;
   }
 
   wipe(): void {
-    for (const { keyAndSalt } of this.#cryptos.values()) keyAndSalt.wipe();
-    for (const { cryptos } of this.remote) for (const { keyAndSalt } of cryptos) keyAndSalt.wipe();
+    wipeAll([...this.#cryptos.values()]);
+    wipeKeys(this.remote);
   }
 
   /** Of our next SDP; its version rises by one each time. */
@@ -91,10 +95,47 @@ export class Description {
         const line = { media, port, security, direction, codecs };
         if (security === 'dtls') return { ...line, tlsId };
         if (security === 'plain') return line;
-        // With feedback, so that the switch may ask for a picture that can be decoded.
-        return { ...line, protocol: media === 'video' ? 'RTP/SAVPF' : 'RTP/SAVP', crypto: this.#crypto(media) };
+        // At first with feedback, so that the switch may ask for a picture that can be decoded.
+        const agreed = this.remote.find((m) => m.media === media)?.protocol;
+        const protocol = agreed ?? (media === 'video' ? 'RTP/SAVPF' : 'RTP/SAVP');
+        return { ...line, protocol, cryptos: [this.#crypto(media)] };
       }),
     });
+  }
+
+  /** Answers an offer of another security than before on lines of their own. */
+  answer(offer: Offer, lines: readonly MediaLine[], identity: Identity | undefined): ReturnType<typeof answer> {
+    const media = lines.map((line, i) => this.#answering(line, offer.media[i]!));
+    return answer(offer, { ...this.session(identity), media });
+  }
+
+  /** Our half for an offered line: of its keys the first that we can do; undefined: the line is not for us. */
+  #answering({ media, local }: MediaLine, remote: RemoteMedia): LocalMediaAnswer | undefined {
+    if (remote.media !== media) return undefined;
+    const { port } = local;
+    if (remote.security !== 'sdes') return { port };
+    const theirs = remote.cryptos.find(({ suite }) => channelProfile(suite) !== undefined);
+    if (theirs === undefined) return undefined;
+    const { tag, suite } = theirs;
+    const crypto = { tag, suite, keyAndSalt: freshKey(suite) };
+    this.#cryptos.set(media, crypto);
+    return { port, crypto };
+  }
+
+  /** New keys in SDP in place of those in force, which come back where they are not agreed. */
+  async rekey(lines: readonly MediaLine[], send: (sdp: string) => void): Promise<Answer> {
+    const before = this.#cryptos;
+    this.#cryptos = new Map([...before].map(([media, c]) => [media, { ...c, keyAndSalt: freshKey(c.suite) }]));
+    try {
+      const agreed = await this.reoffer(lines, undefined, 'sendrecv', send);
+      wipeAll([...before.values()]);
+      wipeKeys(this.remote);
+      return agreed;
+    } catch (error) {
+      wipeAll([...this.#cryptos.values()]);
+      this.#cryptos = before;
+      throw error;
+    }
   }
 
   /** Offers the lines anew, for new keys where there is another identity; one at a time. Rejects when it is not agreed. */
@@ -151,12 +192,22 @@ export class Description {
       }),
     });
     if (!answered.ok) return undefined;
+    wipeKeys(offer.media); // they are those that we have
     const remote = offer.media.map((m, i): RemoteLine => {
       const { role } = answered.value.media[i]!;
-      return role === undefined ? m : { ...m, role };
+      return { ...m, cryptos: before[i]?.cryptos ?? [], ...(role === undefined ? {} : { role }) };
     });
     return { sdp: answered.value.sdp, remote, renewed };
   }
+}
+
+function freshKey(suite: SdesSuite): Secret {
+  const { keyBytes, saltBytes } = SDES_SUITES[suite];
+  return new Secret(Uint8Array.from(randomBytes(keyBytes + saltBytes)));
+}
+
+function wipeAll(cryptos: readonly SdesCrypto[]): void {
+  for (const { keyAndSalt } of cryptos) keyAndSalt.wipe();
 }
 
 /** The switch's keys are those that the line runs under: we never take others. */
@@ -164,5 +215,5 @@ function sameKeys(before: RemoteLine | undefined, now: RemoteMedia): boolean {
   const [was] = before?.cryptos ?? [];
   const [is] = now.cryptos;
   if (was === undefined || is === undefined || was.suite !== is.suite) return false;
-  return was.keyAndSalt.use((a) => is.keyAndSalt.use((b) => equalBytes(a, b)));
+  return was.keyAndSalt.equals(is.keyAndSalt);
 }

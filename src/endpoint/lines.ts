@@ -6,7 +6,9 @@ import type { AssociationOptions } from '../dtls/association.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
 import { DEFAULT_ENGINE, ENGINES } from '../dtls/engines.js';
 import type { AnsweredMedia, LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
-import type { SdesCrypto } from '../wire/sdp-crypto.js';
+import { wipeKeys } from '../sip/remote-media.js';
+import type { ChannelProfile } from '../srtp/channel-crypto.js';
+import { SDES_SUITES, type SdesCrypto, type SdesSuite } from '../wire/sdp-crypto.js';
 import type { CallOptions, Identity } from './call-types.js';
 import type { ChannelOptions, Keying, OutgoingStream } from './channel-types.js';
 import { type LineCallbacks, MediaLine } from './media-line.js';
@@ -38,11 +40,27 @@ export async function openLines(
 export type RemoteLine = RemoteMedia & { readonly role?: 'client' | 'server' };
 
 /** What the other side offered, as we have answered it. */
-export function answeredLines(offered: readonly RemoteMedia[], answered: readonly AnsweredMedia[]): RemoteLine[] {
+export function answeredLines(
+  offered: readonly RemoteMedia[],
+  answered: readonly AnsweredMedia[],
+  ownOf: (media: Media) => Identity | SdesCrypto | undefined,
+): RemoteLine[] {
   return offered.map((m, i) => {
     const { accepted, role } = answered[i]!;
-    return { ...m, port: accepted ? m.port : 0, ...(role === undefined ? {} : { role }) };
+    const port = accepted ? m.port : 0;
+    return { ...m, port, cryptos: takenKeys(m, ownOf), ...(role === undefined ? {} : { role }) };
   });
+}
+
+/** Of the keys that were offered those that we answered; the others are wiped. */
+function takenKeys(
+  offered: RemoteMedia,
+  ownOf: (media: Media) => Identity | SdesCrypto | undefined,
+): readonly SdesCrypto[] {
+  const own = offered.media === 'other' ? undefined : ownOf(offered.media);
+  const cryptos = offered.cryptos.filter(({ tag }) => own !== undefined && 'tag' in own && own.tag === tag);
+  wipeKeys([offered], (key) => cryptos.some(({ keyAndSalt }) => keyAndSalt === key));
+  return cryptos;
 }
 
 /** Lets media flow on the line as it was agreed; false where the other side wants none of it. */
@@ -96,22 +114,31 @@ function keyingOf(own: Identity | SdesCrypto, remote: RemoteLine, options: CallO
     return { factory: ENGINES[options.dtlsEngine ?? DEFAULT_ENGINE], options: associationOptions(remote, own) };
   }
   const [theirs] = remote.cryptos;
-  if (theirs === undefined) throw new Error('an sdes m-line without keys was taken for an answer');
-  const profile = own.suite === 'AEAD_AES_128_GCM' ? 0x0007 : 0x0001;
+  const profile = channelProfile(own.suite);
+  if (theirs === undefined || profile === undefined)
+    throw new Error('an sdes m-line without keys for us was taken for an answer');
   return { keys: { profile, local: own.keyAndSalt, remote: theirs.keyAndSalt } };
 }
 
-/** Starts a new association on each line that is in use. */
+/** Starts a new association on each line that is in use, or puts it under the keys that SDP has now. */
 export function renewLines(
   lines: readonly MediaLine[],
   remote: readonly RemoteLine[],
-  identity: Identity | undefined,
+  options: CallOptions,
+  ownOf: (media: Media) => Identity | SdesCrypto | undefined,
 ): void {
   for (const [i, line] of lines.entries()) {
     const now = remote[i];
-    if (identity === undefined || now === undefined || now.port === 0) continue;
-    line.receive({ type: 'renew', options: associationOptions(now, identity) });
+    const own = ownOf(line.media);
+    const keying = own === undefined || now === undefined || now.port === 0 ? undefined : keyingOf(own, now, options);
+    if (keying !== undefined) line.receive({ type: 'renew', keying });
   }
+}
+
+/** The relay's and our number of what this endpoint can do of SDES; undefined: it cannot. */
+export function channelProfile(suite: SdesSuite): ChannelProfile | undefined {
+  const { profile } = SDES_SUITES[suite];
+  return profile === 1 || profile === 7 || profile === 8 ? profile : undefined;
 }
 
 /** Of an association on this line, the first or one that takes over. */

@@ -7,6 +7,7 @@ import type { RealmCredentials } from '../sip/digest-client.js';
 import { DEFAULT_PORT } from '../sip/locate.js';
 import type { DigestUser } from '../sip/request-gate.js';
 import type { TrunkPeer, TrunkProfile } from '../sip/trunk.js';
+import { SDES_SUITE_NAMES } from '../wire/sdp-crypto.js';
 import { addressFamily, parseHostPort } from '../wire/sip-address.js';
 
 const transport = z.enum(['tls', 'tcp', 'udp']);
@@ -54,7 +55,23 @@ export const trunkSchema = z.strictObject({
   accept: acceptable.default([]),
   transmitSecurityStatus: z.boolean().default(false),
   srtp: z.boolean().default(true),
-  keying: z.enum(['dtls', 'sdp-keys']).default('dtls'),
+  keying: z
+    .enum(['dtls', 'sdp-keys'])
+    .default('dtls')
+    .describe('of our own first offers; sdp-keys (RFC 4568) is hop-by-hop at most'),
+  sdpKeySuites: z
+    .array(z.enum(SDES_SUITE_NAMES))
+    .min(1)
+    .max(SDES_SUITE_NAMES.length)
+    .refine((suites) => new Set(suites).size === suites.length, 'each suite once')
+    .default([
+      'AEAD_AES_256_GCM',
+      'AEAD_AES_128_GCM',
+      'AES_256_CM_HMAC_SHA1_80',
+      'AES_CM_128_HMAC_SHA1_80',
+      'AES_CM_128_HMAC_SHA1_32',
+    ])
+    .describe('what we offer with sdp-keys, the best first'),
 });
 
 export const digestSchema = z.strictObject({

@@ -4,8 +4,9 @@
  */
 import { equalBytes } from '../base/bytes.js';
 import { type Result, refuse } from '../base/result.js';
+import { parseSdp } from '../wire/sdp.js';
 import type { SdpCodec, SdpDirection } from '../wire/sdp-types.js';
-import { type AnswerRefusal, answer, createOffer, readAnswer, readOffer } from './offer-answer.js';
+import { type AnswerRefusal, answer, createOffer, readAnswer } from './offer-answer.js';
 import type {
   Answer,
   AnsweredMedia,
@@ -16,6 +17,7 @@ import type {
   Offer,
   RemoteMedia,
 } from './offer-answer-types.js';
+import { acceptableCodecs } from './remote-media.js';
 
 /** One m-line as it was agreed last. */
 export interface AgreedLine {
@@ -120,7 +122,7 @@ export class MediaSession {
     if (proposed === undefined) return refuse('no-offer');
     const read = readAnswer(proposed.sdp, text);
     if (!read.ok) return read;
-    const offered = ownOffer(proposed.sdp);
+    const offered = ownCodecs(proposed.sdp);
     this.#sdp = proposed.sdp;
     this.#version = proposed.version;
     this.#lines = read.value.media.map((answered, i) => {
@@ -128,7 +130,7 @@ export class MediaSession {
       const { accepted, codecs, role } = answered;
       const port = accepted ? (proposed.media[i]?.port ?? 0) : 0;
       const disabled = disabledLine(read.value, i);
-      const received = offered.media[i]?.codecs ?? [];
+      const received = offered[i] ?? [];
       const line = { remote, disabled, port, codecs, received, direction: mirrored(remote.direction) };
       return role === undefined ? line : { ...line, role };
     });
@@ -163,10 +165,10 @@ function sameFingerprints({ fingerprints: a }: RemoteMedia, { fingerprints: b }:
   );
 }
 
-function ownOffer(sdp: string): Offer {
-  const read = readOffer(sdp);
+function ownCodecs(sdp: string): readonly (readonly SdpCodec[])[] {
+  const read = parseSdp(sdp);
   if (!read.ok) throw new Error(`our own offer is not valid SDP: ${read.reason}`);
-  return read.value;
+  return read.value.media.map(acceptableCodecs);
 }
 
 function mirrored(direction: SdpDirection): SdpDirection {

@@ -34,7 +34,7 @@ export interface RemoteMedia {
   readonly content?: string;
   readonly mid?: string;
   readonly tlsId?: string;
-  /** Keys of `a=crypto` that can be taken, in the peer's order. */
+  /** Keys of `a=crypto` that can be taken, in the peer's order. Who read the SDP wipes what it does not take. */
   readonly cryptos: readonly SdesCrypto[];
   /** Id of the header extension of RFC 6464, where it is named in one-byte form (1-14). */
   readonly audioLevelId?: number;
@@ -118,8 +118,8 @@ export interface LocalMediaOffer {
   readonly port: number;
   readonly address?: string;
   readonly security: 'dtls' | 'plain' | 'sdes';
-  /** Ours, for an `sdes` line. */
-  readonly crypto?: SdesCrypto;
+  /** Ours, for an `sdes` line: one of them, the best first, is to be taken (RFC 4568 §5.1.1). */
+  readonly cryptos?: readonly SdesCrypto[];
   /** Those with a clock rate are written as they are: what was agreed before keeps its numbers (RFC 3264 §8.3.2). */
   readonly codecs: readonly (LocalCodec | SdpCodec)[];
   readonly direction?: SdpDirection;

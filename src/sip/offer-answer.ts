@@ -2,9 +2,8 @@
 import { ok, type Result, refuse } from '../base/result.js';
 import { parseSdp, writeSdp } from '../wire/sdp.js';
 import { codecs, writeFingerprint } from '../wire/sdp-attributes.js';
-import { answeredCrypto, writeCrypto } from '../wire/sdp-crypto.js';
+import { takenCrypto, writeCrypto } from '../wire/sdp-crypto.js';
 import type {
-  Sdp,
   SdpAttribute,
   SdpBandwidth,
   SdpCodec,
@@ -30,7 +29,7 @@ import type {
   OfferRules,
   RemoteMedia,
 } from './offer-answer-types.js';
-import { AUDIO_LEVEL_URI, narrowDirection, readRemoteMedia, withOpportunity } from './remote-media.js';
+import { AUDIO_LEVEL_URI, narrowDirection, readRemoteMedia, wipeKeys, withOpportunity } from './remote-media.js';
 
 /** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
 const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
@@ -224,8 +223,9 @@ function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
   if (m.content !== undefined) attributes.push({ name: 'content', value: m.content });
   attributes.push(...(m.security === 'dtls' ? dtlsAttributes(local, 'actpass', m.tlsId) : [{ name: 'rtcp-mux' }]));
   if (m.security === 'sdes') {
-    if (m.crypto === undefined) throw new Error('an sdes m-line needs our key');
-    attributes.push({ name: 'crypto', value: writeCrypto(m.crypto) });
+    const { cryptos = [] } = m;
+    if (cryptos.length === 0) throw new Error('an sdes m-line needs our key');
+    for (const crypto of cryptos) attributes.push({ name: 'crypto', value: writeCrypto(crypto) });
   }
   return {
     media: m.media,
@@ -273,14 +273,22 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
   for (const [i, line] of sdp.media.entries()) {
     const where = `m-line ${i + 1}`;
     const ours = offered.value.media[i]!;
-    if (line.media !== ours.media) return refuse('media-type', where);
+    if (line.media !== ours.media) {
+      wipeKeys(media);
+      return refuse('media-type', where);
+    }
     const m = withOpportunity(readRemoteMedia(sdp, i));
     if (m.port === 0) {
       media.push({ ...m, accepted: false });
       continue;
     }
-    const misfit = answerMisfit(offered.value, i, line, m);
-    if (misfit !== undefined) return refuse(misfit, where);
+    const own = withOpportunity(readRemoteMedia(offered.value, i));
+    const misfit = answerMisfit(offered.value.media[i]!, own, line, m);
+    wipeKeys([own]);
+    if (misfit !== undefined) {
+      wipeKeys([...media, m]);
+      return refuse(misfit, where);
+    }
     const role =
       m.security !== 'dtls' ? {} : { role: m.setup === 'active' ? ('server' as const) : ('client' as const) };
     media.push({ ...m, accepted: true, ...role });
@@ -288,10 +296,9 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
   return ok({ sdp, media });
 }
 
-function answerMisfit(offered: Sdp, index: number, line: SdpMedia, m: RemoteMedia): AnswerRefusal | undefined {
-  const ours = withOpportunity(readRemoteMedia(offered, index));
-  if (ours.port === 0 || line.protocol !== offered.media[index]!.protocol) return 'protocol';
-  const known = codecs(offered.media[index]!);
+function answerMisfit(offered: SdpMedia, ours: RemoteMedia, line: SdpMedia, m: RemoteMedia): AnswerRefusal | undefined {
+  if (ours.port === 0 || line.protocol !== offered.protocol) return 'protocol';
+  const known = codecs(offered);
   const fits = (c: SdpCodec): boolean =>
     known.some(
       (o) =>
@@ -304,7 +311,7 @@ function answerMisfit(offered: Sdp, index: number, line: SdpMedia, m: RemoteMedi
   if (ours.security !== m.security) return 'crypto';
   if (m.security === 'sdes') {
     // Keys that were never offered are somebody else's (RFC 4568 §5.1.3).
-    const taken = answeredCrypto(ours.cryptos, line);
+    const taken = takenCrypto(ours.cryptos, line, m.cryptos);
     return taken === undefined || taken === 'not-offered' ? 'crypto' : undefined;
   }
   if (m.security !== 'dtls') return undefined;

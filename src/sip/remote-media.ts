@@ -1,7 +1,8 @@
 /** Reads one m-line of a peer and says what is wrong with it (RFC 3264, RFC 5763, WIRE.md 2). */
 
+import type { Secret } from '../base/secret.js';
 import { codecs, direction, effectiveConnection, fingerprints, mediaAttribute, setup } from '../wire/sdp-attributes.js';
-import { cryptos } from '../wire/sdp-crypto.js';
+import { cryptos, type SdesCrypto } from '../wire/sdp-crypto.js';
 import type { Sdp, SdpBandwidth, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
 import { isToken, parseDigits } from '../wire/sip-scan.js';
 import { carriedCodec } from './codecs.js';
@@ -46,8 +47,9 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
   const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
   const levels = audioLevelId(media);
-  const problem = problemOf(media, index, security, prints, rtcpMux, carried);
-  const opportunity = security === 'plain' ? opportunityOf(media, prints, rtcpMux) : undefined;
+  const keys = cryptos(media);
+  const problem = problemOf(media, index, security, prints, rtcpMux, carried, keys);
+  const opportunity = security === 'plain' ? opportunityOf(keys, prints, rtcpMux) : undefined;
   return {
     index,
     media: media.media === 'audio' || media.media === 'video' ? media.media : 'other',
@@ -65,7 +67,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     ...(content === undefined ? {} : { content }),
     ...(mid === undefined || !isToken(mid) ? {} : { mid }),
     ...(tlsId === undefined ? {} : { tlsId }),
-    cryptos: cryptos(media),
+    cryptos: keys,
     ...(levels === undefined ? {} : { audioLevelId: levels }),
     ...(problem === undefined ? {} : { problem }),
   };
@@ -73,12 +75,22 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
 
 /** RFC 8643 §3: DTLS before keys in SDP. Its m-line is as good as any without them, so what does not fit is passed over. */
 function opportunityOf(
-  media: SdpMedia,
+  keys: readonly SdesCrypto[],
   prints: SdpFingerprints | undefined,
   rtcpMux: boolean,
 ): RemoteMedia['opportunity'] {
   if (rtcpMux && (prints?.accepted.length ?? 0) > 0) return 'dtls';
-  return cryptos(media).length > 0 ? 'sdes' : undefined;
+  return keys.length > 0 ? 'sdes' : undefined;
+}
+
+/** Keys that an offer or an answer brought and nobody took are not to stay in memory. */
+export function wipeKeys(
+  media: readonly Pick<RemoteMedia, 'cryptos'>[],
+  isTaken: (key: Secret) => boolean = () => false,
+): void {
+  for (const { cryptos: lines } of media) {
+    for (const { keyAndSalt } of lines) if (!isTaken(keyAndSalt)) keyAndSalt.wipe();
+  }
 }
 
 /** A line that names keys all the same is secured by them (RFC 8643). */
@@ -131,13 +143,14 @@ function problemOf(
   prints: SdpFingerprints | undefined,
   rtcpMux: boolean,
   carried: readonly SdpCodec[],
+  keys: readonly SdesCrypto[],
 ): MediaProblem | undefined {
   if (media.port === 0) return undefined;
   const line = `m-line ${index + 1} (${media.media})`;
   if (media.media !== 'audio' && media.media !== 'video') {
     return { warnCode: 304, text: `${line}: only audio and video are carried` };
   }
-  if (security === 'sdes' && cryptos(media).length === 0) {
+  if (security === 'sdes' && keys.length === 0) {
     return { warnCode: 306, text: `${line}: no a=crypto that can be taken (RFC 4568)` };
   }
   if (security === 'unsupported') {

@@ -1,6 +1,7 @@
 /** Trunk profiles (REQUIREMENTS T2): what is agreed with a peer, which peer a connection is, and what a profile rules out. */
 import type { Address } from '../base/ids.js';
 import { ok, type Result, refuse } from '../base/result.js';
+import type { SdesSuite } from '../wire/sdp-crypto.js';
 import type { ServerTransport, SipTransport } from './contract.js';
 
 /** Requests beyond calls that a trunk, or an application's user, may send (T2). */
@@ -25,7 +26,10 @@ export interface TrunkProfile {
   readonly accept: readonly Acceptable[];
   readonly transmitSecurityStatus: boolean;
   readonly srtp: boolean;
+  /** Of our own first offers; what the peer offers may be either. */
   readonly keying: 'dtls' | 'sdp-keys';
+  /** What we offer with `sdp-keys`, the best first. */
+  readonly sdpKeySuites: readonly SdesSuite[];
 }
 
 export interface TrunkPeer {
@@ -95,7 +99,12 @@ export function trunkProblems(trunks: readonly TrunkProfile[], mainPort: number)
     if (!checked.ok) say(checked.detail ?? checked.reason);
     if (trunks.find((t) => t.name === trunk.name) !== trunk) say('two trunks have this name');
     if (trunk.applicationAuthorization && !trunk.digest) say('applicationAuthorization needs digest = true');
-    if (trunk.keying === 'sdp-keys') say('keying sdp-keys is not supported; allowed: dtls');
+    if (trunk.keying === 'sdp-keys') {
+      const all = [...trunk.incoming, trunk.outgoing].every((t) => t === 'tls');
+      if (!all)
+        say('keying sdp-keys needs TLS for incoming and outgoing: without it everybody on the way reads the keys');
+      if (!trunk.srtp) say('keying sdp-keys needs srtp = true');
+    }
     const port = trunk.port ?? mainPort;
     const secure = trunk.incoming.includes('tls');
     const other = layers.get(port);

@@ -71,7 +71,7 @@ export class FieldKeys implements MediaKeys {
 
   /** The same sender key, under the same set. */
   sameKey(other: FieldKeys): boolean {
-    return this.spiWord === other.spiWord && this.#key.use((own) => other.#key.use((bytes) => equalBytes(own, bytes)));
+    return this.spiWord === other.spiWord && this.#key.equals(other.#key);
   }
 
   /** The same key came in a field with a later ROC. */

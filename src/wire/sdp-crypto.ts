@@ -7,16 +7,20 @@ import { Secret } from '../base/secret.js';
 import type { SdpMedia } from './sdp-types.js';
 import { parseDigits } from './sip-scan.js';
 
-/** RFC 4568 §6.2, RFC 6188 §4, RFC 7714 §14.1: bytes of master key and master salt. */
+/**
+ * RFC 4568 §6.2, RFC 6188 §4, RFC 7714 §14.1: bytes of master key and master salt. `profile`: DTLS-SRTP's number of the same
+ * transforms, and for what SDES alone can name the relay's own.
+ */
 export const SDES_SUITES = {
-  AEAD_AES_256_GCM: { keyBytes: 32, saltBytes: 12 },
-  AEAD_AES_128_GCM: { keyBytes: 16, saltBytes: 12 },
-  AES_256_CM_HMAC_SHA1_80: { keyBytes: 32, saltBytes: 14 },
-  AES_256_CM_HMAC_SHA1_32: { keyBytes: 32, saltBytes: 14 },
-  AES_CM_128_HMAC_SHA1_80: { keyBytes: 16, saltBytes: 14 },
-  AES_CM_128_HMAC_SHA1_32: { keyBytes: 16, saltBytes: 14 },
+  AEAD_AES_256_GCM: { keyBytes: 32, saltBytes: 12, profile: 0x0008 },
+  AEAD_AES_128_GCM: { keyBytes: 16, saltBytes: 12, profile: 0x0007 },
+  AES_256_CM_HMAC_SHA1_80: { keyBytes: 32, saltBytes: 14, profile: 0x1001 },
+  AES_256_CM_HMAC_SHA1_32: { keyBytes: 32, saltBytes: 14, profile: 0x1002 },
+  AES_CM_128_HMAC_SHA1_80: { keyBytes: 16, saltBytes: 14, profile: 0x0001 },
+  AES_CM_128_HMAC_SHA1_32: { keyBytes: 16, saltBytes: 14, profile: 0x0002 },
 } as const;
 export type SdesSuite = keyof typeof SDES_SUITES;
+export const SDES_SUITE_NAMES = Object.keys(SDES_SUITES) as readonly SdesSuite[];
 
 export interface SdesCrypto {
   /** Names the line in the answer (RFC 4568 §4.1). */
@@ -85,17 +89,19 @@ export function writeCrypto(crypto: SdesCrypto): string {
 }
 
 /**
- * The line that an answer took from an offer.
+ * The line of an offer that an answer took.
+ * @param answer the m-line of the answer, and what {@link cryptos} gave of it
  * @returns `not-offered` for a tag, or a suite under this tag, that the offer did not hold: somebody else's keys (RFC 4568
- *   §5.1.3); undefined when the answer has no acceptable line, or more than one.
+ *   §5.1.3), and for a key that is the offer's own: it would take back as the peer's what we send ourselves. Undefined when
+ *   the answer has no acceptable line, or more than one.
  */
-export function answeredCrypto(
+export function takenCrypto(
   offered: readonly SdesCrypto[],
   answer: SdpMedia,
-): { readonly ours: SdesCrypto; readonly theirs: SdesCrypto } | 'not-offered' | undefined {
+  [theirs]: readonly SdesCrypto[],
+): SdesCrypto | 'not-offered' | undefined {
   const lines = answer.attributes.filter((a) => a.name === 'crypto');
-  const [theirs] = cryptos(answer);
   if (lines.length !== 1 || theirs === undefined) return undefined;
   const ours = offered.find((one) => one.tag === theirs.tag);
-  return ours?.suite === theirs.suite ? { ours, theirs } : 'not-offered';
+  return ours?.suite === theirs.suite && !ours.keyAndSalt.equals(theirs.keyAndSalt) ? ours : 'not-offered';
 }

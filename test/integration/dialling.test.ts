@@ -43,7 +43,7 @@ interface Callee extends AnsweringEndpoint {
 }
 
 /** An endpoint that answers, with EKT or as one that knows neither it nor TIP, or refuses with this status. */
-async function callee(how: 'answer' | 'dtls-srtp' | number, identity?: Identity): Promise<Callee> {
+async function callee(how: 'answer' | 'dtls-srtp' | 'sdes' | number, identity?: Identity): Promise<Callee> {
   const shown = identity ?? (await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1', 'peer.example'] }));
   const calls: Call[] = [];
   const received: ReceivedMedia[] = [];
@@ -52,13 +52,13 @@ async function callee(how: 'answer' | 'dtls-srtp' | number, identity?: Identity)
     audio: [audioInput(1)],
     video: [videoInput(1)],
     onReceived: (rtp) => void received.push(rtp),
-    ...(how === 'dtls-srtp' ? { security: how } : {}),
+    ...(how === 'dtls-srtp' || how === 'sdes' ? { security: how } : {}),
   };
   const endpoint = await listen({
     address: '127.0.0.1',
     port: 0,
     tls: { cert: shown.pem, key: shown.keyPem, ca: place.root.pem, requestCert: true, rejectUnauthorized: true },
-    tip: how !== 'dtls-srtp',
+    tip: how === 'answer',
     answer: () => (typeof how === 'string' ? options : { refuse: how }),
     onCall: (call) => void calls.push(call),
   });
@@ -158,6 +158,34 @@ describe('a call that the switch makes', () => {
       expect(codes()).toEqual(toml.includes('best') ? ['endpoint-not-capable', 'conference-downgraded'] : []);
     },
   );
+
+  it('joins with keys in SDP where the trunk has them so; media goes on under new keys, and under repeated ones', async () => {
+    const peer = await callee('sdes');
+    const suites = 'sdpKeySuites = ["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"]';
+    const conference = '[conferences]\npolicy = "secure"\nrequiredLevel = "hop-by-hop"\n';
+    await start(`${conference}${await trunk([peer.port], `keying = "sdp-keys"\n${suites}`)}`);
+    const target = `sips:board@127.0.0.1:${running.sip.port}`;
+    const caller = await dial({ target, caPem: place.root.pem }, { security: 'dtls-srtp' });
+    closing.push(() => caller.call.kill());
+    expect(await outcome()).toMatchObject({ state: 'answered' });
+    expect(running.conferenceLevel('board')).toBe('hop-by-hop');
+    const sent = (): Set<string> => new Set(caller.sent.map((p) => Buffer.from(p.payload).toString('base64')));
+    const flows = async (what: string): Promise<void> => {
+      const before = [peer.received.length, caller.received.length];
+      const grown = (n: number, list: readonly unknown[]): boolean => list.length > before[n]! + 50;
+      await until(what, () => grown(0, peer.received) && grown(1, caller.received), 30_000);
+    };
+    await flows('media both ways');
+    const called = peer.calls[0]!;
+    await called.direct('sendrecv'); // a re-INVITE that repeats the keys
+    await flows('media under the same keys');
+    await called.renew();
+    await flows('media under new keys');
+    const known = sent();
+    expect(peer.received.every((rtp) => known.has(Buffer.from(rtp.payload).toString('base64')))).toBe(true);
+    expect(called.status().drops.auth_failed ?? 0).toBeLessThan(50);
+    await caller.call.hangup();
+  });
 
   it.each<[number, string | undefined]>([
     [403, 'trunk-forbidden'],

@@ -239,6 +239,42 @@ export class Bench {
   }
 }
 
+/** A peer that leaves offers to the switch: INVITEs without one, each with its answer in the ACK (RFC 3261 §13.2.1). */
+export class Offerless {
+  #cseq = 0;
+  #tag = '';
+
+  constructor(private readonly bench: Bench) {}
+
+  /** The first INVITE or the next. @returns what the 200 offers */
+  invite(): string {
+    this.#cseq++;
+    this.bench.raw(this.#head('INVITE', 0));
+    const ok = this.bench.texts.findLast((text) => text.startsWith('SIP/2.0 200'))!;
+    this.#tag = /^To: .*(;tag=\S+)/m.exec(ok)![1]!;
+    return ok.slice(ok.indexOf('\r\n\r\n') + 4);
+  }
+
+  acknowledge(sdp: string): void {
+    const body = sdp.replaceAll('\r', '');
+    this.bench.raw(this.#head('ACK', body.length + body.split('\n').length - 1) + body);
+  }
+
+  #head(method: string, length: number): string {
+    return `${method} sips:8000@192.0.2.1 SIP/2.0
+Via: SIP/2.0/TLS 192.0.2.7:5061;branch=z9hG4bK${method}${this.#cseq}
+From: <sips:bob@192.0.2.7>;tag=b
+To: <sips:8000@192.0.2.1>${this.#tag}
+Call-ID: no-offer
+CSeq: ${this.#cseq} ${method}
+Contact: <sips:bob@192.0.2.7>
+Max-Forwards: 70
+${length === 0 ? '' : 'Content-Type: application/sdp\n'}Content-Length: ${length}
+
+`;
+  }
+}
+
 export const CLIENT_HELLO = Uint8Array.of(22, 254, 253, 0, 0);
 
 export function keysReport(profile = 1): Extract<AssociationReport, { type: 'keys' }> {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { UserAgentOutput } from '../../../src/sip/contract.js';
 import { answer, readOffer } from '../../../src/sip/offer-answer.js';
-import { Bench, CLIENT_HELLO, FINGERPRINT, keysReport, SIGNALLED, secured } from './harness.js';
+import { Bench, CLIENT_HELLO, FINGERPRINT, keysReport, Offerless, SIGNALLED, secured } from './harness.js';
 
 const answerOf = (bench: Bench): string => {
   const last = bench.heard.filter((o) => o.type === 'answered').at(-1);
@@ -148,29 +148,6 @@ describe('a re-INVITE of the peer', () => {
 });
 
 describe('an INVITE without an offer', () => {
-  const head = (method: string, toTag: string, length: number) => `${method} sips:8000@192.0.2.1 SIP/2.0
-Via: SIP/2.0/TLS 192.0.2.7:5061;branch=z9hG4bK${method}
-From: <sips:bob@192.0.2.7>;tag=b
-To: <sips:8000@192.0.2.1>${toTag}
-Call-ID: no-offer
-CSeq: 1 ${method}
-Contact: <sips:bob@192.0.2.7>
-Max-Forwards: 70
-${length === 0 ? '' : 'Content-Type: application/sdp\n'}Content-Length: ${length}
-
-`;
-  const offered = (bench: Bench) => {
-    bench.raw(head('INVITE', '', 0));
-    const sent = bench
-      .taken('sip')
-      .flatMap(({ output }) => (output.type === 'send' ? Buffer.from(output.bytes).toString() : []));
-    const ok = sent.find((text) => text.startsWith('SIP/2.0 200'))!;
-    return { sdp: ok.slice(ok.indexOf('\r\n\r\n') + 4), tag: /^To: .*(;tag=\S+)/m.exec(ok)![1]! };
-  };
-  const acknowledge = (bench: Bench, tag: string, sdp: string) => {
-    const body = sdp.replaceAll('\r', '');
-    bench.raw(head('ACK', tag, body.length + body.split('\n').length - 1) + body);
-  };
   const answerTo = (sdp: string) => {
     const offer = readOffer(sdp);
     if (!offer.ok) throw new Error(offer.reason);
@@ -182,22 +159,24 @@ ${length === 0 ? '' : 'Content-Type: application/sdp\n'}Content-Length: ${length
 
   it('is offered what the conference wants, and its answer in the ACK makes the channels expect its certificate', () => {
     const bench = new Bench();
-    const { sdp, tag } = offered(bench);
+    const peer = new Offerless(bench);
+    const sdp = peer.invite();
     expect(sdp).toMatch(/m=audio 20002 UDP\/TLS\/RTP\/SAVPF 96 [\s\S]*a=setup:actpass[\s\S]*m=video 20004/);
     const { channel } = bench.called('openChannel')[0]![0];
     const hello = { type: 'dtls' as const, channel, from: SIGNALLED, bytes: CLIENT_HELLO };
     bench.relay({ type: 'relay', events: [hello] });
     expect(bench.taken('association-open')).toEqual([]); // nobody is named yet
     const answered = answerTo(sdp).replaceAll('a=setup:passive', 'a=setup:active');
-    acknowledge(bench, tag, answered);
+    peer.acknowledge(answered);
     bench.relay({ type: 'relay', events: [hello] });
     expect(bench.taken('association-open')).toMatchObject([{ role: 'server', fingerprints: [FINGERPRINT] }]);
   });
 
   it('whose answer is passive is called by us, as DTLS client, at the address it names', () => {
     const bench = new Bench();
-    const { sdp, tag } = offered(bench);
-    acknowledge(bench, tag, answerTo(sdp));
+    const peer = new Offerless(bench);
+    const sdp = peer.invite();
+    peer.acknowledge(answerTo(sdp));
     expect(bench.taken('association-open').map((o) => o.role)).toEqual(['client', 'client']);
     const { association } = bench.taken('association-open')[0]!;
     bench.association(association, { type: 'datagram', bytes: CLIENT_HELLO });
@@ -209,12 +188,10 @@ ${length === 0 ? '' : 'Content-Type: application/sdp\n'}Content-Length: ${length
     ['another transport', (sdp: string) => sdp.replaceAll('UDP/TLS/RTP/SAVPF', 'RTP/AVP')],
   ])('ends with BYE when the ACK brings %s', (_, change) => {
     const bench = new Bench();
-    const { sdp, tag } = offered(bench);
-    acknowledge(bench, tag, change(answerTo(sdp)));
-    const sent = bench
-      .taken('sip')
-      .flatMap(({ output }) => (output.type === 'send' ? Buffer.from(output.bytes).toString() : []));
-    expect(sent.at(-1)).toMatch(/^BYE [\s\S]*Reason: SIP;cause=488/);
+    const peer = new Offerless(bench);
+    const sdp = peer.invite();
+    peer.acknowledge(change(answerTo(sdp)));
+    expect(bench.texts.at(-1)).toMatch(/^BYE [\s\S]*Reason: SIP;cause=488/);
     expect(bench.control.views()).toEqual([]);
   });
 });

@@ -18,6 +18,7 @@ const TRUNK: TrunkProfile = {
   transmitSecurityStatus: true,
   srtp: true,
   keying: 'dtls',
+  sdpKeySuites: ['AES_CM_128_HMAC_SHA1_80'],
 };
 const ACCESS: Access = { type: 'trunk', trunk: 'cucm' };
 

@@ -24,6 +24,7 @@ const TRUNK: TrunkProfile = {
   transmitSecurityStatus: false,
   srtp: true,
   keying: 'dtls',
+  sdpKeySuites: ['AES_CM_128_HMAC_SHA1_80'],
 };
 const PLAIN: TrunkProfile = {
   ...TRUNK,
@@ -79,7 +80,13 @@ describe('start-up refuses', () => {
     ['SRTP under signalling that anybody can change', { ...PLAIN, srtp: true }, /srtp = true needs TLS/],
     ['encrypted mode without SRTP', { srtp: false }, /encrypted needs srtp/],
     ['application authorization without digest', { applicationAuthorization: true }, /needs digest/],
-    ['keys in SDP', { keying: 'sdp-keys' }, /sdp-keys is not supported/],
+    [
+      'keys in SDP that anybody can read',
+      { ...PLAIN, keying: 'sdp-keys' },
+      /sdp-keys needs TLS for incoming and outgoing/,
+    ],
+    ['keys in SDP where calls go out in clear', { keying: 'sdp-keys', outgoing: 'tcp' }, /sdp-keys needs TLS/],
+    ['keys in SDP without SRTP', { keying: 'sdp-keys', srtp: false }, /sdp-keys needs srtp/],
     ['a TLS trunk that nobody could use', { x509Names: [] }, /x509Names is empty/],
     ['a trunk without TLS on the main port', { ...PLAIN, port: undefined as never }, /port is missing/],
     ['a trunk without TLS that anybody could use', { ...PLAIN, peers: [] }, /peers is empty/],
@@ -92,7 +99,7 @@ describe('start-up refuses', () => {
     const twin = { ...TRUNK, name: 'twin', x509Names: ['cucm.EXAMPLE'] };
     expect(trunkProblems([TRUNK, twin], 5061).join('\n')).toMatch(/cucm.example on port 5061 belongs to cucm/);
     expect(trunkProblems([TRUNK, { ...TRUNK, port: 5071 }], 5061).join('\n')).toMatch(/two trunks have this name/);
-    expect(trunkProblems([TRUNK, { ...twin, port: 5071 }, PLAIN], 5061)).toEqual([]);
+    expect(trunkProblems([TRUNK, { ...twin, port: 5071, keying: 'sdp-keys' }, PLAIN], 5061)).toEqual([]);
   });
 });
 
