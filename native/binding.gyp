@@ -7,6 +7,7 @@
         "core/address.cc",
         "core/backlog.cc",
         "core/branch.cc",
+        "core/bundle.cc",
         "core/channel.cc",
         "core/channel_keys.cc",
         "core/commands.cc",

@@ -20,8 +20,9 @@ bool Switch::openBranch(CommandReader& r) {
   const uint32_t homeSlot = r.u32();
   Address peer;
   const bool hasPeer = r.address(peer);
+  Outlet* leader = transport == TRANSPORT_bundled ? outlet(r.u32()) : nullptr;
   const bool valid = r.whole() && isOther(home) && homeSlot < MAX_CHANNELS &&
-                     mayOpen(id, media, transport, slot, hasPeer);
+                     mayOpen(id, media, transport, slot, hasPeer, leader);
   Conference* conference = valid ? makeConference(conferenceId) : nullptr;
   if (conference == nullptr) {
     if (r.whole()) transport_.discard(socket);
@@ -35,7 +36,9 @@ bool Switch::openBranch(CommandReader& r) {
   b.homeSlot = static_cast<uint16_t>(homeSlot);
   b.datagrams = &exchange_->datagrams(self_, home);
   b.last = b.datagrams->written();
-  if (!transport_.opened(b)) {
+  if (transport == TRANSPORT_bundled) {
+    if (!leader->branch || !joinBundle(b, *leader)) return false;
+  } else if (!transport_.opened(b)) {
     transport_.discard(socket);
     return false;
   }
@@ -57,10 +60,15 @@ bool Switch::setBranch(CommandReader& r) {
 }
 
 void Switch::closeBranch(Branch& b) {
+  while (!b.followers.empty()) closeBranch(static_cast<Branch&>(*b.followers.back()));
   egress_.forget(b);
   auto& siblings = b.conference->branches;
   siblings.erase(std::find(siblings.begin(), siblings.end(), &b));
-  transport_.close(b);
+  if (b.leader != nullptr) {
+    leaveBundle(b);
+  } else {
+    transport_.close(b);
+  }
   bySlot_[b.slot] = nullptr;
   branches_.erase(b.id);
 }

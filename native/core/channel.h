@@ -49,8 +49,10 @@ struct Channel : Outlet {
 
   // Where payloads end at the switch. `own`: what leaves are streams of its own; with it, `ends` says whether that is so now.
   // Both live as long as the channel's keys do: an index is never given twice under one key.
-  std::unique_ptr<HopKeys> hop;
+  std::shared_ptr<HopKeys> hop;
   std::unique_ptr<OwnStreams> own;
+  // By stream; of the keys of `hop`, and no others' (RFC 3711 §3.2.3): what the stream had under a sender's key says nothing.
+  std::unique_ptr<ReplayWindow[]> received;
   bool ends = false;
   bool sdes = false;          // its keys are signalling's: no DTLS
   VideoCodec videoOf[128] = {};  // by payload type
@@ -58,7 +60,12 @@ struct Channel : Outlet {
   bool showsKeyFrames = false;   // some payload type is of a codec whose key frames can be told
   std::unique_ptr<ParameterSets> parameterSets[MAX_STREAMS_PER_CHANNEL];  // by stream, of H.264
 
-  ChannelKeys keys;
+  // Of a bundle, what tells that a packet is for this m-line: its name, in the header extension `midId` (0: not agreed on).
+  uint8_t midId = 0;
+  uint8_t midLength = 0;
+  uint8_t mid[MAX_MID_BYTES];
+
+  ChannelKeys keys;  // of a bundle, the leader's are everybody's
   uint8_t ackedSets = 0;
   ProvisionalKey provisional;
   // The SSRCs side by side: a packet's stream is found in one cache line.
@@ -85,6 +92,9 @@ struct Channel : Outlet {
   Channel& operator=(const Channel&) = delete;
   Stream* find(uint32_t ssrc) const;
   uint32_t clockHz(uint8_t payloadType) const;
+  Channel& lead() { return static_cast<Channel&>(carrier()); }
+  const Channel& lead() const { return static_cast<const Channel&>(carrier()); }
+  bool bundled() const { return leader != nullptr || !followers.empty(); }
   // Payloads of this channel are readable inside of the switch, coming in and going out.
   bool clearInside() const { return plain || ends; }
   // What is sent here are the switch's own streams. A TIP receiver in clear can tell sources and positions apart, and is

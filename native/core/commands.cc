@@ -27,7 +27,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
     case OPCODE_provePeer: {
       Outlet* o = outlet(r.u32());
       Address peer;
-      if (!r.address(peer) || !r.whole() || o == nullptr) return false;
+      if (!r.address(peer) || !r.whole() || o == nullptr || o->leader != nullptr) return false;
       if (o->connected) transport_.disconnect(*o);
       o->peer = peer;
       o->proven = true;
@@ -40,7 +40,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
       const uint8_t calls = r.u8();
       Address signalled;
       const bool hasSignalled = r.address(signalled);
-      if (!r.whole() || o == nullptr || o->plain) return false;
+      if (!r.whole() || o == nullptr || o->plain || o->leader != nullptr) return false;
       if (!o->branch) expectPeer(static_cast<Channel&>(*o).door, hasSignalled ? &signalled : nullptr, calls != 0, now);
       if (!o->proven) return true;
       o->awaiting = true;
@@ -81,11 +81,12 @@ bool Switch::openChannel(CommandReader& r) {
   const auto socket = static_cast<int32_t>(r.u32());
   Address peer;
   const bool hasPeer = r.address(peer);
+  Outlet* leader = transport == TRANSPORT_bundled ? outlet(r.u32()) : nullptr;
   const bool away = !r.whole();
   const uint16_t awayThread = away ? r.u16() : 0;
   const uint32_t awaySlot = away ? r.u32() : 0;
   const bool valid = r.whole() && (!away || (isOther(awayThread) && awaySlot < MAX_CHANNELS && socket < 0)) &&
-                     mayOpen(id, media, transport, slot, hasPeer);
+                     mayOpen(id, media, transport, slot, hasPeer, leader);
   Conference* conference = valid ? makeConference(conferenceId) : nullptr;
   if (conference == nullptr) {
     if (r.whole()) transport_.discard(socket);
@@ -101,6 +102,12 @@ bool Switch::openChannel(CommandReader& r) {
   if (away) {
     c.away = &egress_.wayTo(awayThread);
     c.awaySlot = static_cast<uint16_t>(awaySlot);
+  }
+  if (transport == TRANSPORT_bundled) {
+    if (leader->branch || static_cast<Channel*>(leader)->member != member || !joinBundle(c, *leader)) return false;
+    useHopKeys(c, static_cast<Channel*>(leader)->hop);
+  } else if (away) {
+    // Its socket is on the other thread.
   } else if (!transport_.opened(c)) {
     transport_.discard(socket);
     return false;
@@ -114,9 +121,11 @@ bool Switch::openChannel(CommandReader& r) {
   return true;
 }
 
-bool Switch::mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer) {
-  return media <= MEDIA_video && transport <= TRANSPORT_sdes && slot < MAX_CHANNELS && bySlot_[slot] == nullptr &&
-         outlet(id) == nullptr && hasPeer == (transport != TRANSPORT_dtls);
+bool Switch::mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer, const Outlet* leader) {
+  const bool bundled = transport == TRANSPORT_bundled;
+  return media <= MEDIA_video && transport <= TRANSPORT_bundled && slot < MAX_CHANNELS && bySlot_[slot] == nullptr &&
+         outlet(id) == nullptr && hasPeer == (transport == TRANSPORT_plain || transport == TRANSPORT_sdes) &&
+         bundled == (leader != nullptr);
 }
 
 void Switch::furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot,
@@ -130,7 +139,7 @@ void Switch::furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t med
   o.words = counters_.slot(slot);
   o.peer = peer;
   // By the signalling, the only proof that there is without a handshake. With keys a packet that verifies says better.
-  o.proven = transport != TRANSPORT_dtls;
+  o.proven = transport == TRANSPORT_plain || transport == TRANSPORT_sdes;
 }
 
 void Switch::takeSlot(Outlet& o) {
@@ -140,6 +149,7 @@ void Switch::takeSlot(Outlet& o) {
 }
 
 void Switch::closeChannel(Channel& c) {
+  while (!c.followers.empty()) closeChannel(static_cast<Channel&>(*c.followers.back()));
   egress_.forget(c);
   forgetKept(c);
   forgetEdges(c);
@@ -151,7 +161,11 @@ void Switch::closeChannel(Channel& c) {
     siblings.erase(siblings.begin() + static_cast<std::ptrdiff_t>(i));
     break;
   }
-  if (c.away == nullptr) transport_.close(c);
+  if (c.leader != nullptr) {
+    leaveBundle(c);
+  } else if (c.away == nullptr) {
+    transport_.close(c);
+  }
   bySlot_[c.slot] = nullptr;
   channels_.erase(c.id);
 }
@@ -185,7 +199,9 @@ bool Switch::sendDatagram(CommandReader& r) {
   const bool hasAddress = r.address(to);
   const size_t length = r.u16();
   const uint8_t* bytes = r.bytes(length);
-  if (!r.whole() || !hasAddress || o == nullptr || o->plain || o->away != nullptr || length > MAX_DATAGRAM_BYTES) return false;
+  if (!r.whole() || !hasAddress || o == nullptr || o->plain || o->leader != nullptr || o->away != nullptr || length > MAX_DATAGRAM_BYTES) {
+    return false;
+  }
   // DTLS only: nothing else may leave without the checks of forward.cc.
   if (protocolOf(bytes, length) != Protocol::dtls || (o->proven && !o->awaiting && to != o->peer)) {
     return false;
@@ -202,17 +218,17 @@ bool Switch::setChannelKeys(CommandReader& r, uint64_t now) {
   const size_t remoteLength = r.u8();
   const uint8_t* remote = r.bytes(remoteLength);
   const bool forMedia = r.left() > 0 && r.u8() != 0;
-  if (!r.whole() || c == nullptr || c->plain) return false;
+  if (!r.whole() || c == nullptr || c->plain || c->leader != nullptr) return false;
   if (!c->keys.set(profile, local, localLength, remote, remoteLength, now)) return false;
   if (c->keys.replaced()) putOnAgenda(*c);
-  // Other keys, other streams: their indices begin anew.
-  c->hop.reset();
-  c->own.reset();
-  c->ends = false;
-  if (!forMedia) return true;
-  c->hop = std::make_unique<HopKeys>();
-  deriveSrtpKeys(profile, local, c->hop->local);
-  deriveSrtpKeys(profile, remote, c->hop->remote);
+  std::shared_ptr<HopKeys> hop;
+  if (forMedia) {
+    hop = std::make_shared<HopKeys>();
+    deriveSrtpKeys(profile, local, hop->local);
+    deriveSrtpKeys(profile, remote, hop->remote);
+  }
+  useHopKeys(*c, hop);
+  for (Outlet* follower : c->followers) useHopKeys(static_cast<Channel&>(*follower), hop);
   return true;
 }
 
@@ -227,7 +243,10 @@ bool Switch::setParameters(CommandReader& r) {
   const uint8_t* videos = r.left() == 0 ? nullptr : r.bytes(count);
   const uint8_t audioLevelId = videos == nullptr ? uint8_t{0} : r.u8();
   const uint32_t seed = videos == nullptr ? 0 : r.u32();
-  if (!r.whole() || c == nullptr || level > LEVEL_end_to_end) return false;
+  const uint8_t midId = r.left() == 0 ? uint8_t{0} : r.u8();
+  const size_t midLength = midId == 0 ? 0 : r.u8();
+  const uint8_t* mid = r.bytes(midLength);
+  if (!r.whole() || c == nullptr || level > LEVEL_end_to_end || midLength > MAX_MID_BYTES) return false;
   for (size_t i = 0; i < count; i++) {
     if (pairs[2 * i] > 127 || (videos != nullptr && videos[i] > VIDEO_CODEC_av1)) return false;
   }
@@ -242,6 +261,9 @@ bool Switch::setParameters(CommandReader& r) {
   for (uint32_t& clock : c->clockOf) clock = 0;
   for (VideoCodec& video : c->videoOf) video = VideoCodec::other;
   c->audioLevelId = audioLevelId;
+  c->midId = midId;
+  c->midLength = static_cast<uint8_t>(midLength);
+  if (midLength > 0) std::memcpy(c->mid, mid, midLength);
   c->showsKeyFrames = false;
   for (size_t i = 0; i < count; i++) {
     c->codecOf[pairs[2 * i]] = pairs[2 * i + 1];
@@ -263,13 +285,13 @@ bool Switch::sendControl(CommandReader& r) {
   const size_t length = r.u16();
   const uint8_t* bytes = r.bytes(length);
   uint32_t types = 0;
-  if (!r.whole() || c == nullptr || !c->proven || length > MAX_DATAGRAM_BYTES || length < RTCP_HEADER_BYTES ||
+  if (!r.whole() || c == nullptr || !c->carrier().proven || length > MAX_DATAGRAM_BYTES || length < RTCP_HEADER_BYTES ||
       !checkCompound(bytes, length, types)) {
     return false;
   }
   uint8_t packet[MAX_DATAGRAM_BYTES];
   std::memcpy(packet, bytes, length);
-  const size_t size = c->plain ? length : c->keys.protect(packet, length, sizeof packet);
+  const size_t size = c->plain ? length : c->lead().keys.protect(packet, length, sizeof packet);
   return size > 0 && egress_.control(*c, packet, size);
 }
 

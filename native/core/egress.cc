@@ -61,7 +61,10 @@ void Egress::resume(Outlet& receiver, Drop reason) {
     countDrop(counters_, receiver, reason == Drop::none ? Drop::unreachable : reason, receiver.backlog.count);
     backlog_.clear(receiver);
   }
-  transport_.awaitRoom(receiver, false);
+  Outlet& carrier = receiver.carrier();
+  bool waits = carrier.backlog.count > 0;
+  for (const Outlet* follower : carrier.followers) waits = waits || follower->backlog.count > 0;
+  if (!waits) transport_.awaitRoom(carrier, false);
 }
 
 void Egress::forget(Outlet& receiver) {
@@ -86,16 +89,16 @@ void Egress::send(Outlet& receiver) {
   const Sent sent = waits ? Sent::full : transmit(receiver, count, taken);
   if (sent == Sent::gone) return countDrop(counters_, receiver, Drop::unreachable, count - taken);
   for (size_t i = taken; i < count; i++) backlog_.append(receiver, packets_[i]);
-  if (sent == Sent::full && !waits) transport_.awaitRoom(receiver, true);
+  if (sent == Sent::full && !waits) transport_.awaitRoom(receiver.carrier(), true);
 }
 
 Sent Egress::transmit(Outlet& receiver, size_t count, size_t& taken) {
   taken = 0;
   for (int cuts = 0; taken < count;) {
-    const bool segmented = segments_ && !receiver.unsegmented;
+    const bool segmented = segments_ && !receiver.carrier().unsegmented;
     const size_t runs = formRuns(packets_ + taken, count - taken, segmented);
     size_t whole = 0;
-    const Sent sent = transport_.sendRuns(receiver, runs_, runs, whole);
+    const Sent sent = transport_.sendRuns(receiver.carrier(), runs_, runs, whole);
     for (size_t i = 0; i < whole; i++) {
       taken += runs_[i].count;
       countSent(receiver, runs_[i]);
@@ -139,7 +142,7 @@ void Egress::countSent(Outlet& receiver, const Run& run) {
 
 // A path may refuse them for its MTU or its device; one such receiver must not cost the others theirs.
 void Egress::refuseSegments(Outlet& receiver) {
-  receiver.unsegmented = true;
+  receiver.carrier().unsegmented = true;
   counters_.count(THREAD_COUNTER_unsegmented);
   if (!segmentsTaken_ && ++segmentRefusals_ == SEGMENT_REFUSALS_OF_A_MACHINE) segments_ = false;
 }

@@ -20,7 +20,7 @@ Away& Egress::wayTo(size_t thread) {
 }
 
 bool Egress::control(Outlet& receiver, const uint8_t* bytes, size_t length) {
-  if (receiver.away == nullptr) return transport_.send(receiver, bytes, length);
+  if (receiver.away == nullptr) return transport_.send(receiver.carrier(), bytes, length);
   if (full()) flush();
   Variant* variant = make();
   variant->length = static_cast<uint16_t>(length);

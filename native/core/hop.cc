@@ -42,7 +42,8 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
   // RFC 3711 §3.3.1; what is heard for the first time is in its first turn.
   uint64_t index = rtp.sequence;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
-  ReplayWindow& window = c.hop->received[stream != nullptr ? stream->place : c.streamCount];
+  ReplayWindow& window = c.received[stream != nullptr ? stream->place : c.streamCount];
+  if (stream == nullptr && !c.hop->recall(rtp.ssrc, window)) return Drop::stream_limit;
   if (!window.empty()) {
     const int64_t roc = estimateRoc(window.highest(), rtp.sequence);
     if (roc < 0 || roc > 0xffffffff) return Drop::too_old;
@@ -230,7 +231,7 @@ void Switch::reportOwn(Channel& c, uint64_t now, uint64_t ntp) {
     sdes[9] = 16;
     std::memcpy(sdes + 10, name, 16);
     const size_t plain = SR_BYTES + 28;
-    const size_t size = c.plain ? plain : c.keys.protect(packet, plain, sizeof packet);
+    const size_t size = c.plain ? plain : c.lead().keys.protect(packet, plain, sizeof packet);
     if (size > 0) egress_.control(c, packet, size);
   }
 }
@@ -243,7 +244,7 @@ bool Switch::endHere(Channel& c, uint32_t seed) {
     if (c.plain) c.own.reset();
     return true;
   }
-  if (!c.plain && !c.hop) return false;
+  if (!c.plain && (!c.hop || (!c.own && !c.hop->claim(seed)))) return false;
   c.ends = !c.plain;
   putOnAgenda(c);
   if (c.own) return true;

@@ -22,7 +22,7 @@ constexpr uint32_t REPORTS_AND_NACKS = FEEDBACK_TYPES & ~(1u << (RTCP_PSFB - 192
 Drop Switch::ingressRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now) {
   if (length < RTCP_HEADER_BYTES) return Drop::malformed;
   if (c.plain) return plainRtcp(c, bytes, length);
-  const bool media = !c.ends && !isControlSsrc(rtcpSsrc(bytes)) && isReportWithoutBlocks(bytes);
+  const bool media = !c.ends && !c.bundled() && !isControlSsrc(rtcpSsrc(bytes)) && isReportWithoutBlocks(bytes);
   return media ? mediaRtcp(c, bytes, length, now) : controlRtcp(c, bytes, length, now);
 }
 
@@ -53,9 +53,10 @@ Drop Switch::mediaRtcp(Channel& c, const uint8_t* bytes, size_t length, uint64_t
 }
 
 Drop Switch::controlRtcp(Channel& c, uint8_t* bytes, size_t length, uint64_t now) {
-  if (!c.proven || !c.keys.ready()) return Drop::not_ready;
-  const Drop drop = controlRtcpUnder(c.keys.current(), c, bytes, length, now);
-  ReceivingKeys* previous = drop == Drop::none ? nullptr : c.keys.previous(now);
+  Channel& lead = c.lead();
+  if (!lead.proven || !lead.keys.ready()) return Drop::not_ready;
+  const Drop drop = controlRtcpUnder(lead.keys.current(), c, bytes, length, now);
+  ReceivingKeys* previous = drop == Drop::none ? nullptr : lead.keys.previous(now);
   // A packet that does not verify is as it came: what was under way when a new association took over is still opened.
   if (previous != nullptr && controlRtcpUnder(*previous, c, bytes, length, now) == Drop::none) return Drop::none;
   return drop;
@@ -72,13 +73,18 @@ Drop Switch::controlRtcpUnder(ReceivingKeys& keys, Channel& c, uint8_t* bytes, s
   uint32_t types = 0;
   if (!checkCompound(bytes, plain, types)) return Drop::malformed;
   // Without TIP an SSRC's low byte says nothing.
-  const bool control = isControlSsrc(ssrc) && (c.tip || !c.ends);
+  const bool control = isControlSsrc(ssrc) && (c.tip || !c.ends) && !c.bundled();
   if (!control) {
-    if (!c.ends && (types & ~FEEDBACK_TYPES) != 0) return Drop::malformed;
+    if (!c.ends && !c.bundled() && (types & ~FEEDBACK_TYPES) != 0) return Drop::malformed;
     Channel* owner = c.conference->owners.owner(ssrc);
-    if (owner != nullptr && owner != &c) return Drop::ssrc_owned;
+    if (owner != nullptr && &owner->carrier() != &c.carrier()) return Drop::ssrc_owned;
   }
   if (const Drop drop = keys.checkReplay(ssrc, index); drop != Drop::none) return drop;
+  if (c.bundled()) {
+    const Drop drop = bundleRtcp(c.lead(), bytes, plain, now);
+    if (drop == Drop::none) keys.accept(ssrc, index);
+    return drop;
+  }
   // NACKs are answered here and now; a compound with nothing else than reports beside them does not trouble the main thread.
   const bool nackOnly = (types & typeBit(RTCP_RTPFB)) != 0 && (types & ~REPORTS_AND_NACKS) == 0;
   // An event that finds no room leaves the index unused: the peer's repetition is then still welcome.
@@ -125,7 +131,7 @@ void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const 
   for (Channel* to : c.conference->channels) {
     if (to->member == c.member || to->media != c.media) continue;
     // Nobody routed it there: a member that is still being set up is passed over, which is no refusal to count.
-    if (!to->proven || !to->ready) continue;
+    if (!to->carrier().proven || !to->ready) continue;
     // Who is given streams of the switch's own is told of those.
     if (to->sendsOwn(true)) continue;
     if (const Drop drop = admit(*to, set); drop != Drop::none) {

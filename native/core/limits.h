@@ -39,6 +39,10 @@
   X(RELAY_REFUSAL_SUMMARY_INTERVAL_MS, 1000)        \
   X(MAX_ROUTE_EDGES, 262144)                        \
   X(MAX_CONTROL_SSRCS_PER_CHANNEL, 32)              \
+  X(MAX_BUNDLED_CHANNELS, 16)                       \
+  X(MAX_MID_BYTES, 32)                              \
+  X(RELAY_RETIRED_STREAMS_PER_BUNDLE, 64)           \
+  X(RELAY_OWN_SEEDS_PER_BUNDLE, 1024)               \
   X(RELAY_RETRANSMIT_AGE_MS, 500)                   \
   X(RELAY_RETRANSMIT_PACKETS_PER_STREAM, 1024)      \
   X(RELAY_RETRANSMIT_PACKETS_PER_THREAD, 32768)     \

@@ -1,5 +1,7 @@
 // A channel's socket and what is about to leave on it: all that sending needs to know of a channel.
 #pragma once
+#include <vector>
+
 #include "address.h"
 #include "backlog.h"
 #include "counters.h"
@@ -36,12 +38,19 @@ struct Outlet {
   uint16_t awaySlot = 0;
   Away* away = nullptr;  // a channel whose socket is on another thread: the way there
   int socket = -1;
+  // A bundle (RFC 9143): several m-lines over the socket, the proven peer and the keys of one of them, their leader.
+  Outlet* leader = nullptr;
+  std::vector<Outlet*> followers;
   uint64_t* words = nullptr;  // its counters
   Address peer;
 
   uint32_t queued = 0;
   BacklogList backlog;
   const Variant* queue[RELAY_RECEIVER_QUEUE_PACKETS];
+
+  // Whose socket and peer these are.
+  Outlet& carrier() { return leader == nullptr ? *this : *leader; }
+  const Outlet& carrier() const { return leader == nullptr ? *this : *leader; }
 };
 
 inline void countDrop(Counters& counters, Outlet& outlet, Drop drop, uint64_t by = 1) {

@@ -2,6 +2,8 @@
 // positions or several sources): streams with SSRCs of the switch's, each with the source whose turn it is. And the keys of
 // a channel whose payloads end here.
 #pragma once
+#include <vector>
+
 #include "continuous.h"
 
 namespace claviger {
@@ -29,12 +31,29 @@ struct OwnStreams {
   }
 };
 
-// SRTP both ways under the keys of the channel.
+// SRTP both ways under the keys of a channel, or of all channels of a bundle.
 struct HopKeys {
   SrtpKeys local, remote;
-  // By stream; of these keys, and no others' (RFC 3711 §3.2.3): what the stream had under a sender's key says nothing here.
-  ReplayWindow received[MAX_STREAMS_PER_CHANNEL];
-  ~HopKeys() { wipe(this, sizeof *this); }
+  ~HopKeys() {
+    wipe(&local, sizeof local);
+    wipe(&remote, sizeof remote);
+  }
+
+  // False: streams of another channel have these SSRCs already, or had them: under one key no SSRC serves twice.
+  bool claim(uint32_t seed);
+  // A channel of a bundle closes, and the keys serve on: what was received on it stays replayed.
+  void retire(uint32_t ssrc, const ReplayWindow& window);
+  // What is known of a stream that is new to its channel. False: it cannot be told from one that was retired.
+  bool recall(uint32_t ssrc, ReplayWindow& window) const;
+
+ private:
+  struct Retired {
+    uint32_t ssrc;
+    ReplayWindow window;
+  };
+  std::vector<uint32_t> claimed_;
+  std::vector<Retired> retired_;
+  bool overflown_ = false;
 };
 
 }  // namespace claviger

@@ -30,6 +30,28 @@ bool parseRtp(const uint8_t* bytes, size_t length, RtpView& out) {
   return true;
 }
 
+const uint8_t* headerExtension(const uint8_t* packet, const RtpView& rtp, uint8_t id, size_t& length) {
+  constexpr uint16_t ONE_BYTE = 0xbede, TWO_BYTES = 0x1000;  // the latter's last four bits are the application's
+  constexpr uint8_t RESERVED = 15;
+  const size_t fixed = 12 + size_t{4} * rtp.csrcCount;
+  if ((packet[0] & 0x10) == 0 || rtp.headerLength < fixed + 4) return nullptr;
+  const uint16_t form = get16(packet + fixed);
+  const bool one = form == ONE_BYTE;
+  if (!one && (form & 0xfff0) != TWO_BYTES) return nullptr;
+  for (size_t at = fixed + 4; at < rtp.headerLength;) {
+    const uint8_t head = packet[at++];
+    if (head == 0) continue;  // padding
+    if (one && head >> 4 == RESERVED) return nullptr;
+    if (!one && at == rtp.headerLength) return nullptr;
+    const uint8_t found = one ? head >> 4 : head;
+    length = one ? (head & 15u) + 1 : packet[at++];
+    if (at + length > rtp.headerLength) return nullptr;
+    if (found == id) return packet + at;
+    at += length;
+  }
+  return nullptr;
+}
+
 bool checkCompound(const uint8_t* bytes, size_t length, uint32_t& types) {
   types = 0;
   uint32_t packets = 0;

@@ -25,6 +25,10 @@ constexpr size_t MULTIPLEX_POSITIONS_AT = 15;  // the byte of source and sink
 // False when the header does not fit into the datagram.
 bool parseRtp(const uint8_t* bytes, size_t length, RtpView& out);
 
+// The header extension `id` of a packet that parses (RFC 8285 §4.2 and §4.3: one byte before each, or two), not verified; null:
+// there is none.
+const uint8_t* headerExtension(const uint8_t* packet, const RtpView& rtp, uint8_t id, size_t& length);
+
 constexpr uint8_t RTCP_SR = 200, RTCP_RR = 201, RTCP_SDES = 202, RTCP_RTPFB = 205, RTCP_PSFB = 206;
 constexpr size_t RTCP_HEADER_BYTES = 8;
 

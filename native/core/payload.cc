@@ -130,17 +130,9 @@ size_t ParameterSets::write(uint8_t* out) const {
 
 int audioEnergy(const uint8_t* packet, const RtpView& rtp, uint8_t id) {
   constexpr uint8_t SILENCE = 127;  // -127 dBov
-  const size_t fixed = 12 + size_t{rtp.csrcCount} * 4;
-  if ((packet[0] & 0x10) == 0 || rtp.headerLength < fixed + 4 || get16(packet + fixed) != 0xbede) return -1;
-  for (size_t at = fixed + 4; at < rtp.headerLength;) {
-    const uint8_t head = packet[at++];
-    if (head == 0) continue;  // padding
-    const size_t length = (head & 15u) + 1;
-    if (head >> 4 == 15 || at + length > rtp.headerLength) return -1;
-    if (head >> 4 == id) return (SILENCE - (packet[at] & 0x7f)) * 100 / SILENCE;
-    at += length;
-  }
-  return -1;
+  size_t length = 0;
+  const uint8_t* level = headerExtension(packet, rtp, id, length);
+  return level == nullptr || length == 0 ? -1 : (SILENCE - (level[0] & 0x7f)) * 100 / SILENCE;
 }
 
 }  // namespace claviger

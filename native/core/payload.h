@@ -42,7 +42,7 @@ class ParameterSets {
   Set sps_, pps_;
 };
 
-// The level of the RTP header extension `id` (RFC 6464 §3, in one-byte form: RFC 8285 §4.2), turned into the energy of the
+// The level of the RTP header extension `id` (RFC 6464 §3), turned into the energy of the
 // trailing byte (WIRE.md 7): 0 silence to 100. -1: there is none.
 int audioEnergy(const uint8_t* packet, const RtpView& rtp, uint8_t id);
 

@@ -158,7 +158,7 @@ void RelayThread::drain(Outlet& outlet, uint64_t now) {
   do {
     n = receiveSome(outlet, left, now);
     left -= n;
-  } while (outlet.media == Media::video && n > 0 && left > 0);
+  } while ((outlet.media == Media::video || !outlet.followers.empty()) && n > 0 && left > 0);
   switch_->allArrived(outlet);
 }
 

@@ -34,6 +34,7 @@
   X(TRANSPORT_dtls, 0)              \
   X(TRANSPORT_plain, 1)             \
   X(TRANSPORT_sdes, 2)              \
+  X(TRANSPORT_bundled, 3)           \
   X(VIDEO_CODEC_other, 0)           \
   X(VIDEO_CODEC_h264, 1)            \
   X(VIDEO_CODEC_h265, 2)            \

@@ -34,9 +34,11 @@ Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limi
 
 Switch::~Switch() {
   for (auto& entry : channels_) {
-    if (entry.second->away == nullptr) transport_.close(*entry.second);
+    if (entry.second->away == nullptr && entry.second->leader == nullptr) transport_.close(*entry.second);
   }
-  for (auto& entry : branches_) transport_.close(*entry.second);
+  for (auto& entry : branches_) {
+    if (entry.second->leader == nullptr) transport_.close(*entry.second);
+  }
 }
 
 Channel* Switch::channel(uint32_t id) {
@@ -60,15 +62,17 @@ Drop Switch::receive(Channel& c, const uint8_t* bytes, size_t length, const Addr
   return drop;
 }
 
-Drop Switch::receive(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
+Drop Switch::receive(Channel& socket, Variant& datagram, const Address& from, uint64_t now) {
   const size_t length = datagram.length;
+  bool hasLine = true;
+  Channel& c = socket.followers.empty() ? socket : *lineOf(socket, datagram, hasLine);
   now_ = now;
   putOnAgenda(c);
   counters_.count(THREAD_COUNTER_ingress);
   bump(c.words + CHANNEL_COUNTER_packetsIn);
   bump(c.words + CHANNEL_COUNTER_bytesIn, length);
   const uint32_t ssrc = claimedSsrc(datagram.bytes, length);
-  const Drop drop = judge(c, datagram, from, now);
+  const Drop drop = judge(c, hasLine, datagram, from, now);
   if (drop == Drop::none) return drop;
   countDrop(c, drop);
   for (size_t i = 0; i < SUMMARISED_COUNT; i++) {
@@ -79,16 +83,18 @@ Drop Switch::receive(Channel& c, Variant& datagram, const Address& from, uint64_
   return drop;
 }
 
-Drop Switch::judge(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
+Drop Switch::judge(Channel& c, bool hasLine, Variant& datagram, const Address& from, uint64_t now) {
+  const Outlet& socket = c.carrier();
   const uint8_t* bytes = datagram.bytes;
   const size_t length = datagram.length;
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
   // address of every datagram is compared, then and later.
   const Protocol protocol = protocolOf(bytes, length);
-  const bool stranger = c.proven && from != c.peer && !c.latching;
-  if (stranger && !(c.awaiting && protocol == Protocol::dtls)) return Drop::unknown_source;
+  const bool stranger = socket.proven && from != socket.peer && !socket.latching;
+  if (stranger && !(socket.awaiting && protocol == Protocol::dtls)) return Drop::unknown_source;
   if (protocol == Protocol::unknown) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
+  if (!hasLine) return Drop::no_payload_type;
   return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, datagram, protocol, from, now);
 }
 
@@ -109,7 +115,10 @@ void Switch::flush() {
   heard_.clear();
 }
 
-void Switch::writable(Outlet& o) { egress_.resume(o, mayLeave(o)); }
+void Switch::writable(Outlet& o) {
+  egress_.resume(o, mayLeave(o));
+  for (Outlet* follower : o.followers) egress_.resume(*follower, mayLeave(*follower));
+}
 
 // Of media that was routed to it and has waited since, for room or on its way from another thread.
 Drop Switch::mayLeave(const Outlet& o) const {
@@ -145,7 +154,8 @@ void Switch::countDrop(Outlet& o, Drop drop) { claviger::countDrop(counters_, o,
 
 // WIRE.md 9 step 3: keys, and an endpoint proven at the conference's level.
 bool Switch::mediaReady(const Channel& c) const {
-  return c.proven && (c.plain || c.keys.ready()) && c.ready && meets(c.level, c.conference->required);
+  const Channel& lead = c.lead();
+  return lead.proven && (c.plain || lead.keys.ready()) && c.ready && meets(c.level, c.conference->required);
 }
 
 void Switch::tick(uint64_t now, uint64_t ntp) {

@@ -75,7 +75,7 @@ class Switch {
   };
 
   // switch.cc
-  Drop judge(Channel& c, Variant& datagram, const Address& from, uint64_t now);
+  Drop judge(Channel& c, bool hasLine, Variant& datagram, const Address& from, uint64_t now);
   Drop media(Channel& c, Variant& datagram, Protocol protocol, const Address& from, uint64_t now);
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void countDrop(Outlet& o, Drop drop);
@@ -86,6 +86,13 @@ class Switch {
   bool hasBusiness(const Channel& c) const;
   bool mediaReady(const Channel& c) const;
   Drop mayLeave(const Outlet& o) const;
+
+  // bundle.cc
+  Channel* lineOf(Channel& socket, const Variant& datagram, bool& hasLine);
+  bool joinBundle(Outlet& o, Outlet& leader);
+  void leaveBundle(Outlet& o);
+  void useHopKeys(Channel& c, const std::shared_ptr<HopKeys>& keys);
+  Drop bundleRtcp(Channel& lead, const uint8_t* bytes, size_t length, uint64_t now);
 
   // ingress_rtp.cc
   Drop ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now);
@@ -168,7 +175,7 @@ class Switch {
 
   // commands.cc
   bool openChannel(CommandReader& r);
-  bool mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer);
+  bool mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer, const Outlet* leader);
   void furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot, int socket,
                const Address& peer);
   void takeSlot(Outlet& o);

@@ -176,7 +176,8 @@ TEST("hop-switch", "an end-to-end conference never reaches the cipher, whatever 
       if (!poisoned) continue;
       CHECK(h.apply(keys.data(), keys.size(), 1));
       Channel& c = *h.core().channel(id);
-      std::memset(static_cast<void*>(c.hop.get()), 0xa5, sizeof *c.hop);
+      std::memset(static_cast<void*>(&c.hop->local), 0xa5, sizeof c.hop->local);
+      std::memset(static_cast<void*>(&c.hop->remote), 0xa5, sizeof c.hop->remote);
       c.own = std::make_unique<OwnStreams>();
       std::memset(static_cast<void*>(c.own.get()), 0xa5, sizeof *c.own);
     }

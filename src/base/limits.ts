@@ -72,6 +72,14 @@ export const RELAY_REFUSAL_SUMMARY_INTERVAL_MS = 1_000;
 export const MAX_ROUTE_EDGES = 262_144;
 /** Control SSRCs that one channel's keys may name: what its own endpoint sends with. */
 export const MAX_CONTROL_SSRCS_PER_CHANNEL = 32;
+/** m-lines of a bundle (RFC 9143), its leader included. */
+export const MAX_BUNDLED_CHANNELS = 16;
+/** Longest `a=mid` that is looked for in a header extension; RFC 9143 §15 wants at most 3. */
+export const MAX_MID_BYTES = 32;
+/** SSRCs of a bundle's m-lines that have closed, remembered for the life of its keys; above it no new stream is taken. */
+export const RELAY_RETIRED_STREAMS_PER_BUNDLE = 64;
+/** Channels of a bundle that the switch may send own streams on, one after the other, for the life of its keys. */
+export const RELAY_OWN_SEEDS_PER_BUNDLE = 1024;
 
 // --- retransmission and reports (RFC 4585, RFC 3550) ---
 /** How long the relay keeps a video packet as it was sent. */

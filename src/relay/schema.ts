@@ -63,7 +63,7 @@ export const EVENTS = {
 } as const;
 
 export const MEDIA = { audio: 0, video: 1 } as const;
-export const TRANSPORTS = { dtls: 0, plain: 1, sdes: 2 } as const;
+export const TRANSPORTS = { dtls: 0, plain: 1, sdes: 2, bundled: 3 } as const;
 export const VIDEO_CODECS = { other: 0, h264: 1, h265: 2, vp8: 3, vp9: 4, av1: 5 } as const;
 export const LEVELS = { unknown: 0, none: 1, 'hop-by-hop': 2, 'end-to-end': 3 } as const;
 export const PARAMETER_FLAGS = { tip: 1, trailingByte: 2, ready: 4 } as const;
