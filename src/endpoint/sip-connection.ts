@@ -35,7 +35,7 @@ export class SipConnection {
   readonly #socket: TLSSocket;
   readonly #userAgent: UserAgent;
   readonly #framer = new StreamFramer();
-  readonly #keepAlive = new KeepAlive(() => randomBytes(1)[0]! / 255);
+  readonly #keepAlive = new KeepAlive({ random: () => randomBytes(1)[0]! / 255, answers: true });
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -118,8 +118,10 @@ export class SipConnection {
   #alive(input: KeepAliveInput): void {
     this.#keepAlive.receive(input, clock());
     for (let out = this.#keepAlive.poll(); out !== undefined; out = this.#keepAlive.poll()) {
-      if (out.type === 'ping') this.#socket.write(KEEPALIVE_PING);
-      else this.#socket.destroy(); // 'close' follows and tells the user agent
+      if (out.type === 'ping') {
+        this.#framer.expectPong();
+        this.#socket.write(KEEPALIVE_PING);
+      } else this.#socket.destroy(); // 'close' follows and tells the user agent
     }
   }
 
@@ -146,6 +148,7 @@ export class SipConnection {
       if (event.type === 'message') this.receive({ type: 'message', connection: CONNECTION, message: event.message });
       else if (event.type === 'refused') this.receive({ ...event, connection: CONNECTION });
       else if (event.type === 'ping') this.#socket.write(KEEPALIVE_PONG);
+      else if (event.type === 'pong') this.#alive({ type: 'pong' });
       else this.#socket.destroy();
     }
   }

@@ -9,8 +9,9 @@ import {
   SIP_MAX_UNSENT_BYTES,
 } from '../base/limits.js';
 import type { Connected, Send, SipTransport, UserAgentInput } from '../sip/contract.js';
+import { KeepAlive, type KeepAliveInput, type KeepAliveOptions } from '../sip/keep-alive.js';
 import { addressOwner } from '../wire/ip-address.js';
-import { KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
+import { KEEPALIVE_PING, KEEPALIVE_PONG, StreamFramer } from '../wire/sip-framing.js';
 import { parseSipMessage } from '../wire/sip-message.js';
 import type { SipMessage, SipRefusalReason } from '../wire/sip-types.js';
 
@@ -32,6 +33,8 @@ export interface SipConnectionsOptions {
   readonly maxConnectionsPerAddress?: number;
   /** Default: SIP_IDLE_CONNECTION_MS. */
   readonly idleMs?: number;
+  /** Of connections that we open; default: SIP_CRLF_INTERVAL_MS and SIP_CRLF_TIMEOUT_MS. */
+  readonly keepAlive?: Pick<KeepAliveOptions, 'intervalMs' | 'timeoutMs'>;
   /** Connections that carry a call: they may be silent as long as it lasts. */
   readonly inUse: () => ReadonlySet<number>;
   readonly onInput: (input: UserAgentInput) => void;
@@ -128,8 +131,12 @@ export class SipConnections {
     return { free, settle: () => void this.#silent.delete(giveUp) };
   }
 
-  /** Takes over a connected TCP or TLS socket. @returns the number of its connection. */
-  addStream(socket: Socket, transport: 'tls' | 'tcp', place: Place, known: Known): number {
+  /**
+   * Takes over a connected TCP or TLS socket.
+   * @param onDead we opened it: the peer is asked now and then whether it is there, and this is called before it is given up.
+   * @returns the number of its connection.
+   */
+  addStream(socket: Socket, transport: 'tls' | 'tcp', place: Place, known: Known, onDead?: () => void): number {
     const connection = this.#next++;
     const framer = new StreamFramer();
     const remote = { address: literalAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -146,10 +153,46 @@ export class SipConnections {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
     this.#connected(connection, transport, remote, local, known);
-    socket.on('data', (chunk) => this.#data(connection, entry, framer, socket, chunk));
+    const alive = onDead === undefined ? undefined : this.#keepAlive(socket, framer, send, onDead);
+    socket.on('data', (chunk) => {
+      alive?.({ type: 'heard' });
+      this.#data(connection, entry, framer, socket, chunk, alive);
+    });
     socket.on('error', (error) => this.options.onProblem('socket', error.message, remote.address));
-    socket.on('close', () => this.remove(connection));
+    socket.on('close', () => {
+      alive?.({ type: 'closed' });
+      this.remove(connection);
+    });
     return connection;
+  }
+
+  /** @returns takes what the machine is to know. */
+  #keepAlive(
+    socket: Socket,
+    framer: StreamFramer,
+    send: (bytes: Uint8Array) => void,
+    onDead: () => void,
+  ): (input: KeepAliveInput) => void {
+    const machine = new KeepAlive({ random: Math.random, ...this.options.keepAlive });
+    let timer: NodeJS.Timeout | undefined;
+    const put = (input: KeepAliveInput): void => {
+      machine.receive(input, performance.now());
+      for (let out = machine.poll(); out !== undefined; out = machine.poll()) {
+        if (out.type === 'ping') {
+          framer.expectPong();
+          send(KEEPALIVE_PING);
+        } else {
+          onDead();
+          socket.destroy();
+        }
+      }
+      clearTimeout(timer);
+      const deadline = machine.deadline();
+      if (deadline !== undefined)
+        timer = setTimeout(put, Math.max(0, Math.ceil(deadline - performance.now())), { type: 'tick' }).unref();
+    };
+    put({ type: 'opened' });
+    return put;
   }
 
   /** Opens a connection of whole messages; they come by {@link wholeMessage}, and `close` is called when it is to be forgotten. */
@@ -230,7 +273,14 @@ export class SipConnections {
     this.options.onInput({ type: 'message', connection, message });
   }
 
-  #data(connection: number, entry: Connection, framer: StreamFramer, socket: Socket, chunk: Uint8Array): void {
+  #data(
+    connection: number,
+    entry: Connection,
+    framer: StreamFramer,
+    socket: Socket,
+    chunk: Uint8Array,
+    alive: ((input: KeepAliveInput) => void) | undefined,
+  ): void {
     for (const event of framer.feed(chunk)) {
       switch (event.type) {
         case 'message':
@@ -242,6 +292,9 @@ export class SipConnections {
           break;
         case 'ping':
           entry.send(KEEPALIVE_PONG, undefined);
+          break;
+        case 'pong':
+          alive?.({ type: 'pong' });
           break;
         case 'fatal':
           this.options.onRefused(event.reason);

@@ -128,6 +128,8 @@ export interface StreamTarget {
   readonly address: string;
   readonly port: number;
   readonly timeoutMs: number;
+  /** The peer does not answer keep-alives any more; the connection ends. */
+  readonly onDead?: () => void;
   /** For TLS: whom the certificate must name; trusted authorities and our own certificate. */
   readonly tls?: Pick<ConnectionOptions, 'secureContext' | 'checkServerIdentity'> & {
     readonly servername?: string;
@@ -158,7 +160,8 @@ export function connectStream(connections: SipConnections, target: StreamTarget,
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       socket.setTimeout(0);
       socket.off('error', failed);
-      resolve(connections.addStream(socket, tls === undefined ? 'tcp' : 'tls', place, known));
+      const { onDead = () => undefined } = target;
+      resolve(connections.addStream(socket, tls === undefined ? 'tcp' : 'tls', place, known, onDead));
     });
   });
 }

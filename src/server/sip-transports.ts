@@ -31,7 +31,7 @@ export type SipListen = { readonly address: string; readonly port: number; reado
 
 export type SipDial =
   | ({ readonly transport: 'tls' } & StreamTarget & { readonly tls: NonNullable<StreamTarget['tls']> })
-  | { readonly transport: 'tcp'; readonly address: string; readonly port: number; readonly timeoutMs: number }
+  | ({ readonly transport: 'tcp' } & Omit<StreamTarget, 'tls'>)
   /** From the listener on this port of ours. */
   | { readonly transport: 'udp'; readonly address: string; readonly port: number; readonly localPort: number };
 

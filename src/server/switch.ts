@@ -4,7 +4,6 @@ import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { Address } from '../base/ids.js';
 import {
-  DTLS_MAX_MTU_BYTES,
   LOG_MAX_LINES_PER_KIND,
   LOG_THROTTLE_INTERVAL_MS,
   LOG_THROTTLE_MAX_NAMES,
@@ -15,12 +14,12 @@ import { countLevels } from '../control/administration.js';
 import type { ConferenceSettings, ControlInput, ControlOutput } from '../control/contract.js';
 import { Control } from '../control/control.js';
 import { createSelfSigned, fingerprintOf } from '../dtls/certificate.js';
-import { AssociationPool, type PoolAssociation } from '../dtls/pool.js';
 import type { Relay, RelayCounters } from '../relay/contract.js';
 import { openRelay } from '../relay/relay.js';
 import type { Level } from '../security/levels.js';
 import type { Policy } from '../security/policy.js';
 import { Administration, type AdministrationFiles, administrationFiles, VERSION } from './administration.js';
+import { Associations } from './associations.js';
 import type { Config } from './config.js';
 import { Dialler, type DialRequest, type DialView } from './dialler.js';
 import type { EventRecord } from './events/record.js';
@@ -31,12 +30,15 @@ import { demandAddress } from './media-address.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { Registrations } from './registrations.js';
 import { ADMIN, readCertificatesOf, Signalling, type SipAddress } from './signalling.js';
+import type { SipConnectionsOptions } from './sip-connections.js';
 import type { TlsStore } from './tls-store.js';
 
 export interface SwitchOptions {
   readonly log: Logger;
   readonly onSecurityEvent?: (event: EventRecord) => void;
   readonly onSpeaker?: (conference: string, member: string | undefined) => void;
+  /** Default: the limits of base. */
+  readonly connections?: Pick<SipConnectionsOptions, 'idleMs' | 'keepAlive'>;
 }
 
 const RETRY_AFTER_STOPPING_S = 60;
@@ -50,20 +52,13 @@ export class Switch {
   readonly #options: SwitchOptions;
   readonly #control: Control;
   readonly #relay: Relay;
-  readonly #pool: AssociationPool;
   readonly #signalling: Signalling;
   readonly #registrations: Registrations | undefined;
   readonly #dialler: Dialler;
   readonly #admin: Administration;
   readonly #events: SecurityEvents;
   readonly #metrics: Metrics;
-  readonly #associations = new Map<number, PoolAssociation>();
-  /** Of those, the ones without keys yet. */
-  readonly #handshaking = new Set<number>();
-  readonly #dtls: {
-    readonly certificatePem: string;
-    readonly privateKeyPem: Parameters<AssociationPool['open']>[0]['privateKeyPem'];
-  };
+  readonly #associations: Associations;
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
   readonly #budget = new LogBudget(LOG_THROTTLE_INTERVAL_MS, LOG_MAX_LINES_PER_KIND);
   /** File with the administrator's token, where the configuration names none. */
@@ -112,18 +107,21 @@ export class Switch {
   ) {
     this.#options = options;
     this.adminTokenFile = files.administration.tokenFile;
-    this.#dtls = dtls;
     const { media, conferences, sip } = config;
     const threads = (n: number): number => (n === 0 ? availableParallelism() : n);
     this.#relay = openRelay(
       { threads: threads(media.threads), bindAddress: media.address, portMin: media.portMin, portMax: media.portMax },
       (events) => this.#receive({ type: 'relay', events }),
     );
-    this.#pool = new AssociationPool({
+    this.#associations = new Associations({
       threads: threads(config.dtls.threads),
       engine: config.dtls.engine,
+      certificate: dtls,
+      now,
       onWorkerLost: (error) =>
         options.log.error({ error: error.message }, 'a negotiation thread died; its handshakes fail'),
+      onReport: (association, report) => this.#receive({ type: 'association', association, report }),
+      onNegotiated: (outcome, seconds) => this.#metrics.handshakes.observe({ outcome }, seconds),
     });
     const defaults = {
       suite: conferences.suite,
@@ -160,8 +158,8 @@ export class Switch {
       conferencesByLevel: () => countLevels(this.#control.views()).conferences,
       membersByLevel: () => countLevels(this.#control.views()).members,
       associations: () => this.#associations.size,
-      droppedDtls: () => this.#pool.stats().droppedDatagrams,
-      queues: () => ({ ...this.#events.queues(), dtls_handshakes: this.#handshaking.size }),
+      droppedDtls: () => this.#associations.droppedDatagrams,
+      queues: () => ({ ...this.#events.queues(), dtls_handshakes: this.#associations.handshaking }),
       auditWorks: () => this.#events.journal.problem === undefined,
       isReady: () => this.#admin.isReady(),
       build: { version: VERSION, dtlsEngine: config.dtls.engine },
@@ -173,6 +171,7 @@ export class Switch {
     this.#signalling = new Signalling({
       config,
       certificates: files.certificates,
+      ...options.connections,
       now,
       onSecurityEvent: (event) => this.#events.record(event),
       onReloaded: (user, set) => {
@@ -265,8 +264,8 @@ export class Switch {
   }
 
   /** The negotiation threads, for tests that kill one. */
-  get negotiationThreads(): AssociationPool['threads'] {
-    return this.#pool.threads;
+  get negotiationThreads(): Associations['threads'] {
+    return this.#associations.threads;
   }
 
   /** BYE to everybody, then listeners, threads and keys; done within STOP_TIMEOUT_MS whatever the peers do. */
@@ -295,10 +294,10 @@ export class Switch {
     this.#ready = false;
     this.#registrations?.close();
     await Promise.all([this.#signalling.close(), this.#admin.close()]);
-    await this.#pool.close();
+    await this.#associations.close();
     this.#relay.close();
     this.#events.close();
-    this.#dtls.privateKeyPem.wipe();
+    this.#associations.wipe();
   }
 
   #receive(input: ControlInput): void {
@@ -331,15 +330,13 @@ export class Switch {
         else this.#signalling.closeConnection(out.output.connection);
         break;
       case 'association-open':
-        this.#open(out);
+        this.#associations.open(out);
         break;
       case 'association-data':
-        this.#associations.get(out.association)?.receive([out.bytes]);
+        this.#associations.receive(out.association, out.bytes);
         break;
       case 'association-close':
-        this.#associations.get(out.association)?.close();
-        this.#associations.delete(out.association);
-        this.#handshaking.delete(out.association);
+        this.#associations.end(out.association);
         break;
       case 'member-ready':
         this.#metrics.negotiations.observe(out.afterMs / 1_000);
@@ -366,25 +363,6 @@ export class Switch {
         this.#onStopped?.();
         break;
     }
-  }
-
-  #open(wanted: Extract<ControlOutput, { type: 'association-open' }>): void {
-    const { association, role, signalled, fingerprints, profiles } = wanted;
-    const parameters = { role, profiles, peerFingerprints: fingerprints, mtuBytes: DTLS_MAX_MTU_BYTES };
-    const since = now();
-    this.#handshaking.add(association);
-    const opened = this.#pool.open(
-      { ...parameters, ...this.#dtls, cookieVerified: true },
-      (report) => {
-        if (report.type === 'failed' || report.type === 'closed') this.#associations.delete(association);
-        if (report.type !== 'datagram') this.#handshaking.delete(association);
-        if (report.type === 'keys' || report.type === 'failed')
-          this.#metrics.handshakes.observe({ outcome: report.type }, (now() - since) / 1_000);
-        this.#receive({ type: 'association', association, report });
-      },
-      signalled ? 'accepted' : 'stranger',
-    );
-    this.#associations.set(association, opened);
   }
 
   /** Whoever can reach the port can have calls refused; each kind of refusal is one line, then a count; other lines about calls have a budget. */

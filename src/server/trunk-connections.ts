@@ -75,7 +75,7 @@ export class TrunkConnections {
       return connection;
     } catch (error) {
       if (this.#open.get(key) === opening) this.#open.delete(key);
-      this.#report(`trunk ${trunk.name} (${serverText(hop)})`, error);
+      this.#report(whereOf(trunk, hop), error);
       return undefined;
     }
   }
@@ -87,13 +87,15 @@ export class TrunkConnections {
     this.#keys.delete(connection);
   }
 
-  async #connect(trunk: TrunkProfile, { transport, address, port, name: host }: Hop): Promise<number> {
+  async #connect(trunk: TrunkProfile, hop: Hop): Promise<number> {
+    const { transport, address, port, name: host } = hop;
     const { transports, tlsSet, targetNameCheck } = this.#options;
     const { name, x509Names } = trunk;
     const contactPort = trunk.port ?? this.#options.mainPort();
     const known = { access: { type: 'trunk', trunk: name }, contactPort } as const;
     if (transport === 'udp') return transports.connect({ transport, address, port, localPort: contactPort }, known);
-    const to = { address, port, timeoutMs: DIAL_CONNECT_TIMEOUT_MS };
+    const onDead = (): void => this.#report(whereOf(trunk, hop), new Error('the peer answers no keep-alive any more'));
+    const to = { address, port, timeoutMs: DIAL_CONNECT_TIMEOUT_MS, onDead };
     if (transport === 'tcp') return transports.connect({ transport, ...to }, known);
     const set = tlsSet(trunk.port);
     const secureContext = this.#contexts.get(set) ?? clientContext(set);
@@ -112,6 +114,10 @@ export class TrunkConnections {
     const known = code === '' || cause.includes(code) ? cause : `${cause} (${code})`;
     this.#options.onSecurityEvent(makeEvent(event, { endpoint, cause: known }));
   }
+}
+
+function whereOf({ name }: TrunkProfile, hop: Hop): string {
+  return `trunk ${name} (${serverText(hop)})`;
 }
 
 /** Node names the verdicts of OpenSSL's verification (X509_V_ERR_...) without the prefix. */

@@ -5,27 +5,44 @@
 import type { Engine, Tick } from '../base/engine.js';
 import { SIP_CRLF_INTERVAL_MS, SIP_CRLF_TIMEOUT_MS } from '../base/limits.js';
 
-/** `heard`: anything at all from the peer, its pong included. */
-export type KeepAliveInput = { readonly type: 'opened' | 'heard' | 'closed' } | Tick;
+/** `heard`: anything at all from the peer. `pong`: what answers a ping of ours, which is no message. */
+export type KeepAliveInput = { readonly type: 'opened' | 'heard' | 'pong' | 'closed' } | Tick;
 export type KeepAliveOutput = { readonly type: 'ping' | 'dead' };
 
+export interface KeepAliveOptions {
+  /** 0 to 1: pings of many connections spread over 80 to 100 % of the interval (§4.4.1). */
+  readonly random: () => number;
+  /**
+   * The peer is known to answer pings. Default: it is once it has: one from before RFC 5626 takes a ping for empty lines and
+   * says nothing, and is as alive as any.
+   */
+  readonly answers?: boolean;
+  /** Defaults: SIP_CRLF_INTERVAL_MS, SIP_CRLF_TIMEOUT_MS. */
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+}
+
 export class KeepAlive implements Engine<KeepAliveInput, KeepAliveOutput> {
-  readonly #random: () => number;
+  readonly #options: KeepAliveOptions;
   readonly #outputs: KeepAliveOutput[] = [];
+  #answers: boolean;
   #pingAt: number | undefined;
   #deadAt: number | undefined;
 
-  /** @param random 0 to 1: pings of many connections spread over 80 to 100 % of the interval (§4.4.1) */
-  constructor(random: () => number) {
-    this.#random = random;
+  constructor(options: KeepAliveOptions) {
+    this.#options = options;
+    this.#answers = options.answers ?? false;
   }
 
   receive(input: KeepAliveInput, now: number): void {
     switch (input.type) {
+      case 'pong':
+        this.#answers = true;
+        this.#wait(now);
+        break;
       case 'opened':
       case 'heard':
-        this.#deadAt = undefined;
-        this.#pingAt = now + SIP_CRLF_INTERVAL_MS * (0.8 + 0.2 * this.#random());
+        this.#wait(now);
         break;
       case 'closed':
         this.#pingAt = undefined;
@@ -33,11 +50,13 @@ export class KeepAlive implements Engine<KeepAliveInput, KeepAliveOutput> {
         break;
       case 'tick':
         if (this.#deadAt !== undefined && this.#deadAt <= now) {
-          this.#deadAt = undefined;
-          this.#outputs.push({ type: 'dead' });
+          if (this.#answers) {
+            this.#deadAt = undefined;
+            this.#outputs.push({ type: 'dead' });
+          } else this.#wait(now);
         } else if (this.#pingAt !== undefined && this.#pingAt <= now) {
           this.#pingAt = undefined;
-          this.#deadAt = now + SIP_CRLF_TIMEOUT_MS;
+          this.#deadAt = now + (this.#options.timeoutMs ?? SIP_CRLF_TIMEOUT_MS);
           this.#outputs.push({ type: 'ping' });
         }
     }
@@ -49,5 +68,11 @@ export class KeepAlive implements Engine<KeepAliveInput, KeepAliveOutput> {
 
   deadline(): number | undefined {
     return this.#deadAt ?? this.#pingAt;
+  }
+
+  #wait(now: number): void {
+    const { intervalMs = SIP_CRLF_INTERVAL_MS, random } = this.#options;
+    this.#deadAt = undefined;
+    this.#pingAt = now + intervalMs * (0.8 + 0.2 * random());
   }
 }

@@ -19,6 +19,8 @@ export type FramerEvent =
     }
   /** CRLFCRLF between messages: answer with {@link KEEPALIVE_PONG}. */
   | { readonly type: 'ping' }
+  /** The one CRLF that was expected. */
+  | { readonly type: 'pong' }
   /** Where the next message begins is unknown: close the connection. Nothing is given after this. */
   | { readonly type: 'fatal'; readonly reason: SipRefusalReason };
 
@@ -33,6 +35,12 @@ export class StreamFramer {
   #head: SipHead | undefined;
   #blankLines = 0;
   #dead = false;
+  #pongDue = false;
+
+  /** We have sent {@link KEEPALIVE_PING}: the next CRLF between messages is its answer. */
+  expectPong(): void {
+    this.#pongDue = true;
+  }
 
   /** Bytes held back for a message that is not complete yet; below SIP_MAX_MESSAGE_BYTES between two calls. */
   get heldBytes(): number {
@@ -81,6 +89,11 @@ export class StreamFramer {
     if (bytes[0] === 13 || bytes[0] === 10) {
       if (bytes[0] === 10 || (bytes.length > 1 && bytes[1] !== 10)) return this.#die('bare-cr-or-lf', events);
       if (bytes.length === 1) return undefined;
+      if (this.#pongDue) {
+        this.#pongDue = false;
+        events.push({ type: 'pong' });
+        return 2;
+      }
       this.#blankLines++;
       if (this.#blankLines === 2) {
         events.push({ type: 'ping' });

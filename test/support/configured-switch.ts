@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { SecurityEvent } from '../../src/security/events.js';
 import { loadConfig } from '../../src/server/load-config.js';
 import { openLog } from '../../src/server/log.js';
-import { Switch } from '../../src/server/switch.js';
+import { Switch, type SwitchOptions } from '../../src/server/switch.js';
 import { type Identity, issue, put } from './pki.js';
 
 export interface Place {
@@ -15,7 +15,12 @@ export interface Place {
   readonly events: SecurityEvent[];
   readonly file: (name: string) => string;
   /** @param tls further lines of `[tls]`, and of `[sip]`. */
-  readonly start: (toml: string, tls?: string, sip?: string) => Promise<Switch>;
+  readonly start: (
+    toml: string,
+    tls?: string,
+    sip?: string,
+    connections?: SwitchOptions['connections'],
+  ) => Promise<Switch>;
   readonly close: () => Promise<void>;
 }
 
@@ -30,7 +35,7 @@ export async function makePlace(): Promise<Place> {
   put(folder, 'tls/ca.pem', root.pem);
   const events: SecurityEvent[] = [];
   let running: Switch | undefined;
-  const start = async (toml: string, tls = '', sip = ''): Promise<Switch> => {
+  const start: Place['start'] = async (toml, tls = '', sip = '', connections) => {
     const text = `
 [data]
 dir = "${file('data')}"
@@ -54,7 +59,10 @@ ${toml}`;
     const config = loadConfig({ file: put(folder, 'claviger.toml', text), flags: {}, env: {} });
     if (!config.ok) throw new Error(config.detail);
     const onSecurityEvent = (event: SecurityEvent): void => void events.push(event);
-    running = await Switch.start(config.value, { log: openLog({ level: 'silent' }), onSecurityEvent });
+    running = await Switch.start(config.value, {
+      ...{ log: openLog({ level: 'silent' }), onSecurityEvent },
+      ...(connections === undefined ? {} : { connections }),
+    });
     return running;
   };
   const close = async (): Promise<void> => {

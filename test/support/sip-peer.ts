@@ -15,7 +15,7 @@ export interface SipPeerOptions {
    * To, Call-ID, CSeq and Content-Length are added. Several are sent one after the other.
    */
   readonly reply: (request: string) => string | readonly string[] | undefined;
-  /** Answers CRLF pings; default true. */
+  /** Answers CRLF pings; default true; asked at each. */
   readonly pongs?: boolean;
 }
 
@@ -33,6 +33,17 @@ export interface SipPeer {
   close(): Promise<unknown>;
 }
 
+/** A 200 to an INVITE with an offer: plain RTP to port 4000 in every m-line, whatever the codecs. */
+export function plainAnswer(request: string, transport: SipPeerOptions['transport']): string {
+  const lines = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'];
+  for (const line of request.split('\r\n')) {
+    if (line.startsWith('m=')) lines.push(line.replace(/ \d+ /, ' 4000 '));
+    if (/^a=(rtpmap|fmtp):/.test(line)) lines.push(line);
+  }
+  const head = `SIP/2.0 200 OK\nContact: <sip:x@127.0.0.1;transport=${transport}>\nContent-Type: application/sdp`;
+  return `${head}\n\n${lines.join('\r\n')}\r\n`;
+}
+
 function wire(text: string, more: readonly string[] = []): string {
   const [head = '', ...rest] = text.split('\n\n');
   const body = rest.join('\n\n');
@@ -46,7 +57,8 @@ function answer(request: string, text: string): string {
   return wire(text, [...copied, to.includes(';tag=') ? to : `${to};tag=callee`]);
 }
 
-export async function openSipPeer({ transport, tls, port = 0, reply, pongs = true }: SipPeerOptions): Promise<SipPeer> {
+export async function openSipPeer(options: SipPeerOptions): Promise<SipPeer> {
+  const { transport, tls, port = 0, reply } = options;
   const requests: string[] = [];
   const responses: string[] = [];
   const shown: string[] = [];
@@ -90,7 +102,7 @@ export async function openSipPeer({ transport, tls, port = 0, reply, pongs = tru
       while (text.startsWith('\r\n\r\n')) {
         text = text.slice(4);
         pings++;
-        if (pongs) socket.write('\r\n');
+        if (options.pongs ?? true) socket.write('\r\n');
       }
       text = text.replace(/^(\r\n)+(?=\S)/, '');
       for (let end = text.indexOf('\r\n\r\n'); end > 0; end = text.indexOf('\r\n\r\n')) {

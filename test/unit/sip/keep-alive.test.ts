@@ -18,7 +18,7 @@ describe('CRLF keep-alive (RFC 5626)', () => {
   ])(
     'pings at 80 to 100 %% of the interval (random %d), and without any word of the peer the connection is dead',
     (random, share) => {
-      const machine = new KeepAlive(() => random);
+      const machine = new KeepAlive({ random: () => random, answers: true });
       machine.receive({ type: 'opened' }, 1_000);
       const ping = 1_000 + SIP_CRLF_INTERVAL_MS * share;
       expect(advance(machine, 0, 10_000_000)).toEqual([
@@ -30,7 +30,7 @@ describe('CRLF keep-alive (RFC 5626)', () => {
   );
 
   it('lives as long as the peer says anything, and asks only when it has been quiet', () => {
-    const machine = new KeepAlive(() => 1);
+    const machine = new KeepAlive({ random: () => 1, answers: true });
     machine.receive({ type: 'opened' }, 0);
     machine.receive({ type: 'heard' }, 60_000);
     expect(advance(machine, 0, SIP_CRLF_INTERVAL_MS)).toEqual([]);
@@ -39,5 +39,20 @@ describe('CRLF keep-alive (RFC 5626)', () => {
     expect(advance(machine, 0, 2 * SIP_CRLF_INTERVAL_MS + 60_000)).toEqual([]);
     machine.receive({ type: 'closed' }, 0);
     expect(machine.deadline()).toBeUndefined();
+  });
+
+  it('a peer that has never answered a ping is asked again, not given up; one that has is', () => {
+    const machine = new KeepAlive({ random: () => 1, intervalMs: 100, timeoutMs: 10 });
+    machine.receive({ type: 'opened' }, 0);
+    expect(advance(machine, 0, 330)).toEqual([
+      [100, 'ping'],
+      [210, 'ping'],
+      [320, 'ping'],
+    ]);
+    machine.receive({ type: 'pong' }, 325);
+    expect(advance(machine, 0, 1_000)).toEqual([
+      [425, 'ping'],
+      [435, 'dead'],
+    ]);
   });
 });

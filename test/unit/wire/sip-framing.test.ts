@@ -21,7 +21,7 @@ ${body}`;
 function names(events: readonly FramerEvent[]): string[] {
   return events.map((e) => {
     if (e.type === 'message') return e.message.kind === 'request' ? e.message.method : String(e.message.status);
-    return e.type === 'ping' ? 'ping' : `${e.type}:${e.reason}${'answerable' in e ? '+' : ''}`;
+    return e.type === 'ping' || e.type === 'pong' ? e.type : `${e.type}:${e.reason}${'answerable' in e ? '+' : ''}`;
   });
 }
 
@@ -114,5 +114,17 @@ describe('memory exhaustion: a peer that never ends its message', () => {
     expect(whole).toHaveLength(SIP_MAX_MESSAGE_BYTES);
     expect(names(framer.feed(whole))).toEqual(['BYE']);
     expect(inOne(bytes(message('BYE', `${body}x`)))).toEqual(['refused:too-large+', 'fatal:too-large']);
+  });
+
+  it('takes the next CRLF for a pong where one is expected, once, and only between messages', () => {
+    const framer = new StreamFramer();
+    framer.expectPong();
+    const stream = `${message('BYE', 'a\n\nb')}\n${message('BYE')}\n\n`;
+    expect([...bytes(stream)].flatMap((byte) => names(framer.feed(Uint8Array.of(byte))))).toEqual([
+      'BYE',
+      'pong',
+      'BYE',
+      'ping',
+    ]);
   });
 });
