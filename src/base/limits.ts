@@ -256,6 +256,9 @@ export const REGISTRAR_MAX_EXPIRES_S = 7_200;
 export const REGISTRAR_MAX_BINDINGS_PER_USER = 8;
 export const REGISTRAR_MAX_BINDINGS = 4_096;
 export const REGISTRAR_SWEEP_INTERVAL_MS = 30_000;
+/** RFC 5626 §5.4: how often whoever registered a flow must say something there, and how much later it is taken for dead. */
+export const REGISTRAR_FLOW_TIMER_S = 120;
+export const REGISTRAR_FLOW_GRACE_S = 30;
 /**
  * A call that we make: connecting to a server, ringing, tries at one server, how long its Retry-After may make us wait in all,
  * and after which time no further one is tried.

@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Address } from '../base/ids.js';
 import {
+  REGISTRAR_FLOW_GRACE_S,
+  REGISTRAR_FLOW_TIMER_S,
   SIP_IDLE_CONNECTION_MS,
   SIP_MAX_CONNECTIONS,
   SIP_MAX_CONNECTIONS_PER_ADDRESS,
@@ -37,6 +39,9 @@ export interface SipConnectionsOptions {
   readonly keepAlive?: Pick<KeepAliveOptions, 'intervalMs' | 'timeoutMs'>;
   /** Connections that carry a call: they may be silent as long as it lasts. */
   readonly inUse: () => ReadonlySet<number>;
+  /** Registered flows: silent for longer than their timer and its grace, keep-alives included, they are dead. Default: none. */
+  readonly flows?: () => ReadonlySet<number>;
+  readonly flowSilenceMs?: number;
   readonly onInput: (input: UserAgentInput) => void;
   /** A message that the parser refused; `reason` is one of a fixed set, for counting. */
   readonly onRefused: (reason: SipRefusalReason) => void;
@@ -52,6 +57,8 @@ interface Connection {
   readonly place: Place;
   /** When its last whole message came, `performance.now()` ms. */
   lastMessageAt: number;
+  /** When anything at all came, the same. */
+  heardAt: number;
 }
 
 /** A place among the connections. */
@@ -148,13 +155,15 @@ export class SipConnections {
       this.options.onProblem('socket', 'peer does not read', remote.address);
       socket.destroy();
     };
-    const entry = { remote, send, close: () => socket.destroySoon(), place, lastMessageAt: performance.now() };
+    const now = performance.now();
+    const entry = { remote, send, close: () => socket.destroySoon(), place, lastMessageAt: now, heardAt: now };
     this.#connections.set(connection, entry);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, SIP_IDLE_CONNECTION_MS);
     this.#connected(connection, transport, remote, local, known);
     const alive = onDead === undefined ? undefined : this.#keepAlive(socket, framer, send, onDead);
     socket.on('data', (chunk) => {
+      entry.heardAt = performance.now();
       alive?.({ type: 'heard' });
       this.#data(connection, entry, framer, socket, chunk, alive);
     });
@@ -206,7 +215,8 @@ export class SipConnections {
     known: Known,
   ): number {
     const connection = this.#next++;
-    const entry = { remote, send, close, place, lastMessageAt: performance.now() };
+    const now = performance.now();
+    const entry = { remote, send, close, place, lastMessageAt: now, heardAt: now };
     this.#connections.set(connection, entry);
     this.#connected(connection, transport, remote, local, known);
     return connection;
@@ -262,8 +272,12 @@ export class SipConnections {
   /** Whoever says nothing and has no call does not keep a place that others need; keep-alives and half messages say nothing. */
   #closeIdle(idleMs: number): void {
     const inUse = this.options.inUse();
-    for (const [connection, { close, lastMessageAt }] of [...this.#connections]) {
-      if (performance.now() - lastMessageAt >= idleMs && !inUse.has(connection)) close();
+    const flows = this.options.flows?.();
+    const { flowSilenceMs = (REGISTRAR_FLOW_TIMER_S + REGISTRAR_FLOW_GRACE_S) * 1_000 } = this.options;
+    const now = performance.now();
+    for (const [connection, { close, lastMessageAt, heardAt }] of [...this.#connections]) {
+      const dead = flows?.has(connection) === true && now - heardAt >= flowSilenceMs;
+      if (dead || (now - lastMessageAt >= idleMs && !inUse.has(connection))) close();
     }
   }
 

@@ -179,6 +179,7 @@ export class Switch {
         if (user === ADMIN) this.#admin.server.reload(set);
       },
       inUse: this.#control.connectionsInUse,
+      flows: () => this.#registrations?.registrar.flows() ?? new Set(),
       onInput: (input) => this.#receive({ type: 'sip', input }),
       onRefused: (reason) => this.#metrics.refusedInputs.inc({ protocol: 'sip', reason }),
       onProblem: (kind, detail, remote) => {

@@ -4,6 +4,7 @@
  */
 import {
   REGISTRAR_DEFAULT_EXPIRES_S,
+  REGISTRAR_FLOW_TIMER_S,
   REGISTRAR_MAX_BINDINGS,
   REGISTRAR_MAX_BINDINGS_PER_USER,
   REGISTRAR_MAX_EXPIRES_S,
@@ -83,6 +84,11 @@ export class Registrar {
     return [...this.#bindings.values()].flatMap((b) => b.connection ?? []);
   }
 
+  /** Those whose endpoints were told to say something now and then (RFC 5626 §5.4). */
+  flows(): ReadonlySet<ConnectionNumber> {
+    return new Set([...this.#bindings.values()].flatMap((b) => (b.flow === undefined ? [] : (b.connection ?? []))));
+  }
+
   /** @param user who has proven itself by digest. @returns the answer to a REGISTER (RFC 3261 §10.3, steps 5 to 8). */
   register(request: SipRequest, user: string, connection: ConnectionNumber, now: number): ResponseDraft {
     this.#expire(now);
@@ -156,7 +162,10 @@ export class Registrar {
       headers.push({ name: 'contact', value: `<${contact}>;expires=${Math.ceil((expiresAt - now) / 1_000)}${more}` });
     }
     // RFC 5626 §6: the endpoint learns that its flow is taken as one.
-    if (flows) headers.push({ name: 'require', value: 'outbound' });
+    if (flows) {
+      headers.push({ name: 'require', value: 'outbound' });
+      headers.push({ name: 'flow-timer', value: String(REGISTRAR_FLOW_TIMER_S) });
+    }
     return { status: 200, headers };
   }
 }

@@ -162,6 +162,23 @@ describe('the SIP listener', () => {
 });
 
 describe('over TCP', () => {
+  it('a registered flow that is silent for longer than it may be is dead, keep-alives keep it (RFC 5626 §5.4)', async () => {
+    const all = new Set([1, 2, 3]);
+    await listen({
+      transport: 'tcp',
+      idleMs: 40,
+      flowSilenceMs: 1_000,
+      inUse: () => all,
+      flows: () => new Set([1, 2]),
+    });
+    const [speaking, silent, other] = [await tcp(), await tcp(), await tcp()];
+    speaking.write('\r\n\r\n');
+    speaking.on('data', () => setTimeout(() => speaking.write('\r\n\r\n'), 20));
+    await until('the silent flow is closed', () => silent.readyState !== 'open');
+    expect([speaking.readyState, other.readyState]).toEqual(['open', 'open']);
+    expect(inputs.filter((i) => i.type === 'disconnected').map((i) => i.connection)).toEqual([2]);
+  });
+
   const tcp = (): Promise<Socket> =>
     new Promise((resolve) => {
       const socket = connectTcp({ host: '127.0.0.1', port }, () => resolve(socket));

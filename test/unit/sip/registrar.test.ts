@@ -105,6 +105,11 @@ describe('flows (RFC 5626)', () => {
       [2, 2],
     ]);
     expect(draft.headers).toContainEqual({ name: 'require', value: 'outbound' });
+    expect(draft.headers).toContainEqual({ name: 'flow-timer', value: '120' }); // §5.4
+    expect(r.flows()).toEqual(new Set([2, 3]));
+    const plain = r.register(request({ callId: 'e' }), 'ann', 4, NOW);
+    expect(r.flows()).toEqual(new Set([2, 3]));
+    expect(plain.status).toBe(200);
   });
 
   it('one ends with its connection, the other goes on', () => {
