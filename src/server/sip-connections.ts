@@ -57,7 +57,7 @@ interface Connection {
   readonly place: Place;
   /** When its last whole message came, `performance.now()` ms. */
   lastMessageAt: number;
-  /** When anything at all came, the same. */
+  /** When anything at all came over a stream, the same. */
   heardAt: number;
 }
 
@@ -215,8 +215,9 @@ export class SipConnections {
     known: Known,
   ): number {
     const connection = this.#next++;
-    const now = performance.now();
-    const entry = { remote, send, close, place, lastMessageAt: now, heardAt: now };
+    // Whether a silent one is there is its listener's to find out.
+    const heardAt = Number.POSITIVE_INFINITY;
+    const entry = { remote, send, close, place, lastMessageAt: performance.now(), heardAt };
     this.#connections.set(connection, entry);
     this.#connected(connection, transport, remote, local, known);
     return connection;
