@@ -36,6 +36,7 @@
         "core/report.cc",
         "core/retransmit.cc",
         "core/routes.cc",
+        "core/rtcp_port.cc",
         "core/sockets.cc",
         "core/srtp_kdf.cc",
         "core/state_hash.cc",

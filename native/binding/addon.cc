@@ -198,19 +198,24 @@ RelayHandle* openRelayOf(napi_env env, napi_value v) {
 
 napi_value bindSocketOf(napi_env env, napi_callback_info info) {
   Arguments a;
-  uint32_t first = 0, last = 0;
+  uint32_t first = 0, last = 0, pair = 0;
   uint16_t port = 0;
-  if (!a.read(env, info, 3)) return fail(env, "arguments");
+  int above = -1;
+  if (!a.read(env, info, 4)) return fail(env, "arguments");
   RelayHandle* h = openRelayOf(env, a.values[0]);
   if (h == nullptr) return fail(env, "relay");
   if (!asUint(env, a.values[1], 65535, first) || !asUint(env, a.values[2], 65535, last)) return fail(env, "ports");
-  const int socket = h->relay->bindTo(static_cast<uint16_t>(first), static_cast<uint16_t>(last), port);
+  if (!asUint(env, a.values[3], 1, pair)) return fail(env, "pair");
+  const auto [from, to] = std::pair(static_cast<uint16_t>(first), static_cast<uint16_t>(last));
+  const int socket = pair != 0 ? h->relay->bindPairTo(from, to, port, above) : h->relay->bindTo(from, to, port);
   napi_value out = nullptr, value = nullptr;
   NAPI_OK(napi_create_object(env, &out));
   NAPI_OK(napi_create_int32(env, socket, &value));
   NAPI_OK(napi_set_named_property(env, out, "socket", value));
   NAPI_OK(napi_create_uint32(env, port, &value));
   NAPI_OK(napi_set_named_property(env, out, "port", value));
+  NAPI_OK(napi_create_int32(env, above, &value));
+  NAPI_OK(napi_set_named_property(env, out, "above", value));
   return out;
 }
 

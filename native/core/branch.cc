@@ -96,6 +96,7 @@ void Switch::handIn(Branch& b, const uint8_t* bytes, size_t length, const Addres
 
 void Switch::arrived(Outlet& o, Variant& datagram, const Address& from, uint64_t now) {
   if (o.branch) return handIn(static_cast<Branch&>(o), datagram.bytes, datagram.length, from);
+  if (o.rtcpOf != nullptr) return receiveRtcp(o, datagram, from, now);
   receive(static_cast<Channel&>(o), datagram, from, now);
 }
 

@@ -86,6 +86,7 @@ struct Channel : Outlet {
   bool onAgenda = false;  // Switch::tick has something to do for it
   DtlsDoor door;
   Rate ingress;
+  std::unique_ptr<Outlet> rtcpPort;  // null: RTCP goes with RTP (RFC 5761)
 
   Channel();
   Channel(const Channel&) = delete;
@@ -95,6 +96,7 @@ struct Channel : Outlet {
   Channel& lead() { return static_cast<Channel&>(carrier()); }
   const Channel& lead() const { return static_cast<const Channel&>(carrier()); }
   bool bundled() const { return leader != nullptr || !followers.empty(); }
+  Outlet& forRtcp() { return rtcpPort ? *rtcpPort : *this; }
   // Payloads of this channel are readable inside of the switch, coming in and going out.
   bool clearInside() const { return plain || ends; }
   // What is sent here are the switch's own streams. A TIP receiver in clear can tell sources and positions apart, and is

@@ -18,6 +18,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
     case OPCODE_setRoutes: return readRoutes(r);
     case OPCODE_openBranch: return openBranch(r);
     case OPCODE_setBranch: return setBranch(r);
+    case OPCODE_setRtcpPort: return setRtcpPort(r);
     case OPCODE_closeChannel: {
       Outlet* o = outlet(r.u32());
       if (o == nullptr || !r.whole()) return false;
@@ -161,6 +162,7 @@ void Switch::closeChannel(Channel& c) {
     siblings.erase(siblings.begin() + static_cast<std::ptrdiff_t>(i));
     break;
   }
+  if (c.rtcpPort) closeRtcpPort(c);
   if (c.leader != nullptr) {
     leaveBundle(c);
   } else if (c.away == nullptr) {
@@ -292,7 +294,7 @@ bool Switch::sendControl(CommandReader& r) {
   uint8_t packet[MAX_DATAGRAM_BYTES];
   std::memcpy(packet, bytes, length);
   const size_t size = c->plain ? length : c->lead().keys.protect(packet, length, sizeof packet);
-  return size > 0 && egress_.control(*c, packet, size);
+  return size > 0 && egress_.control(c->forRtcp(), packet, size);
 }
 
 bool Switch::installSet(CommandReader& r) {

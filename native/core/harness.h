@@ -26,6 +26,8 @@ class Harness final : public Transport {
 
   Switch& core() { return switch_; }
   const std::shared_ptr<std::vector<uint64_t>>& counters() const { return counters_; }
+  // Of a receiver in `outputs`: what left by the port that its RTCP has to itself.
+  static constexpr uint32_t RTCP_PORT = 0x80000000;
   // {receiver u32, length u16, bytes} for each datagram since the last clear.
   const std::vector<uint8_t>& outputs() const { return outputs_; }
   void clearOutputs() { outputs_.clear(); }
@@ -37,7 +39,7 @@ class Harness final : public Transport {
 
   bool send(Outlet& to, const uint8_t* bytes, size_t length) override {
     uint8_t head[6];
-    put32(head, to.id);
+    put32(head, to.rtcpOf != nullptr ? to.id | RTCP_PORT : to.id);
     put16(head + 4, static_cast<uint16_t>(length));
     outputs_.insert(outputs_.end(), head, head + sizeof head);
     outputs_.insert(outputs_.end(), bytes, bytes + length);

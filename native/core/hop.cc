@@ -232,7 +232,7 @@ void Switch::reportOwn(Channel& c, uint64_t now, uint64_t ntp) {
     std::memcpy(sdes + 10, name, 16);
     const size_t plain = SR_BYTES + 28;
     const size_t size = c.plain ? plain : c.lead().keys.protect(packet, plain, sizeof packet);
-    if (size > 0) egress_.control(c, packet, size);
+    if (size > 0) egress_.control(c.forRtcp(), packet, size);
   }
 }
 

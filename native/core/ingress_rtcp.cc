@@ -144,7 +144,7 @@ void Switch::forwardRtcp(Channel& c, const uint8_t* bytes, size_t length, const 
       std::memcpy(variant->bytes, bytes, length);
       if (tag != nullptr && tag->restLength > 0) std::memcpy(variant->bytes + length - tag->restLength, tag->rest, tag->restLength);
     }
-    egress_.queue(*to, variant);
+    egress_.queue(to->forRtcp(), variant);
   }
 }
 

@@ -35,6 +35,7 @@ struct Outlet {
   bool ready = false;
   Level level = Level::unknown;
   bool branch = false;  // a Branch, not a Channel
+  Outlet* rtcpOf = nullptr;  // the channel whose RTCP has this port to itself (rtcp_port.cc)
   uint16_t awaySlot = 0;
   Away* away = nullptr;  // a channel whose socket is on another thread: the way there
   int socket = -1;

@@ -38,6 +38,9 @@ class Relay {
   int bindTo(uint16_t first, uint16_t last, uint16_t& port) const {
     return bindSocket(address_, family_, first, last, port);
   }
+  int bindPairTo(uint16_t first, uint16_t last, uint16_t& port, int& above) const {
+    return bindPair(address_, family_, first, last, port, above);
+  }
 
  private:
   const Address address_;

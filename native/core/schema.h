@@ -20,6 +20,7 @@
   X(OPCODE_awaitPeer, 14)           \
   X(OPCODE_openBranch, 15)          \
   X(OPCODE_setBranch, 16)           \
+  X(OPCODE_setRtcpPort, 24)         \
   X(EVENT_dtls, 1)                  \
   X(EVENT_control, 2)               \
   X(EVENT_bound, 3)                 \

@@ -92,9 +92,11 @@ bool RunSender::segments(int socket) {
   return support_ == Support::there;
 }
 
-int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port) {
+namespace {
+
+int openSocket(int family) {
   const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -2;
+  if (fd < 0) return -1;
   const int size = SOCKET_BUFFER_BYTES;  // as much of it as the system gives
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -102,21 +104,47 @@ int bindSocket(const Address& address, int family, uint16_t first, uint16_t last
     const int off = 0;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
-  for (uint32_t candidate = first; candidate <= last; candidate++) {
-    Address at = address;
-    at.port = static_cast<uint16_t>(candidate);
-    sockaddr_storage name{};
-    socklen_t length = 0;
-    if (!toSockaddr(at, family, name, length)) break;
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&name), length) == 0) {
-      port = at.port;
-      return fd;
-    }
-    if (errno == EADDRINUSE || errno == EACCES) continue;
-    ::close(fd);
-    return -2;
+  return fd;
+}
+
+enum class Bound : uint8_t { yes, taken, refused };
+
+Bound bindAt(int fd, Address at, int family, uint32_t port) {
+  at.port = static_cast<uint16_t>(port);
+  sockaddr_storage name{};
+  socklen_t length = 0;
+  if (!toSockaddr(at, family, name, length)) return Bound::refused;
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&name), length) == 0) return Bound::yes;
+  return errno == EADDRINUSE || errno == EACCES ? Bound::taken : Bound::refused;
+}
+
+}  // namespace
+
+int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port) {
+  const int fd = openSocket(family);
+  if (fd < 0) return -2;
+  Bound bound = Bound::taken;
+  for (uint32_t candidate = first; candidate <= last && bound == Bound::taken; candidate++) {
+    bound = bindAt(fd, address, family, candidate);
+    port = static_cast<uint16_t>(candidate);
   }
+  if (bound == Bound::yes) return fd;
   ::close(fd);
+  return bound == Bound::taken ? -1 : -2;
+}
+
+int bindPair(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port, int& above) {
+  for (uint32_t even = first + (first & 1u); even < last; even += 2) {
+    const auto odd = static_cast<uint16_t>(even + 1);
+    uint16_t bound = 0;
+    const int fd = bindSocket(address, family, static_cast<uint16_t>(even), static_cast<uint16_t>(even), port);
+    if (fd == -2) return fd;
+    if (fd < 0) continue;
+    above = bindSocket(address, family, odd, odd, bound);
+    if (above >= 0) return fd;
+    ::close(fd);
+    if (above == -2) return above;
+  }
   return -1;
 }
 

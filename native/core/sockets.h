@@ -10,6 +10,8 @@ namespace claviger {
 // A UDP socket bound to the first free port of [first, last] at a literal address, non-blocking; -1: none is free, -2: the
 // system refused for another reason.
 int bindSocket(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port);
+// Two of them at an even port and the one above it (RFC 3550 §11): the result and `above`.
+int bindPair(const Address& address, int family, uint16_t first, uint16_t last, uint16_t& port, int& above);
 
 // One datagram; `nameLength` 0: to the peer that the socket is connected to.
 bool sendOne(int socket, const uint8_t* bytes, size_t length, const sockaddr_storage& name, socklen_t nameLength);

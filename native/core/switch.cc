@@ -34,6 +34,7 @@ Switch::Switch(Transport& transport, uint64_t* region, const IngressLimits& limi
 
 Switch::~Switch() {
   for (auto& entry : channels_) {
+    if (entry.second->rtcpPort) transport_.close(*entry.second->rtcpPort);
     if (entry.second->away == nullptr && entry.second->leader == nullptr) transport_.close(*entry.second);
   }
   for (auto& entry : branches_) {
@@ -62,7 +63,7 @@ Drop Switch::receive(Channel& c, const uint8_t* bytes, size_t length, const Addr
   return drop;
 }
 
-Drop Switch::receive(Channel& socket, Variant& datagram, const Address& from, uint64_t now) {
+Drop Switch::receive(Channel& socket, const Outlet& port, Variant& datagram, const Address& from, uint64_t now) {
   const size_t length = datagram.length;
   bool hasLine = true;
   Channel& c = socket.followers.empty() ? socket : *lineOf(socket, datagram, hasLine);
@@ -72,7 +73,7 @@ Drop Switch::receive(Channel& socket, Variant& datagram, const Address& from, ui
   bump(c.words + CHANNEL_COUNTER_packetsIn);
   bump(c.words + CHANNEL_COUNTER_bytesIn, length);
   const uint32_t ssrc = claimedSsrc(datagram.bytes, length);
-  const Drop drop = judge(c, hasLine, datagram, from, now);
+  const Drop drop = judge(c, hasLine, port, datagram, from, now);
   if (drop == Drop::none) return drop;
   countDrop(c, drop);
   for (size_t i = 0; i < SUMMARISED_COUNT; i++) {
@@ -83,8 +84,8 @@ Drop Switch::receive(Channel& socket, Variant& datagram, const Address& from, ui
   return drop;
 }
 
-Drop Switch::judge(Channel& c, bool hasLine, Variant& datagram, const Address& from, uint64_t now) {
-  const Outlet& socket = c.carrier();
+Drop Switch::judge(Channel& c, bool hasLine, const Outlet& port, Variant& datagram, const Address& from, uint64_t now) {
+  const Outlet& socket = port.rtcpOf != nullptr ? port : c.carrier();
   const uint8_t* bytes = datagram.bytes;
   const size_t length = datagram.length;
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
@@ -93,6 +94,8 @@ Drop Switch::judge(Channel& c, bool hasLine, Variant& datagram, const Address& f
   const bool stranger = socket.proven && from != socket.peer && !socket.latching;
   if (stranger && !(socket.awaiting && protocol == Protocol::dtls)) return Drop::unknown_source;
   if (protocol == Protocol::unknown) return Drop::unknown_protocol;
+  // Either kind on its own port only.
+  if (c.rtcpPort && (protocol == Protocol::rtcp) != (port.rtcpOf != nullptr)) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
   if (!hasLine) return Drop::no_payload_type;
   return length > MAX_DATAGRAM_BYTES ? Drop::malformed : media(c, datagram, protocol, from, now);
@@ -116,7 +119,7 @@ void Switch::flush() {
 }
 
 void Switch::writable(Outlet& o) {
-  egress_.resume(o, mayLeave(o));
+  egress_.resume(o, mayLeave(o.rtcpOf != nullptr ? *o.rtcpOf : o));
   for (Outlet* follower : o.followers) egress_.resume(*follower, mayLeave(*follower));
 }
 

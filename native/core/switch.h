@@ -29,7 +29,11 @@ class Switch {
   // One datagram, in a cell of `variants` whose holder waits for nothing more from it: it may be decrypted or rewritten where
   // it lies, and sent or kept from there (more than one reference, then). A datagram that gives anything but Drop::none
   // changed nothing but counters and rate limits. What it makes leave waits for `flush`.
-  Drop receive(Channel& channel, Variant& datagram, const Address& from, uint64_t now);
+  // `port`: where it came in, one of the channel's.
+  Drop receive(Channel& channel, const Outlet& port, Variant& datagram, const Address& from, uint64_t now);
+  Drop receive(Channel& channel, Variant& datagram, const Address& from, uint64_t now) {
+    return receive(channel, channel, datagram, from, now);
+  }
   // The same for bytes that lie elsewhere and stay as they are.
   Drop receive(Channel& channel, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   VariantPool& variants() { return variants_; }
@@ -75,7 +79,7 @@ class Switch {
   };
 
   // switch.cc
-  Drop judge(Channel& c, bool hasLine, Variant& datagram, const Address& from, uint64_t now);
+  Drop judge(Channel& c, bool hasLine, const Outlet& port, Variant& datagram, const Address& from, uint64_t now);
   Drop media(Channel& c, Variant& datagram, Protocol protocol, const Address& from, uint64_t now);
   Drop dtls(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
   void countDrop(Outlet& o, Drop drop);
@@ -172,6 +176,11 @@ class Switch {
   void takeDatagrams(Ring<Incoming>& ring, uint32_t count, uint64_t now);
   void takePackets(Ring<Outgoing>& ring, uint32_t count);
   void carryOut(Outlet& o, const Outgoing& out);
+
+  // rtcp_port.cc
+  bool setRtcpPort(CommandReader& r);
+  void closeRtcpPort(Channel& c);
+  void receiveRtcp(Outlet& port, Variant& datagram, const Address& from, uint64_t now);
 
   // commands.cc
   bool openChannel(CommandReader& r);

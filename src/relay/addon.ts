@@ -21,8 +21,16 @@ export interface Addon {
     audioPacketsPerSecond: number,
     videoPacketsPerSecond: number,
   ): NativeRelay;
-  /** Binds a UDP socket to the first free port from `first` up to `last`; gives descriptor and port, or -1 (none free) or -2. */
-  bindSocket(relay: NativeRelay, first: number, last: number): { readonly socket: number; readonly port: number };
+  /**
+   * Binds a UDP socket to the first free port from `first` up to `last`, with `pair` 1 to an even one whose neighbour `above`
+   * is free too; gives descriptors and port, or -1 (none free) or -2.
+   */
+  bindSocket(
+    relay: NativeRelay,
+    first: number,
+    last: number,
+    pair: 0 | 1,
+  ): { readonly socket: number; readonly port: number; readonly above: number };
   /** Hands a command (schema.ts) to a thread; false when the thread's bounded inbox is full. */
   post(relay: NativeRelay, thread: number, command: Uint8Array): boolean;
   /** The counters' memory; it outlives the relay. To be called once a relay. */

@@ -39,6 +39,11 @@ export const OPCODES = {
   openBranch: 15,
   /** To the branch: channel u32, level u8, ready u8 */
   setBranch: 16,
+  /**
+   * channel u32, socket i32, the peer's RTCP address: RTCP has a port of its own from now on. Socket -1: the one that it has;
+   * without an address too: RTCP goes with RTP again, and the socket is closed.
+   */
+  setRtcpPort: 24,
 } as const;
 
 export const EVENTS = {
