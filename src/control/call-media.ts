@@ -96,7 +96,12 @@ export class CallMedia {
     const inSdp = this.#trunk?.keying === 'sdp-keys';
     const security = clear ? 'plain' : inSdp ? 'sdes' : 'dtls';
     const kinds: readonly Media[] = ['audio', 'video'];
-    const used = kinds.map((media): UsedLine => ({ offered: { media, security, tip: this.#tip && !inSdp } }));
+    const used = kinds.map(
+      (media): UsedLine => ({
+        own: true,
+        offered: { media, security, tip: this.#tip && !inSdp },
+      }),
+    );
     const opened = this.#openAll(used);
     if (opened === 'failed') return 'failed';
     this.#lines = opened.lines;
@@ -358,6 +363,7 @@ export class CallMedia {
     channel.agree({
       payloadTypes: this.conference.codecs.payloadTypes(media, readable, carried(codecs), carried(received)),
       rtcpMux: remote.rtcpMux,
+      ...(remote.rtcp === undefined ? {} : { rtcp: remote.rtcp }),
       ...pictureRequest(remote),
       ...(sdes === undefined ? {} : { sdes }),
       ...(channel.setup.readable && remote.audioLevelId !== undefined ? { audioLevelId: remote.audioLevelId } : {}),

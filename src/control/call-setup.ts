@@ -14,6 +14,7 @@ import type { Line, MediaHost } from './call-media-contract.js';
 import { SwitchChannel } from './channel.js';
 import type { ChannelHost, ChannelSetup } from './channel-contract.js';
 import type { ConferenceRuntime } from './conference.js';
+import { rtcpApart } from './rtcp-port.js';
 
 /** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
 export const NO_PORT = 9;
@@ -69,6 +70,8 @@ export function whoGivesWay(
 export interface UsedLine {
   /** Undefined: the offer will be ours. */
   readonly line?: RemoteMedia;
+  /** The first one that this peer gets: nothing is known of it yet. */
+  readonly own?: true;
   readonly offered: OfferedMedia;
 }
 
@@ -111,6 +114,8 @@ function openLine(
   const tooLow = security === 'sdes' && requiredLevel === 'end-to-end';
   const refused = tooLow || (policy !== 'best-effort' && plain !== (requiredLevel === 'none'));
   if (security === 'unsupported' || refused) return undefined;
+  const mayBeApart = security !== 'dtls' && (used.line !== undefined || used.own === true);
+  const rtcp = mayBeApart ? rtcpApart(used.line, tip, nowhere) : undefined;
   const opened = host.relay.openChannel({
     channel: id,
     conference: conference.id,
@@ -118,6 +123,7 @@ function openLine(
     media,
     transport: security,
     ...(security === 'dtls' ? {} : { peer: used.line?.address ?? nowhere }),
+    ...(rtcp === undefined ? {} : { rtcp }),
   });
   if (!opened.ok) return opened;
   const { suite, cipher } = conference.state;
@@ -125,6 +131,7 @@ function openLine(
     ...{ id, media, transport: security, conferenceId: BigInt(conference.id), cname },
     suite: { suite, cipher },
     tip,
+    rtcpApart: rtcp !== undefined,
     readable: policy === 'best-effort' || requiredLevel === 'hop-by-hop',
     random: (bytes) => host.random(bytes),
   };

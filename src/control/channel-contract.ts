@@ -1,5 +1,5 @@
 /** What a channel of the switch is made with, what it tells its conference, and what it may do. */
-import type { ChannelId, Media } from '../base/ids.js';
+import type { Address, ChannelId, Media } from '../base/ids.js';
 import type { ChannelKeys, ChannelParameters, Relay } from '../relay/contract.js';
 import type { PictureRequest } from '../sip/remote-media.js';
 import type { TipPeer } from '../tip/index.js';
@@ -12,6 +12,8 @@ export interface ChannelAgreement {
   readonly payloadTypes: ChannelParameters['payloadTypes'];
   /** RTCP may go to the RTP port (RFC 5761). */
   readonly rtcpMux: boolean;
+  /** Where the peer wants it otherwise, as far as it says so. */
+  readonly rtcp?: Address;
   /** How a picture is asked for outside of TIP; undefined: the peer takes no feedback. */
   readonly pictureRequest?: PictureRequest;
   /** What signalling agreed on an `sdes` channel; copied. */
@@ -29,6 +31,8 @@ export interface ChannelSetup {
   readonly suite: Suite;
   /** The endpoint says that it speaks TIP: it is negotiated here, where the channel is not plain; there the peer may begin it. */
   readonly tip: boolean;
+  /** RTCP has a port of its own, until the peer agrees that it goes with RTP. */
+  readonly rtcpApart: boolean;
   /** The conference may run below end-to-end: then payloads end at the switch, and it sends streams of its own. */
   readonly readable: boolean;
   readonly random: (bytes: number) => Uint8Array;

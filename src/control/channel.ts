@@ -12,6 +12,7 @@ import type { ChannelAgreement, ChannelHost, ChannelNews, ChannelSetup } from '.
 import type { AssociationNumber, AssociationReport } from './contract.js';
 import { DtlsCandidates, type DtlsNews, type ExpectedPeer } from './dtls-candidates.js';
 import { RelayChannel } from './relay-channel.js';
+import { RtcpPort } from './rtcp-port.js';
 import { listedOn, profilesFor } from './suites.js';
 
 type TipSet = Extract<Parameters<TipMachine['receive']>[0], { type: 'spimap' }>['set'];
@@ -37,6 +38,7 @@ export class SwitchChannel {
   #closed = false;
   #now = 0;
   readonly #relay: RelayChannel;
+  readonly #rtcp: RtcpPort;
   /** What our MEDIAOPTS offers, and what both sides have come to. */
   #wantsEkt = true;
   #ektInForce = true;
@@ -52,6 +54,7 @@ export class SwitchChannel {
   constructor(setup: ChannelSetup, host: ChannelHost) {
     this.#setup = setup;
     this.#host = host;
+    this.#rtcp = new RtcpPort(setup, host.relay);
     this.#relay = new RelayChannel(setup.id, setup.readable, host.relay, (bytes) => host.random(bytes));
     if (setup.transport === 'dtls') {
       this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
@@ -90,6 +93,7 @@ export class SwitchChannel {
   agree(agreed: ChannelAgreement): void {
     this.#agreed = agreed;
     if (agreed.sdes !== undefined) this.#takeSdes(agreed.sdes);
+    this.#rtcp.agree(agreed, this.setup.tip);
     this.#tellRelay();
   }
 
@@ -364,7 +368,8 @@ export class SwitchChannel {
   /** Nothing goes to a port where a plain caller does not expect it; one that speaks TIP does (RFC 5761 §5.1.1). */
   #sendControl(packets: readonly Uint8Array[], reports: readonly ReportBlock[] = []): void {
     const { id, cname, transport } = this.setup;
-    if (this.#closed || (transport !== 'dtls' && !this.#agreed.rtcpMux && this.#tip === undefined)) return;
+    if (this.#closed || (transport !== 'dtls' && !this.#agreed.rtcpMux && !this.#rtcp.apart && this.#tip === undefined))
+      return;
     this.#host.relay.sendControl(id, buildControlCompound({ ssrc: this.#ssrc, cname, reports }, packets));
   }
 

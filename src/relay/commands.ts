@@ -151,6 +151,19 @@ export function provePeerCommand(channel: ChannelId, peer: Address): Uint8Array<
   return new Writer(OPCODES.provePeer, 4 + addressBytes(peer)).u32(channel).address(peer).done();
 }
 
+/** @param socket descriptor that the thread takes over; -1: the one that it has */
+export function rtcpPortCommand(
+  channel: ChannelId,
+  socket: number,
+  peer: Address | undefined,
+): Uint8Array<ArrayBuffer> {
+  return new Writer(OPCODES.setRtcpPort, 8 + addressBytes(peer))
+    .u32(channel)
+    .u32(socket >>> 0)
+    .address(peer)
+    .done();
+}
+
 export function awaitPeerCommand(
   channel: ChannelId,
   signalled: Address | undefined,

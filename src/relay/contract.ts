@@ -64,6 +64,11 @@ export interface OpenChannel {
    */
   readonly transport: 'dtls' | 'plain' | 'sdes';
   readonly peer?: Address;
+  /**
+   * Not with `dtls`: RTCP has a port of its own, the one above the channel's, which is even, and goes to this one of the peer's.
+   * Like RTP it is taken from there only, with keys from where the first that verifies came from.
+   */
+  readonly rtcp?: Address;
 }
 
 /** What negotiation has fixed for a channel; may be sent again when it changes. */
@@ -222,6 +227,8 @@ export interface Relay {
    * socket is connected to it, everything else is a stranger's.
    */
   provePeer(channel: ChannelId, peer: Address): void;
+  /** The peer's RTCP port of a channel that has one; undefined: RTCP goes with RTP after all, and our port is closed. */
+  setRtcpPort(channel: ChannelId, peer: Address | undefined): void;
   /**
    * An association is to come, the first or one that takes over: until the next `provePeer` DTLS is taken from any address
    * that brings back a cookie, and sent to any; media and control RTCP go on with the proven peer only.

@@ -12,7 +12,7 @@ import {
   RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND,
 } from '../base/limits.js';
 import { ok, type Result, refuse } from '../base/result.js';
-import { addon, type NativeRelay } from './addon.js';
+import { type Addon, addon, type NativeRelay } from './addon.js';
 import * as commands from './commands.js';
 import type {
   ChannelCounters,
@@ -92,15 +92,18 @@ class NativeFace implements Relay {
     this.#demandOpen();
     if (this.#channels.has(o.channel)) throw new Error(`channel ${o.channel} is open already`);
     if (this.#channels.size >= MAX_CHANNELS) return refuse('channel-limit');
-    const bound = this.#bind();
+    const bound = this.#bind(o.rtcp !== undefined);
     if (bound.socket < 0) return refuse(bound.socket === -1 ? 'no-port' : 'socket');
     const { conference, member } = o;
     const homeThread = this.#placement.settle(conference);
-    const socketThread = this.#placement.add(conference, member);
+    const spread = this.#placement.add(conference, member);
+    // Few peers are that old: their sockets stay at home.
+    const socketThread = o.rtcp === undefined ? spread : homeThread;
     const home = this.#takeSlot(homeThread);
     if (socketThread === homeThread) {
       this.#channels.set(o.channel, { conference, member, home, branch: undefined });
       this.#post(homeThread, commands.openChannelCommand(o, home.slot, bound.socket));
+      if (o.rtcp !== undefined) this.#post(homeThread, commands.rtcpPortCommand(o.channel, bound.above, o.rtcp));
       return ok({ port: bound.port });
     }
     const branch = this.#takeSlot(socketThread);
@@ -131,6 +134,10 @@ class NativeFace implements Relay {
 
   provePeer(channel: ChannelId, peer: Address): void {
     this.#toBoth(channel, () => commands.provePeerCommand(channel, peer));
+  }
+
+  setRtcpPort(channel: ChannelId, peer: Address | undefined): void {
+    this.#toChannel(channel, () => commands.rtcpPortCommand(channel, -1, peer));
   }
 
   awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void {
@@ -217,11 +224,12 @@ class NativeFace implements Relay {
   }
 
   /** From a port of chance on: who cannot see a call's signalling is to guess where its media goes. */
-  #bind(): { readonly socket: number; readonly port: number } {
+  #bind(withRtcp: boolean): ReturnType<Addon['bindSocket']> {
     const { portMin, portMax } = this.#options;
     const first = randomInt(portMin, portMax + 1);
-    const bound = addon().bindSocket(this.#native, first, portMax);
-    return bound.socket === -1 ? addon().bindSocket(this.#native, portMin, first) : bound;
+    const pair = withRtcp ? 1 : 0;
+    const bound = addon().bindSocket(this.#native, first, portMax, pair);
+    return bound.socket === -1 ? addon().bindSocket(this.#native, portMin, first, pair) : bound;
   }
 
   #takeSlot(thread: number): commands.Slot {

@@ -25,6 +25,8 @@ export interface RemoteMedia {
   readonly fingerprints: readonly SdpFingerprint[];
   readonly setup?: SdpSetup;
   readonly rtcpMux: boolean;
+  /** Where it wants RTCP that does not go with RTP; undefined with `address`. */
+  readonly rtcp?: Address;
   /** Only those that this switch can carry (see acceptable codecs in offer-answer). */
   readonly codecs: readonly SdpCodec[];
   /** What it wants to receive at most: `b=TIAS`, else `b=AS`, of the m-line, else of the session (RFC 3890 §6). */

@@ -1,7 +1,15 @@
 /** Reads one m-line of a peer and says what is wrong with it (RFC 3264, RFC 5763, WIRE.md 2). */
 
 import type { Secret } from '../base/secret.js';
-import { codecs, direction, effectiveConnection, fingerprints, mediaAttribute, setup } from '../wire/sdp-attributes.js';
+import {
+  codecs,
+  direction,
+  effectiveConnection,
+  fingerprints,
+  mediaAttribute,
+  rtcpAddress,
+  setup,
+} from '../wire/sdp-attributes.js';
 import { cryptos, type SdesCrypto } from '../wire/sdp-crypto.js';
 import type { Sdp, SdpBandwidth, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
 import { isToken, parseDigits } from '../wire/sip-scan.js';
@@ -46,6 +54,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   const tlsId = mediaAttribute(media, 'tls-id');
   const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
   const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
+  const rtcp = reachable ? rtcpAddress(sdp, media) : undefined;
   const levels = audioLevelId(media);
   const keys = cryptos(media);
   const problem = problemOf(media, index, security, prints, rtcpMux, carried, keys);
@@ -61,6 +70,7 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     fingerprints: prints?.accepted ?? [],
     ...(setupValue === undefined || setupValue === 'invalid' ? {} : { setup: setupValue }),
     rtcpMux,
+    ...(rtcp === undefined ? {} : { rtcp }),
     codecs: carried,
     ...(bandwidth === undefined ? {} : { bandwidthBitsPerSecond: bandwidth }),
     direction: reachable ? direction(sdp, media) : withoutReceiving(direction(sdp, media)),

@@ -10,6 +10,7 @@ import type {
   SdpMedia,
   SdpSetup,
 } from './sdp-types.js';
+import { addressFamily } from './sip-address.js';
 import { isToken, parseDigits } from './sip-scan.js';
 
 const DIGEST_BYTES: Readonly<Record<SdpFingerprint['algorithm'], number>> = {
@@ -32,6 +33,24 @@ export function effectiveAttribute(sdp: Sdp, media: SdpMedia, name: string): str
 
 export function effectiveConnection(sdp: Sdp, media: SdpMedia): SdpConnection | undefined {
   return media.connection ?? sdp.connection;
+}
+
+/**
+ * Where the sender of an m-line wants RTCP that does not go with RTP: `a=rtcp:PORT [IN IP4 ADDRESS]` (RFC 3605 §2.1), else one
+ * port above RTP's (RFC 3550 §11). A malformed one counts as none. Undefined where there is no such port or address.
+ */
+export function rtcpAddress(
+  sdp: Sdp,
+  media: SdpMedia,
+): { readonly address: string; readonly port: number } | undefined {
+  const [portText = '', net, type, literal] = (mediaAttribute(media, 'rtcp') ?? '').split(' ');
+  const port = parseDigits(portText, 5);
+  const valid = port !== undefined && port > 0 && port <= 65_535;
+  const named = valid && net === 'IN' && literal !== undefined && addressFamily(literal) === Number(type?.slice(2));
+  const address = named ? literal : effectiveConnection(sdp, media)?.address;
+  const implicit = media.port > 0 && media.port < 65_535 ? media.port + 1 : undefined;
+  const used = valid && (net === undefined || named) ? port : implicit;
+  return address === undefined || used === undefined ? undefined : { address, port: used };
 }
 
 /**

@@ -4,7 +4,7 @@ import { concat } from '../../../src/base/bytes.js';
 import { REFRESH_MIN_INTERVAL_MS } from '../../../src/base/limits.js';
 import { parseCompound, type RtcpPacket } from '../../../src/wire/rtcp.js';
 import { buildControlCompound, writeFir, writePli } from '../../../src/wire/rtcp-write.js';
-import { Bench, CLIENT_HELLO, keysReport, TipPeer } from './harness.js';
+import { Bench, CLIENT_HELLO, keysReport, SIGNALLED, TipPeer } from './harness.js';
 
 const REPORT = {
   ssrc: 0xa1,
@@ -176,6 +176,55 @@ describe('a plain source without TIP', () => {
     const { bench, source } = plain(noMux);
     bench.relay({ type: 'relay', events: [{ type: 'reports', channel: source, reports: [REPORT] }] });
     expect(bench.called('sendControl')).toEqual([]);
+  });
+});
+
+describe('RTCP apart from RTP: a plain caller without rtcp-mux and without TIP', () => {
+  const call = (sdp: (text: string) => string): Bench => {
+    const bench = new Bench({ adHoc: { policy: 'non-secure', requiredLevel: 'none' } }, false);
+    bench.callerDoes = new Proxy(bench.callerDoes.bind(bench), {
+      apply: (does, _, [input]: Parameters<Bench['callerDoes']>) =>
+        does(input.type === 'invite' ? { ...input, sdp: sdp(input.sdp) } : input),
+    });
+    bench.dial('8000', 'plain');
+    return bench;
+  };
+  const opened = (bench: Bench) => bench.called('openChannel').map(([{ rtcp }]) => rtcp);
+  const { address, port } = SIGNALLED;
+
+  it.each([
+    ['one above its RTP port', '', { address, port: port + 1 }],
+    ['the port that a=rtcp names (RFC 3605)', 'a=rtcp:53020\r\n', { address, port: 53_020 }],
+    ['with an address', 'a=rtcp:53020 IN IP4 198.51.100.4\r\n', { address: '198.51.100.4', port: 53_020 }],
+    ['not what cannot be read', 'a=rtcp:0 IN IP4 nowhere\r\n', { address, port: port + 1 }],
+  ])('%s', (_, line, rtcp) => {
+    const bench = call((text) => noMux(text).replace(/(a=rtpmap:96)/, `${line}$1`));
+    expect(opened(bench)).toEqual([rtcp, { address, port: port + 3 }]);
+    const answered = bench.heard.find((out) => out.type === 'answered');
+    expect(answered?.type === 'answered' && answered.sdp).not.toMatch(/rtcp-mux/);
+    const [{ channel }] = bench.called('openChannel')[0]!;
+    bench.relay({ type: 'relay', events: [{ type: 'reports', channel, reports: [REPORT] }] });
+    expect(bench.called('sendControl').map(([to]) => to)).toEqual([channel]);
+  });
+
+  it('with rtcp-mux there is one port, and no pair is taken', () => {
+    const bench = call((text) => text);
+    expect(opened(bench)).toEqual([undefined, undefined]);
+    expect(bench.called('setRtcpPort')).toEqual([]);
+  });
+
+  it('a later offer moves it; with rtcp-mux it goes with RTP from then on', () => {
+    const bench = call(noMux);
+    const [{ channel }] = bench.called('openChannel')[0]!;
+    const { call: id } = bench.heard.find((out) => out.type === 'answered')!;
+    const offer = (more: string) =>
+      `v=0\r\no=- 1 9 IN IP4 ${address}\r\ns=-\r\nc=IN IP4 ${address}\r\nt=0 0\r\nm=audio ${port} RTP/AVP 96\r\n${more}a=rtpmap:96 opus/48000/2\r\nm=video 0 RTP/AVP 112\r\n`;
+    const told = () => bench.called('setRtcpPort').filter(([to]) => to === channel);
+    expect(told()).toEqual([[channel, { address, port: port + 1 }]]);
+    for (const more of ['a=rtcp:4242\r\n', 'a=rtcp:4242\r\n', 'a=rtcp-mux\r\n', '']) {
+      bench.callerDoes({ type: 'reinvite', call: id, sdp: offer(more) });
+    }
+    expect(told().map(([, rtcp]) => rtcp?.port)).toEqual([port + 1, 4_242, undefined]);
   });
 });
 

@@ -37,6 +37,7 @@ export function fakeRelay(calls: RelayCall[]): Relay {
     closeChannel: note('closeChannel'),
     sendDatagram: note('sendDatagram'),
     provePeer: note('provePeer'),
+    setRtcpPort: note('setRtcpPort'),
     awaitPeer: note('awaitPeer'),
     setChannelKeys: note('setChannelKeys'),
     setParameters: note('setParameters'),
