@@ -1,5 +1,6 @@
 /** Which colour is the picture that somebody sees? Of raw frames that are still being written: RGB, 8 bits each. */
 import { existsSync, readFileSync } from 'node:fs';
+import { alikeShare } from './judge.js';
 
 export interface Colour {
   readonly name: string;
@@ -11,10 +12,8 @@ export const RED: Colour = { name: 'red', rgb: [0xd0, 0x20, 0x20] };
 export const BLUE: Colour = { name: 'blue', rgb: [0x20, 0x20, 0xd0] };
 export const YELLOW: Colour = { name: 'yellow', rgb: [0xd0, 0xd0, 0x20] };
 
-/** What a matrix of the other standard (BT.601, BT.709) and a coarse quantizer may make of a component. */
-const TOLERANCE = 48;
 /** Of all pixels of a frame. */
-const SHARE = 0.95;
+export const SHARE = 0.95;
 
 /** The whole last frame has this colour, as near as a lossy codec brings it. */
 export function showsColour(file: string, frameBytes: number, { rgb }: Colour): boolean {
@@ -23,9 +22,5 @@ export function showsColour(file: string, frameBytes: number, { rgb }: Colour): 
   const frames = Math.floor(bytes.length / frameBytes);
   if (frames === 0) return false;
   const last = bytes.subarray((frames - 1) * frameBytes, frames * frameBytes);
-  let alike = 0;
-  for (let i = 0; i < last.length; i += 3) {
-    if (rgb.every((value, k) => Math.abs(value - last[i + k]!) <= TOLERANCE)) alike++;
-  }
-  return alike / (frameBytes / 3) >= SHARE;
+  return alikeShare(last, 3, rgb) >= SHARE;
 }

@@ -11,8 +11,9 @@ const FLAGS = [
   ...['--disable-background-networking', '--disable-component-update'],
 ];
 
-export function openBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+/** @param flags further ones. */
+export function openBrowser(flags: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: '/usr/bin/chromium', args: [...FLAGS, ...flags] });
 }
 
 export async function openPage(

@@ -65,9 +65,13 @@ export async function startSwitch(flags: Readonly<Record<string, string>> = {}, 
 }
 
 /** Waits for a condition, not for a time: checked every 10 ms, and the failure says what was waited for. */
-export async function until(what: string, condition: () => boolean, limitMs = 15_000): Promise<void> {
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 15_000,
+): Promise<void> {
   const started = performance.now();
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() - started > limitMs) throw new Error(`waited ${limitMs} ms for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -1,5 +1,6 @@
 /** Is it the tone that somebody plays? Of recordings that are still being written, as WAV of 16-bit samples. */
 import { existsSync, readFileSync } from 'node:fs';
+import { toneShareOf } from './judge.js';
 
 const HEADER_BYTES = 44;
 
@@ -43,20 +44,17 @@ function open(file: string): Recording | undefined {
   return rate === 0 ? undefined : { bytes, channels, rate, frames };
 }
 
-/** Of the half second that ends before this frame, by Goertzel. */
+/** Of the half second that ends before this frame. */
 function shareBefore({ bytes, channels, rate }: Recording, end: number, hertz: number): number {
   const wanted = rate / 2;
   if (end < wanted) return 0;
-  const factor = 2 * Math.cos((2 * Math.PI * hertz) / rate);
-  let [before, last, energy] = [0, 0, 0];
-  for (let i = end - wanted; i < end; i++) {
-    const sample = bytes.readInt16LE(HEADER_BYTES + i * 2 * channels);
-    energy += sample * sample;
-    [before, last] = [last, sample + factor * last - before];
-  }
-  if (energy / wanted < 100 * 100) return 0;
-  const power = before * before + last * last - factor * before * last;
-  return (2 * power) / (wanted * energy);
+  const at = (i: number): number => bytes.readInt16LE(HEADER_BYTES + (end - wanted + i) * 2 * channels);
+  return toneShareOf(
+    Float64Array.from({ length: wanted }, (_, i) => at(i)),
+    rate,
+    hertz,
+    100,
+  );
 }
 
 /**
