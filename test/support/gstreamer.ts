@@ -174,7 +174,7 @@ class Pipelines implements GstCaller {
         media: kind,
         port: outer.address().port,
         security,
-        crypto,
+        cryptos: [crypto],
         codecs: [
           kind === 'audio'
             ? { name: 'opus' as const, payloadType: PAYLOAD_TYPES.audio }
