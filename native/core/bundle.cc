@@ -84,10 +84,15 @@ void Switch::leaveBundle(Outlet& o) {
   for (uint32_t i = 0; c.hop && i < c.streamCount; i++) c.hop->retire(c.ssrcs[i], c.received[i]);
 }
 
-// Other keys, other streams: their indices begin anew.
+// Other keys, other streams: their indices begin anew. What is the same goes on (HopKeys::goOn).
 void Switch::useHopKeys(Channel& c, const std::shared_ptr<HopKeys>& keys) {
+  const std::shared_ptr<HopKeys> before = std::move(c.hop);
   c.hop = keys;
-  c.received.reset(keys ? new ReplayWindow[MAX_STREAMS_PER_CHANNEL] : nullptr);
+  const bool both = before && keys;
+  if (!both || !sameMaster(before->remote, keys->remote)) {
+    c.received.reset(keys ? new ReplayWindow[MAX_STREAMS_PER_CHANNEL] : nullptr);
+  }
+  if (both && sameMaster(before->local, keys->local)) return;
   c.own.reset();
   c.ends = false;
 }
@@ -120,6 +125,13 @@ Drop Switch::bundleRtcp(Channel& lead, const uint8_t* bytes, size_t length, uint
     if ((types & typeBit(RTCP_RTPFB)) != 0) answerNacks(c, part, total, now);
   }
   return Drop::none;
+}
+
+void HopKeys::goOn(const HopKeys& before) {
+  if (sameMaster(before.local, local)) claimed_ = before.claimed_;
+  if (!sameMaster(before.remote, remote)) return;
+  retired_ = before.retired_;
+  overflown_ = before.overflown_;
 }
 
 bool HopKeys::claim(uint32_t seed) {

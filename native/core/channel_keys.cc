@@ -57,24 +57,10 @@ size_t masterKeyBytes(uint16_t profile) {
 }
 
 void deriveSrtcpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtcpKeys& out) {
-  const size_t keyBytes = masterKeyBytes(profile);
-  const size_t saltBytes = channelKeyBytes(profile) - keyBytes;
-  WipeOnExit<AES_KEY> master;
-  uint8_t salt[MASTER_SALT_BYTES] = {};
-  uint8_t session[32];
-  std::memcpy(salt, keyAndSalt + keyBytes, saltBytes);
-  AES_set_encrypt_key(keyAndSalt, static_cast<int>(keyBytes * 8), &master.value);
-  out.gcm = isGcm(profile);
-  deriveKey(master.value, salt, Label::rtcpEncryption, session, keyBytes);
-  AES_set_encrypt_key(session, static_cast<int>(keyBytes * 8), &out.cipher);
-  std::memset(out.salt, 0, sizeof out.salt);
-  deriveKey(master.value, salt, Label::rtcpSalt, out.salt, saltBytes);
-  if (!out.gcm) {
-    deriveKey(master.value, salt, Label::rtcpAuthentication, session, 20);
-    prepareHmac(out.auth, session, 20);
-  }
-  wipe(session, sizeof session);
-  wipe(salt, sizeof salt);
+  constexpr SessionLabels labels{Label::rtcpEncryption, Label::rtcpAuthentication, Label::rtcpSalt};
+  deriveSession(profile, keyAndSalt, labels, out, [&](const uint8_t* key, size_t bytes) {
+    AES_set_encrypt_key(key, static_cast<int>(bytes * 8), &out.cipher);
+  });
 }
 
 size_t srtcpOverhead(const SrtcpKeys& keys) { return INDEX_BYTES + (keys.gcm ? GCM_TAG_BYTES : SHA1_80_TAG_BYTES); }
@@ -157,10 +143,12 @@ bool ChannelKeys::set(uint16_t profile, const uint8_t* local, size_t localLength
   const size_t size = channelKeyBytes(profile);
   if (size == 0 || localLength != size || remoteLength != size) return false;
   deriveSrtcpKeys(profile, local, local_);
+  auto next = std::make_unique<ReceivingKeys>();
+  next->set(profile, remote);
+  if (current_ != nullptr && sameMaster(current_->remote(), next->remote())) return true;
   previous_ = std::move(current_);
   previousUntil_ = now + PREVIOUS_CHANNEL_KEYS_LIFETIME_MS * NS_PER_MS;
-  current_ = std::make_unique<ReceivingKeys>();
-  current_->set(profile, remote);
+  current_ = std::move(next);
   return true;
 }
 

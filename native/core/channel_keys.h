@@ -35,6 +35,40 @@ struct SrtcpKeys {
 size_t channelKeyBytes(uint16_t profile);
 // Of a known profile: 16 or 32.
 size_t masterKeyBytes(uint16_t profile);
+
+struct SessionLabels {
+  Label encryption, authentication, salt;
+};
+// SRTP's or SRTCP's session keys of one direction (RFC 3711 §4.3). `setCipher(key, bytes)` makes the cipher ready.
+template <typename Keys, typename SetCipher>
+void deriveSession(uint16_t profile, const uint8_t* keyAndSalt, const SessionLabels& labels, Keys& out,
+                   SetCipher setCipher) {
+  const size_t keyBytes = masterKeyBytes(profile);
+  const size_t saltBytes = channelKeyBytes(profile) - keyBytes;
+  WipeOnExit<AES_KEY> master;
+  uint8_t salt[MASTER_SALT_BYTES] = {};
+  uint8_t session[32];
+  std::memcpy(salt, keyAndSalt + keyBytes, saltBytes);
+  AES_set_encrypt_key(keyAndSalt, static_cast<int>(keyBytes * 8), &master.value);
+  out.gcm = isGcm(profile);
+  deriveKey(master.value, salt, labels.encryption, session, keyBytes);
+  setCipher(session, keyBytes);
+  std::memset(out.salt, 0, sizeof out.salt);
+  deriveKey(master.value, salt, labels.salt, out.salt, saltBytes);
+  if (!out.gcm) {
+    deriveKey(master.value, salt, labels.authentication, session, SHA1_BYTES);
+    prepareHmac(out.auth, session, SHA1_BYTES);
+  }
+  wipe(session, sizeof session);
+  wipe(salt, sizeof salt);
+}
+// Whether both come from one master key, and so share a key stream whatever their tags are like: the session salts are 96 or
+// 112 bits of it.
+template <typename Keys>
+bool sameMaster(const Keys& a, const Keys& b) {
+  return a.gcm == b.gcm && equalSecret(a.salt, b.salt, MASTER_SALT_BYTES);
+}
+
 void deriveSrtcpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtcpKeys& out);
 
 // Bytes that protection adds.
@@ -77,7 +111,8 @@ class ChannelKeys {
  public:
   ~ChannelKeys() { wipe(&local_, sizeof local_); }
   bool ready() const { return current_ != nullptr; }
-  // The send index runs on when keys are replaced.
+  // The send index runs on when keys are replaced. A peer that repeats its keys goes on: what was heard under them is not
+  // heard again.
   bool set(uint16_t profile, const uint8_t* local, size_t localLength, const uint8_t* remote, size_t remoteLength,
            uint64_t now);
   void expire(uint64_t now);

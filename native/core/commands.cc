@@ -228,6 +228,7 @@ bool Switch::setChannelKeys(CommandReader& r, uint64_t now) {
     hop = std::make_shared<HopKeys>();
     deriveSrtpKeys(profile, local, hop->local);
     deriveSrtpKeys(profile, remote, hop->remote);
+    if (c->hop) hop->goOn(*c->hop);
   }
   useHopKeys(*c, hop);
   for (Outlet* follower : c->followers) useHopKeys(static_cast<Channel&>(*follower), hop);

@@ -33,25 +33,10 @@ void authTag(const SrtpKeys& keys, const uint8_t* packet, size_t length, uint64_
 }  // namespace
 
 void deriveSrtpKeys(uint16_t profile, const uint8_t* keyAndSalt, SrtpKeys& out) {
-  const size_t keyBytes = masterKeyBytes(profile);
-  const size_t saltBytes = channelKeyBytes(profile) - keyBytes;
-  WipeOnExit<AES_KEY> master;
-  uint8_t salt[MASTER_SALT_BYTES] = {};
-  uint8_t session[32];
-  std::memcpy(salt, keyAndSalt + keyBytes, saltBytes);
-  AES_set_encrypt_key(keyAndSalt, static_cast<int>(keyBytes * 8), &master.value);
-  out.gcm = isGcm(profile);
+  constexpr SessionLabels labels{Label::rtpEncryption, Label::rtpAuthentication, Label::rtpSalt};
+  deriveSession(profile, keyAndSalt, labels, out,
+                [&](const uint8_t* key, size_t bytes) { prepareCipher(out.cipher, key, bytes); });
   out.tagBytes = out.gcm ? GCM_TAG_BYTES : hasShortTag(profile) ? 4 : 10;
-  deriveKey(master.value, salt, Label::rtpEncryption, session, keyBytes);
-  prepareCipher(out.cipher, session, keyBytes);
-  std::memset(out.salt, 0, sizeof out.salt);
-  deriveKey(master.value, salt, Label::rtpSalt, out.salt, saltBytes);
-  if (!out.gcm) {
-    deriveKey(master.value, salt, Label::rtpAuthentication, session, SHA1_BYTES);
-    prepareHmac(out.auth, session, SHA1_BYTES);
-  }
-  wipe(session, sizeof session);
-  wipe(salt, sizeof salt);
 }
 
 size_t protectSrtp(const SrtpKeys& keys, uint8_t* out, size_t head, uint32_t ssrc, const uint8_t* payload, size_t length,

@@ -39,6 +39,9 @@ struct HopKeys {
     wipe(&remote, sizeof remote);
   }
 
+  // Those of `before` in part or both ways: what is the same goes on. Only other keys begin anew, for an index comes once under
+  // one key, sent or received (RFC 3711 §9.1, RFC 4568 §7.1.4).
+  void goOn(const HopKeys& before);
   // False: streams of another channel have these SSRCs already, or had them: under one key no SSRC serves twice.
   bool claim(uint32_t seed);
   // A channel of a bundle closes, and the keys serve on: what was received on it stays replayed.

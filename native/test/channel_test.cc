@@ -83,7 +83,7 @@ TEST("channel", "a tick looks at those channels only that have something to tell
 
 TEST("channel", "keys that were replaced are wiped when their time is over, though nobody sends anything") {
   Room room(3);
-  CHECK(room.apply(keysCommand(2, PROFILE_AES128_GCM), 1000 * MS));
+  CHECK(room.apply(keysCommand(2, PROFILE_AES128_CM_SHA1_80), 1000 * MS));
   CHECK(room.channel(2).keys.replaced());
   room.tick(1100 * MS);
   CHECK(room.channel(2).keys.replaced() && room.h.core().onAgenda() == 1);

@@ -6,30 +6,7 @@
 using namespace claviger;
 using namespace test;
 
-namespace {
-
-constexpr uint64_t MS = 1'000'000;
-
-// Channels 1 to 3, all hop-by-hop, everybody routed to everybody.
-struct Room {
-  Harness h;
-  Media media;
-  explicit Room(Media m, const HopParameters& p = HopParameters(), uint16_t profile = PROFILE_AES128_CM_SHA1_80) : media(m) {
-    CHECK(apply(levelCommand(LEVEL_hop_by_hop)));
-    for (uint32_t id = 1; id <= 3; id++) {
-      CHECK(apply(openCommand(id, m)));
-      CHECK(apply(proveCommand(id, static_cast<uint16_t>(4000 + id))));
-      CHECK(apply(hopKeysCommand(id, profile)));
-      CHECK(apply(hopParametersCommand(id, p)));
-    }
-  }
-  bool apply(const Bytes& command) { return h.apply(command.data(), command.size(), 1); }
-  Drop feed(uint32_t id, const Bytes& packet, uint64_t now = MS) {
-    return h.feed(*h.core().channel(id), packet.data(), packet.size(), now);
-  }
-};
-
-}  // namespace
+using Room = HopRoom;
 
 TEST("hop-switch", "a payload comes in under one channel's keys and leaves under another's, as the switch's own stream") {
   for (const uint16_t profile : {PROFILE_AES128_CM_SHA1_80, PROFILE_AES128_CM_SHA1_32, PROFILE_AES256_CM_SHA1_80,

@@ -1,5 +1,6 @@
 // Channels whose payloads end at the switch, for tests: commands, peers that protect and unprotect.
 #pragma once
+#include "test.h"
 #include "world.h"
 
 namespace test {
@@ -75,5 +76,26 @@ inline std::vector<Sent1> takeSent(Harness& h) {
   }
   return out;
 }
+
+constexpr uint64_t MS = 1'000'000;
+
+// Channels 1 to 3, all hop-by-hop, everybody routed to everybody.
+struct HopRoom {
+  Harness h;
+  Media media;
+  explicit HopRoom(Media m, const HopParameters& p = HopParameters(), uint16_t profile = PROFILE_AES128_CM_SHA1_80) : media(m) {
+    CHECK(apply(levelCommand(LEVEL_hop_by_hop)));
+    for (uint32_t id = 1; id <= 3; id++) {
+      CHECK(apply(openCommand(id, m)));
+      CHECK(apply(proveCommand(id, static_cast<uint16_t>(4000 + id))));
+      CHECK(apply(hopKeysCommand(id, profile)));
+      CHECK(apply(hopParametersCommand(id, p)));
+    }
+  }
+  bool apply(const Bytes& command) { return h.apply(command.data(), command.size(), 1); }
+  Drop feed(uint32_t id, const Bytes& packet, uint64_t now = MS) {
+    return h.feed(*h.core().channel(id), packet.data(), packet.size(), now);
+  }
+};
 
 }  // namespace test

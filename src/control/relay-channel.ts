@@ -1,5 +1,6 @@
 /** What the relay is told of one channel: its keys, its parameters, and the seed of the streams that the switch sends itself. */
 import type { ChannelId } from '../base/ids.js';
+import type { Secret } from '../base/secret.js';
 import type { ChannelKeys, ChannelParameters, Relay } from '../relay/contract.js';
 import { ownLane } from '../wire/own-ssrc.js';
 
@@ -11,6 +12,7 @@ export class RelayChannel {
   readonly #random: (bytes: number) => Uint8Array;
   /** For the keys that the channel has now. */
   #seed = 0;
+  #local: Secret | undefined;
 
   constructor(id: ChannelId, readable: boolean, relay: Relay, random: (bytes: number) => Uint8Array) {
     this.#id = id;
@@ -20,8 +22,10 @@ export class RelayChannel {
     this.#newSeed();
   }
 
+  /** A `local` that is the one in force goes on, and the switch's streams under it (RFC 3711 §9.1). */
   setKeys(keys: Omit<ChannelKeys, 'forMedia'>): void {
-    this.#newSeed();
+    if (keys.local !== this.#local) this.#newSeed();
+    this.#local = keys.local;
     this.#relay.setChannelKeys(this.#id, { ...keys, forMedia: this.#readable });
   }
 

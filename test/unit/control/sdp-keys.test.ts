@@ -304,10 +304,15 @@ describe('a session that goes on (RFC 4568 §7.1.4)', () => {
     const { b, peer } = up();
     const next = peer.invite();
     const before = b.called('setChannelKeys').map(([, k]) => k.local.use(toHex));
+    const seed = (): number | undefined =>
+      b.called('setParameters').findLast(([, p]) => p.endsHere)?.[1].endsHere?.seed;
+    const own = seed();
     peer.acknowledge(answerTo(next, 0, undefined, 40));
     const after = b.called('setChannelKeys').slice(2);
     expect(after.map(([, k]) => k.local.use(toHex))).toEqual(before);
     expect(after.map(([, k]) => k.remote.use(toHex))).toEqual(['28'.repeat(30), '29'.repeat(30)]);
+    // The relay's own streams go on under it, and feedback about them is understood.
+    expect(seed()).toBe(own);
   });
 
   it('DTLS is not affected: a trunk with keying dtls offers fingerprints', () => {
