@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Switch } from '../../src/server/switch.js';
+import { splitCompound } from '../../src/wire/rtcp.js';
 import { BLUE, type Colour, RED } from '../support/colour.js';
 import { makePlace, type Place } from '../support/configured-switch.js';
 import { type GstCaller, type GstSecurity, gstCaller } from '../support/gstreamer.js';
@@ -27,12 +28,27 @@ afterEach(async () => {
   await place.close();
 });
 
-async function gst(name: string, security: GstSecurity, hertz: number, colour: Colour): Promise<GstCaller> {
+async function gst(
+  name: string,
+  security: GstSecurity,
+  hertz: number,
+  colour: Colour,
+  more: { readonly rtcpApart?: boolean } = {},
+): Promise<GstCaller> {
   const target = `sip:lobby@127.0.0.1:${running.sip.port};transport=tls`;
   const folder = place.file(name);
-  const caller = await gstCaller({ name, folder, target, caPem: place.root.pem, security, hertz, colour });
+  const caPem = place.root.pem;
+  const caller = await gstCaller({ name, folder, target, caPem, security, hertz, colour, ...more });
   callers.push(caller);
   return caller;
+}
+
+/** RFC 3550 §12.1, RFC 4585 §6.1. */
+const [SR, RR, PSFB] = [200, 201, 206] as const;
+
+function typesOf(compound: Uint8Array): number[] {
+  const packets = splitCompound(compound, { reducedSize: true });
+  return packets.ok ? packets.value.map((packet) => packet[1]!) : [];
 }
 
 async function perceives(who: string, caller: GstCaller, hertz: number, colour: Colour): Promise<void> {
@@ -44,6 +60,33 @@ async function perceives(who: string, caller: GstCaller, hertz: number, colour: 
     throw new Error(`${String(error)}\n${said.join('\n')}`);
   }
 }
+
+describeWithPeers('GStreamer with RTCP on ports of its own', ['gst-launch-1.0'], () => {
+  it(
+    'hears and sees, gets our reports and is asked for its picture there; its reports and its PLI are heard',
+    async () => {
+      running = await place.start('[conferences]\npolicy = "non-secure"');
+      const low = await gst('low', 'plain', 440, RED, { rtcpApart: true });
+      const high = await gst('high', 'plain', 1_000, BLUE, { rtcpApart: true });
+      await perceives('low', low, 1_000, BLUE);
+      await perceives('high', high, 440, RED);
+      const has = (caller: GstCaller, by: 'switch' | 'pipeline', type: number, kind = 'video'): boolean =>
+        caller.rtcp.some((one) => one.kind === kind && one.by === by && typesOf(one.bytes).includes(type));
+      await until('RR of the pipeline', () => has(low, 'pipeline', RR, 'audio') || has(low, 'pipeline', SR, 'audio'));
+      await until('SR to the pipeline', () => has(low, 'switch', SR) && has(low, 'switch', SR, 'audio'));
+      await until('RR to the pipeline', () => has(low, 'switch', RR) && has(low, 'switch', RR, 'audio'));
+      // It is asked for a picture when it is first shown, too: what is lost now is asked for anew.
+      const since = [low.rtcp.length, high.rtcp.length] as const;
+      low.lose(3);
+      const after = (caller: GstCaller, from: number, by: 'switch' | 'pipeline'): boolean =>
+        caller.rtcp.slice(from).some((one) => one.by === by && typesOf(one.bytes).includes(PSFB));
+      await until('PLI of the pipeline', () => after(low, since[0], 'pipeline'));
+      await until('PLI to who sends the picture', () => after(high, since[1], 'switch'));
+      expect(running.counters().drops).toMatchObject({ unknown_protocol: 0, unknown_source: 0, malformed: 0 });
+    },
+    LIMIT_MS,
+  );
+});
 
 describeWithPeers('GStreamer in a best-effort conference', ['gst-launch-1.0'], () => {
   it.each([

@@ -34,10 +34,16 @@ export interface GstOptions {
   readonly security: GstSecurity;
   readonly hertz: number;
   readonly colour: Colour;
+  /** As before RFC 5761: RTCP by a port of its own, with rtpbin as who speaks it. Plain RTP only. */
+  readonly rtcpApart?: boolean;
 }
 
 export interface GstCaller {
   readonly programs: readonly Program[];
+  /** Every datagram that went between the switch and one of our ports for RTCP, if they are apart. */
+  readonly rtcp: readonly { readonly kind: Kind; readonly by: 'switch' | 'pipeline'; readonly bytes: Uint8Array }[];
+  /** The next RTP packets of the picture on their way to the pipeline are lost. */
+  lose(packets: number): void;
   /** What the pipeline has decoded last is this tone, this picture. */
   hears(hertz: number): boolean;
   sees(colour: Colour): boolean;
@@ -49,12 +55,17 @@ const PAYLOAD_TYPES: Readonly<Record<Kind, number>> = { audio: 96, video: 97 };
 /** One m-line: `outer` is what SDP names, `inner` what the pipeline talks to. */
 interface Line {
   readonly kind: Kind;
+  readonly rtp: Way;
+  readonly rtcp: Way;
+  readonly crypto: SdesCrypto;
+}
+
+/** `outer` is what SDP names, `inner` what the pipeline talks to. */
+interface Way {
   readonly outer: Socket;
   readonly inner: Socket;
   /** Where the pipeline receives. */
   readonly pipelinePort: number;
-  readonly crypto: SdesCrypto;
-  switchPort: number;
 }
 
 async function bound(): Promise<Socket> {
@@ -75,12 +86,14 @@ async function openLine(kind: Kind): Promise<Line> {
   const keyAndSalt = new Secret(Uint8Array.from(randomBytes(30)));
   return {
     kind,
-    outer: await bound(),
-    inner: await bound(),
-    pipelinePort: await freeUdpPort(),
+    rtp: await openWay(),
+    rtcp: await openWay(),
     crypto: { tag: 1, suite: 'AES_CM_128_HMAC_SHA1_80', keyAndSalt },
-    switchPort: 0,
   };
+}
+
+async function openWay(): Promise<Way> {
+  return { outer: await bound(), inner: await bound(), pipelinePort: await freeUdpPort() };
 }
 
 function sourceOf(kind: Kind, { hertz, colour }: GstOptions): string {
@@ -108,7 +121,7 @@ function sinkOf(kind: Kind, file: string): string {
     return `rtpopusdepay ! opusdec ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=48000,channels=1 ! wavenc ! ${into}`;
   }
   return (
-    'rtph264depay ! h264parse ! openh264dec ! videoconvert ! videoscale ' +
+    'rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! openh264dec ! videoconvert ! videoscale ' +
     `! video/x-raw,format=RGB,width=${WIDTH},height=${HEIGHT} ! ${into}`
   );
 }
@@ -119,6 +132,8 @@ const SRTP = 'rtp-cipher=aes-128-icm rtp-auth=hmac-sha1-80 rtcp-cipher=aes-128-i
 
 class Pipelines implements GstCaller {
   readonly programs: Program[] = [];
+  readonly rtcp: { kind: Kind; by: 'switch' | 'pipeline'; bytes: Uint8Array }[] = [];
+  #toLose = 0;
   readonly #options: GstOptions;
   readonly #lines: readonly Line[];
   readonly #identity: { readonly pem: string; readonly fingerprint: ReturnType<typeof fingerprintOf> };
@@ -142,7 +157,12 @@ class Pipelines implements GstCaller {
   close(): void {
     this.#connection?.receive({ type: 'hangup', call: this.#call });
     this.#connection?.close();
-    for (const { outer, inner } of this.#lines) for (const socket of [outer, inner]) socket.close();
+    for (const { rtp, rtcp } of this.#lines)
+      for (const way of [rtp, rtcp]) for (const s of [way.outer, way.inner]) s.close();
+  }
+
+  lose(packets: number): void {
+    this.#toLose += packets;
   }
 
   #file(kind: Kind): string {
@@ -150,7 +170,7 @@ class Pipelines implements GstCaller {
   }
 
   async call(): Promise<void> {
-    const { target, caPem, name, security } = this.#options;
+    const { target, caPem, name } = this.#options;
     const { host, port } = /@(?<host>[^:;]+):(?<port>\d+)/.exec(target)!.groups!;
     let answered: string | undefined;
     let failure: string | undefined;
@@ -165,23 +185,7 @@ class Pipelines implements GstCaller {
         else if (out.type === 'failed') failure = `${out.status} ${out.reason} ${out.warning}`;
       },
     });
-    const offer = createOffer({
-      sessionId: '1',
-      sessionVersion: 1,
-      address: LOOPBACK,
-      fingerprint: this.#identity.fingerprint,
-      media: this.#lines.map(({ kind, outer, crypto }) => ({
-        media: kind,
-        port: outer.address().port,
-        security,
-        cryptos: [crypto],
-        codecs: [
-          kind === 'audio'
-            ? { name: 'opus' as const, payloadType: PAYLOAD_TYPES.audio }
-            : { name: 'H264' as const, payloadType: PAYLOAD_TYPES.video, profileLevelId: '42e01f' },
-        ],
-      })),
-    });
+    const offer = this.#offer();
     this.#call = this.#connection.invite(target, `sip:${name}@${LOOPBACK}`, offer);
     await until(`an answer for ${name}`, () => answered !== undefined || failure !== undefined);
     if (answered === undefined) throw new Error(failure);
@@ -190,12 +194,49 @@ class Pipelines implements GstCaller {
     this.#start(read.value);
   }
 
+  #offer(): string {
+    const { security, rtcpApart } = this.#options;
+    const offer = createOffer({
+      sessionId: '1',
+      sessionVersion: 1,
+      address: LOOPBACK,
+      fingerprint: this.#identity.fingerprint,
+      media: this.#lines.map(({ kind, rtp, crypto }) => ({
+        media: kind,
+        port: rtp.outer.address().port,
+        security,
+        ...(rtcpApart === true ? { protocol: 'RTP/AVPF' } : {}),
+        cryptos: [crypto],
+        codecs: [
+          kind === 'audio'
+            ? { name: 'opus' as const, payloadType: PAYLOAD_TYPES.audio }
+            : { name: 'H264' as const, payloadType: PAYLOAD_TYPES.video, profileLevelId: '42e01f' },
+        ],
+      })),
+    });
+    if (rtcpApart !== true) return offer;
+    const ports = this.#lines.map(({ rtcp }) => rtcp.outer.address().port);
+    return offer.replaceAll('a=rtcp-mux', () => `a=rtcp:${ports.shift()} IN IP4 ${LOOPBACK}`);
+  }
+
   #start(answer: Answer): void {
-    for (const [i, line] of this.#lines.entries()) {
-      line.switchPort = answer.media[i]!.port;
-      line.inner.on('message', (bytes) => line.outer.send(bytes, line.switchPort, LOOPBACK));
-      line.outer.on('message', (bytes) => line.inner.send(bytes, line.pipelinePort, LOOPBACK));
+    for (const [i, { kind, rtp, rtcp }] of this.#lines.entries()) {
+      const { port } = answer.media[i]!;
+      rtp.inner.on('message', (bytes) => rtp.outer.send(bytes, port, LOOPBACK));
+      rtp.outer.on('message', (bytes) => {
+        if (kind === 'video' && this.#toLose > 0) this.#toLose--;
+        else rtp.inner.send(bytes, rtp.pipelinePort, LOOPBACK);
+      });
+      rtcp.inner.on('message', (bytes) => {
+        this.rtcp.push({ kind, by: 'pipeline', bytes });
+        rtcp.outer.send(bytes, port + 1, LOOPBACK);
+      });
+      rtcp.outer.on('message', (bytes) => {
+        this.rtcp.push({ kind, by: 'switch', bytes });
+        rtcp.inner.send(bytes, rtcp.pipelinePort, LOOPBACK);
+      });
     }
+    if (this.#options.rtcpApart === true) return this.#launch(this.#lines.flatMap((line) => this.#withRtcp(line)));
     switch (this.#options.security) {
       case 'plain':
         return this.#launch(this.#lines.flatMap((line) => [this.#sending(line), this.#receiving(line)]));
@@ -206,16 +247,31 @@ class Pipelines implements GstCaller {
     }
   }
 
-  /** RTP as it is. */
-  #sending(line: Line, protection = ''): string {
-    return `${sourceOf(line.kind, this.#options)} ${protection} ! udpsink host=${LOOPBACK} port=${line.inner.address().port} sync=false async=false`;
+  #withRtcp({ kind, rtp, rtcp }: Line): readonly string[] {
+    const out = (way: Way): string =>
+      `udpsink host=${LOOPBACK} port=${way.inner.address().port} sync=false async=false`;
+    const bin = `r${kind}`;
+    return [
+      `rtpbin name=${bin} rtp-profile=avpf`,
+      `${sourceOf(kind, this.#options)} ! ${bin}.send_rtp_sink_0`,
+      `${bin}.send_rtp_src_0 ! ${out(rtp)}`,
+      `${bin}.send_rtcp_src_0 ! ${out(rtcp)}`,
+      `udpsrc address=${LOOPBACK} port=${rtp.pipelinePort} caps=application/x-rtp,${CAPS[kind]},rtcp-fb-nack-pli=(boolean)true ! ${bin}.recv_rtp_sink_0`,
+      `udpsrc address=${LOOPBACK} port=${rtcp.pipelinePort} ! ${bin}.recv_rtcp_sink_0`,
+      `${bin}. ! ${sinkOf(kind, this.#file(kind))}`,
+    ];
   }
 
-  #receiving({ kind, pipelinePort }: Line): string {
+  /** RTP as it is. */
+  #sending(line: Line, protection = ''): string {
+    return `${sourceOf(line.kind, this.#options)} ${protection} ! udpsink host=${LOOPBACK} port=${line.rtp.inner.address().port} sync=false async=false`;
+  }
+
+  #receiving({ kind, rtp: { pipelinePort } }: Line): string {
     return `udpsrc address=${LOOPBACK} port=${pipelinePort} caps=application/x-rtp,${CAPS[kind]} ! ${sinkOf(kind, this.#file(kind))}`;
   }
 
-  #withDtls({ kind, inner, pipelinePort }: Line): readonly string[] {
+  #withDtls({ kind, rtp: { inner, pipelinePort } }: Line): readonly string[] {
     return [
       `udpsrc address=${LOOPBACK} port=${pipelinePort} ! dtlssrtpdec name=d${kind} connection-id=${kind} PEM`,
       `d${kind}.rtp_src ! capssetter caps=application/x-rtp,${CAPS[kind]} ! ${sinkOf(kind, this.#file(kind))}`,
@@ -235,14 +291,14 @@ class Pipelines implements GstCaller {
     const first = (bytes: Buffer): void => {
       const type = bytes[1]!;
       if (type >= 192 && type <= 223) return; // RTCP (RFC 5761 §4)
-      line.outer.off('message', first);
+      line.rtp.outer.off('message', first);
       const caps = [CAPS[line.kind], `ssrc=(uint)${bytes.readUInt32BE(8)}`, `srtp-key=(buffer)${key}`];
       const all = ['application/x-srtp', ...caps, ...names, ...auths].join(',');
-      const port = `udpsrc address=${LOOPBACK} port=${line.pipelinePort} caps=${all}`;
+      const port = `udpsrc address=${LOOPBACK} port=${line.rtp.pipelinePort} caps=${all}`;
       const rtp = `${port} ! srtpdec name=d ! ${sinkOf(line.kind, this.#file(line.kind))}`;
       this.#launch([rtp, `d.rtcp_src ! ${NOWHERE}`]);
     };
-    line.outer.on('message', first);
+    line.rtp.outer.on('message', first);
   }
 
   #launch(parts: readonly string[]): void {
@@ -262,6 +318,11 @@ export async function gstCaller(options: GstOptions): Promise<GstCaller> {
   const { certificatePem, privateKeyPem } = await createSelfSigned('gst', Date.now());
   const pem = certificatePem + privateKeyPem.use((bytes) => `\n${Buffer.from(bytes).toString('latin1')}\n`);
   const caller = new Pipelines(options, [await openLine('audio'), await openLine('video')], pem);
-  await caller.call();
+  try {
+    await caller.call();
+  } catch (error) {
+    caller.close();
+    throw error;
+  }
   return caller;
 }
