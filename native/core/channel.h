@@ -64,6 +64,7 @@ struct Channel : Outlet {
   uint8_t midId = 0;
   uint8_t midLength = 0;
   uint8_t mid[MAX_MID_BYTES];
+  bool shared = false;  // others follow, or did: what comes in is told apart
 
   ChannelKeys keys;  // of a bundle, the leader's are everybody's
   uint8_t ackedSets = 0;

@@ -105,8 +105,11 @@ bool Switch::openChannel(CommandReader& r) {
     c.awaySlot = static_cast<uint16_t>(awaySlot);
   }
   if (transport == TRANSPORT_bundled) {
-    if (leader->branch || static_cast<Channel*>(leader)->member != member || !joinBundle(c, *leader)) return false;
-    useHopKeys(c, static_cast<Channel*>(leader)->hop);
+    if (leader->branch) return false;
+    auto& lead = static_cast<Channel&>(*leader);
+    if (lead.member != member || lead.sdes || !joinBundle(c, lead)) return false;
+    lead.shared = true;
+    useHopKeys(c, lead.hop);
   } else if (away) {
     // Its socket is on the other thread.
   } else if (!transport_.opened(c)) {

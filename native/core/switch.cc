@@ -66,7 +66,7 @@ Drop Switch::receive(Channel& c, const uint8_t* bytes, size_t length, const Addr
 Drop Switch::receive(Channel& socket, const Outlet& port, Variant& datagram, const Address& from, uint64_t now) {
   const size_t length = datagram.length;
   bool hasLine = true;
-  Channel& c = socket.followers.empty() ? socket : *lineOf(socket, datagram, hasLine);
+  Channel& c = !socket.shared ? socket : *lineOf(socket, datagram, hasLine);
   now_ = now;
   putOnAgenda(c);
   counters_.count(THREAD_COUNTER_ingress);

@@ -1,5 +1,7 @@
 /** What the media of a call needs of its surroundings, and what offers of either side ask of it. */
 import type { ChannelId, Media } from '../base/ids.js';
+import type { Bundle } from '../sip/bundle.js';
+import type { Offer } from '../sip/offer-answer-types.js';
 import type { SdpDirection, SdpFingerprint } from '../wire/sdp-types.js';
 import type { SwitchChannel } from './channel.js';
 import type { ChannelHost } from './channel-contract.js';
@@ -19,8 +21,14 @@ export interface MediaHost extends ChannelHost {
 export interface Line {
   readonly channel: SwitchChannel;
   readonly port: number;
-  /** Ours (RFC 8842 §4); another one with each association. */
-  tlsId: string;
+}
+
+/** What an offer makes of the lines, while the conference judges it. */
+export interface Pending {
+  readonly offer: Offer;
+  readonly lines: (Line | undefined)[];
+  readonly removed: readonly Line[];
+  readonly bundles: readonly Bundle[];
 }
 
 /** What an offer that follows brings; `refuse`: the call goes on as it was. */

@@ -2,26 +2,31 @@
  * The media of one call on the switch's side: which m-line is which channel, and what an offer, ours or the peer's, changes of
  * them. The conference judges who may be in it; what is agreed goes to the channels here.
  */
-import type { Media, MemberId } from '../base/ids.js';
+import type { MemberId } from '../base/ids.js';
 import { ok, type Result, refuse } from '../base/result.js';
 import type { JoinChannel, Transport } from '../conference/contract.js';
 import { judgeOffer, type OfferedMedia } from '../security/policy.js';
-import { type AgreedLine, MediaSession, wantsNewAssociation } from '../sip/media-session.js';
+import { type Bundle, tagOf } from '../sip/bundle.js';
+import { type AgreedLine, MediaSession } from '../sip/media-session.js';
 import { type AnswerRefusal, takeOpportunities } from '../sip/offer-answer.js';
-import type { LocalMediaAnswer, LocalMediaOffer, Offer, RemoteMedia } from '../sip/offer-answer-types.js';
+import type { LocalMediaAnswer, LocalMediaOffer, Offer } from '../sip/offer-answer-types.js';
 import { pictureRequest, wipeKeys } from '../sip/remote-media.js';
 import type { SdpCodec } from '../wire/sdp-types.js';
-import type { Line, MediaHost, Renegotiated, Reoffer } from './call-media-contract.js';
+import { type Bundled, bundle, bundlesInUse, isTagged, midOf, withoutStrays } from './bundles.js';
+import type { Line, MediaHost, Pending, Renegotiated, Reoffer } from './call-media-contract.js';
 import {
+  lineMisfit,
   type MediaRules,
   NO_PORT,
-  newTlsId,
   type OpenedLines,
   openLines,
+  ownLines,
   type UsedLine,
   usedLines,
   type Who,
+  withCodec,
 } from './call-setup.js';
+import { CallTransports } from './call-transports.js';
 import type { SwitchChannel } from './channel.js';
 import type { ConferenceRuntime } from './conference.js';
 import { SdesKeys } from './sdes-keys.js';
@@ -38,11 +43,10 @@ export class CallMedia {
   readonly #sdes: SdesKeys;
   /** By m-line; undefined: not in use. */
   #lines: (Line | undefined)[] = [];
-  /** What the channels were told of their peers, by m-line. */
-  #told: (RemoteMedia | undefined)[] = [];
-  #pending:
-    | { readonly offer: Offer; readonly lines: (Line | undefined)[]; readonly removed: readonly Line[] }
-    | undefined;
+  /** Lines that share a transport, as agreed last. */
+  #bundles: readonly Bundle[] = [];
+  readonly #transports: CallTransports;
+  #pending: Pending | undefined;
   #reoffered: Reoffer | undefined;
   /** Offered in place of `#lines`, and not agreed yet. */
   #others: (Line | undefined)[] = [];
@@ -54,6 +58,7 @@ export class CallMedia {
     this.caller = who.caller;
     this.conference = conference;
     this.#host = host;
+    this.#transports = new CallTransports(host);
     this.#trunk = who.trunk;
     this.#sdes = new SdesKeys((bytes) => host.random(bytes), who.trunk?.sdpKeySuites ?? []);
     // Where end-to-end is required nothing else is of use: what does not speak TIP learns that from the time-out.
@@ -76,33 +81,26 @@ export class CallMedia {
   /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */
   open(made: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
     const offer = this.#secured(made);
-    const used = this.#withCodec(usedLines(offer, this.#tip));
+    const usable = withCodec(usedLines(offer, this.#tip), this.conference.codecs);
+    const { bundles } = this.#bundle(offer, [], usable);
+    const used = withoutStrays(offer, usable, bundles);
     const none = used.every((line) => line === undefined);
     const opened =
-      none && usedLines(offer, this.#tip).some((line) => line !== undefined) ? 'no-codec' : this.#openAll(used);
+      none && usedLines(offer, this.#tip).some((line) => line !== undefined)
+        ? 'no-codec'
+        : this.#openAll(used, bundles);
     if (opened === 'failed' || opened === 'no-codec') {
       wipeKeys(offer.media);
       return opened;
     }
     this.#lines = opened.lines;
-    this.#pending = { offer, lines: opened.lines, removed: [] };
+    this.#pending = { offer, lines: opened.lines, removed: [], bundles };
     return opened.facts;
   }
 
   /** The same where the peer wants our offer: a line for each media kind, as secure as the conference. */
   openOwn(): readonly JoinChannel[] | 'failed' {
-    const { policy, requiredLevel, target } = this.conference.state;
-    const clear = (policy === 'best-effort' ? target : requiredLevel) === 'none' || this.#trunk?.srtp === false;
-    const inSdp = this.#trunk?.keying === 'sdp-keys';
-    const security = clear ? 'plain' : inSdp ? 'sdes' : 'dtls';
-    const kinds: readonly Media[] = ['audio', 'video'];
-    const used = kinds.map(
-      (media): UsedLine => ({
-        own: true,
-        offered: { media, security, tip: this.#tip && !inSdp },
-      }),
-    );
-    const opened = this.#openAll(used);
+    const opened = this.#openAll(ownLines(this.conference, this.#trunk, this.#tip));
     if (opened === 'failed') return 'failed';
     this.#lines = opened.lines;
     return opened.facts;
@@ -121,7 +119,7 @@ export class CallMedia {
   close(): void {
     wipeKeys(this.#pending?.offer.media ?? []);
     this.#sdes.close();
-    for (const channel of this.channels) this.#host.closed(channel);
+    for (const channel of [...this.channels, ...this.#transports.retired]) this.#host.closed(channel);
   }
 
   closeOthers(): void {
@@ -155,27 +153,29 @@ export class CallMedia {
       if (remote.port === 0) {
         removed.push(line);
         lines[i] = undefined;
-      } else if (remote.problem !== undefined) return refused(remote.problem.text);
-      else if (remote.security !== transport || remote.protocol !== this.#session.lines[i]!.remote.protocol)
-        return refused(`m-line ${i + 1}: its security cannot be changed`, 302);
-      else if (this.conference.codecs.choose(media, remote.codecs) === undefined) {
-        return refused(`m-line ${i + 1}: no codec in common with the conference`);
-      } else kept.push({ media, security: transport });
+        continue;
+      }
+      const whyNot = lineMisfit(line, remote, this.#session.lines[i]!.remote, this.conference.codecs);
+      if (whyNot !== undefined) return refused(...whyNot);
+      kept.push({ media, security: transport });
     }
     const taken = new Set(kept.map(({ media }) => media));
-    const added = this.#withCodec(usedLines(offer, this.#tip, taken)).map((used, i) =>
+    const added = withCodec(usedLines(offer, this.#tip, taken), this.conference.codecs).map((used, i) =>
       lines[i] === undefined ? used : undefined,
     );
-    const facts = added.flatMap((used) => used?.offered ?? []);
+    const { bundles, misfit: parted } = this.#bundle(offer, lines, added);
+    if (parted !== undefined) return refused(`m-line ${parted + 1}: its transport cannot be changed (RFC 9143)`);
+    const toOpen = withoutStrays(offer, added, bundles);
+    const facts = toOpen.flatMap((used) => used?.offered ?? []);
     const verdict = judgeOffer(this.conference.state, [...kept, ...facts]);
     if (verdict.verdict === 'refuse') return refused(verdict.reasonText, verdict.warning.code);
     if (facts.length === 0) {
-      this.#pending = { offer, lines, removed };
+      this.#pending = { offer, lines, removed, bundles };
       return { type: 'accept', sdp: this.#answer(now) };
     }
-    const opened = this.#openAll(added);
+    const opened = this.#openAll(toOpen, bundles, lines);
     if (opened === 'failed') return refused('no media port free');
-    this.#pending = { offer, lines: opened.lines.map((line, i) => line ?? lines[i]), removed };
+    this.#pending = { offer, lines: opened.lines.map((line, i) => line ?? lines[i]), removed, bundles };
     const channels = opened.lines.flatMap((line) => line?.channel ?? []);
     this.conference.addChannels(this.member, opened.facts, channels, now);
     return { type: 'waiting' };
@@ -199,9 +199,13 @@ export class CallMedia {
   offer(reoffer: Reoffer, inAnswer = false): string {
     this.#reoffered = reoffer;
     this.#inAnswer = inAnswer;
-    if (reoffer.renew === true)
-      for (const line of this.#lines) if (line !== undefined) line.tlsId = newTlsId(this.#host);
-    return this.#session.offer(this.#lines.map((line, i) => (line === undefined ? undefined : this.#offered(line, i))));
+    if (reoffer.renew === true) this.#transports.renew();
+    // On channels of their own nothing is shared.
+    const bundles = reoffer.replace === undefined ? bundlesInUse(this.#bundles, this.#lines) : [];
+    return this.#session.offer(
+      this.#lines.map((line, i) => (line === undefined ? undefined : this.#offered(line, i))),
+      bundles,
+    );
   }
 
   /** The peer's answer to it. @returns why it does not fit; then everything is as it was before the offer. */
@@ -220,8 +224,7 @@ export class CallMedia {
     for (const [i, line] of this.#lines.entries()) {
       const other = line === undefined ? undefined : replace?.get(line.channel.setup.media);
       if (line === undefined || other === undefined) continue;
-      this.#lines[i] = { ...other, tlsId: newTlsId(this.#host) };
-      this.#told[i] = undefined;
+      this.#lines[i] = other;
     }
     const removed: Line[] = [];
     for (const [i, line] of this.#lines.entries()) {
@@ -233,6 +236,7 @@ export class CallMedia {
       wipeKeys(read.value.media);
       return refuse('nothing-accepted');
     }
+    this.#bundles = replace === undefined ? bundlesInUse(this.#bundles, this.#lines) : [];
     if (replace === undefined) this.#settle(removed, now);
     else {
       // First the new ones are in the conference, then they are told whom to expect.
@@ -256,12 +260,11 @@ export class CallMedia {
   }
 
   #answer(now: number): string {
-    const { offer, lines, removed } = this.#pending!;
+    const { offer, lines, removed, bundles } = this.#pending!;
     this.#pending = undefined;
     for (const [i, line] of lines.entries()) {
-      const before = this.#told[i];
-      if (line !== undefined && before !== undefined && wantsNewAssociation(before, offer.media[i]!))
-        line.tlsId = newTlsId(this.#host);
+      if (line === undefined || !isTagged(bundles, i)) continue;
+      if (!this.#transports.stays(line.channel, offer.media[i]!)) this.#transports.renew(line.channel);
     }
     const written = this.#session.answer(
       offer,
@@ -269,24 +272,27 @@ export class CallMedia {
         if (remote.content === 'slides' && remote.problem === undefined)
           return { port: NO_PORT, direction: 'inactive' };
         const line = lines[i];
-        return line === undefined ? undefined : this.#answered(line, remote, i);
+        return line === undefined ? undefined : this.#answered(line, offer, i, bundles);
       }),
+      bundles,
     );
     if (!written.ok) throw new Error(`an admitted offer cannot be answered: ${written.reason}`);
     this.#lines = lines;
+    this.#bundles = bundles;
     this.#settle(removed, now);
     return written.value.sdp;
   }
 
-  #answered(line: Line, remote: RemoteMedia, index: number): LocalMediaAnswer {
-    const { port, tlsId, channel } = line;
+  #answered(line: Line, offer: Offer, index: number, bundles: readonly Bundle[]): LocalMediaAnswer {
+    const { port, channel } = line;
+    const remote = offer.media[index]!;
     const codec = this.conference.codecs.choose(channel.setup.media, remote.codecs)!;
     const { role } = this.#session.lines[index] ?? {};
-    const told = this.#told[index];
-    const keepsRole = role !== undefined && told !== undefined && !wantsNewAssociation(told, remote);
+    const keepsRole = role !== undefined && this.#transports.stays(channel, offer.media[tagOf(bundles, index)]!);
     const crypto = remote.security === 'sdes' ? this.#sdes.answer(channel.setup.id, remote) : undefined;
     return {
-      ...{ port, tlsId, payloadTypes: [codec.payloadType], audioLevels: channel.setup.readable },
+      ...{ port, tlsId: this.#transports.tlsId(channel), payloadTypes: [codec.payloadType] },
+      ...{ audioLevels: channel.setup.readable, named: bundles.some((b) => b.includes(index)) },
       ...this.#limitOf(line),
       ...(keepsRole ? { role } : {}),
       ...(crypto === undefined ? {} : { crypto }),
@@ -315,7 +321,7 @@ export class CallMedia {
       // RFC 8842 §5.1: only where the peer knows it; without it a new association needs another fingerprint or port.
       ...(transport !== 'dtls' || (agreed !== undefined && agreed.remote.tlsId === undefined)
         ? {}
-        : { tlsId: line.tlsId }),
+        : { tlsId: this.#transports.tlsId(line.channel) }),
     };
   }
 
@@ -349,10 +355,8 @@ export class CallMedia {
     if (removed.length === 0) return;
     const channels = removed.map(({ channel }) => channel.setup.id);
     conference.removeChannels(this.member, channels, now);
-    for (const { channel } of removed) {
-      this.#sdes.forget(channel.setup.id);
-      this.#host.closed(channel);
-    }
+    for (const id of channels) this.#sdes.forget(id);
+    for (const channel of this.#transports.leave(removed.map((line) => line.channel))) this.#host.closed(channel);
   }
 
   #tell(channel: SwitchChannel, agreed: AgreedLine, index: number, now: number): void {
@@ -367,26 +371,27 @@ export class CallMedia {
       ...pictureRequest(remote),
       ...(sdes === undefined ? {} : { sdes }),
       ...(channel.setup.readable && remote.audioLevelId !== undefined ? { audioLevelId: remote.audioLevelId } : {}),
+      ...midOf(remote, this.#bundles),
     });
     // Keys of signalling are in force from here.
     this.conference.news(channel, now);
-    const before = this.#told[index];
-    this.#told[index] = remote;
-    if (before !== undefined && !wantsNewAssociation(before, remote)) return;
+    if (!isTagged(this.#bundles, index) || !this.#transports.tell(channel, remote)) return;
     const { address, fingerprints } = remote;
-    channel.expect({ address, fingerprints, ...(role === undefined ? {} : { role }) }, now);
+    channel.transport.leader.expect({ address, fingerprints, ...(role === undefined ? {} : { role }) }, now);
   }
 
-  #withCodec(lines: readonly (UsedLine | undefined)[]): readonly (UsedLine | undefined)[] {
-    return lines.map((used) => {
-      const { line, offered } = used ?? {};
-      const judged = line === undefined || offered?.security === 'unsupported';
-      return judged || this.conference.codecs.choose(offered!.media, line.codecs) !== undefined ? used : undefined;
-    });
+  /** TIP and its channels are one socket a line (WIRE.md 2). */
+  #bundle(offer: Offer, lines: readonly (Line | undefined)[], used: readonly (UsedLine | undefined)[]): Bundled {
+    return this.#tip ? { bundles: [] } : bundle(offer, lines, used, this.conference.codecs);
   }
 
-  #openAll(used: readonly (UsedLine | undefined)[]): OpenedLines | 'failed' {
+  #openAll(
+    used: readonly (UsedLine | undefined)[],
+    bundles: readonly Bundle[] = [],
+    open: readonly (Line | undefined)[] = [],
+  ): OpenedLines | 'failed' {
     const { conference, member, caller } = this;
-    return openLines(used, { conference, member, nowhere: { address: caller, port: NO_PORT } }, this.#host);
+    const nowhere = { address: caller, port: NO_PORT };
+    return openLines(used, { conference, member, nowhere }, this.#host, bundles, open);
   }
 }

@@ -4,6 +4,7 @@ import type { Address, ChannelId, Media, MemberId } from '../base/ids.js';
 import { ok, type Result } from '../base/result.js';
 import type { JoinChannel } from '../conference/contract.js';
 import type { OfferedMedia } from '../security/policy.js';
+import { type Bundle, tagOf } from '../sip/bundle.js';
 import type { Offer, RemoteMedia } from '../sip/offer-answer-types.js';
 import { refusalHeaders } from '../sip/refusal.js';
 import type { TrunkProfile } from '../sip/trunk.js';
@@ -14,6 +15,7 @@ import type { Line, MediaHost } from './call-media-contract.js';
 import { SwitchChannel } from './channel.js';
 import type { ChannelHost, ChannelSetup } from './channel-contract.js';
 import type { ConferenceRuntime } from './conference.js';
+import type { ConferenceCodecs } from './conference-codecs.js';
 import { rtcpApart } from './rtcp-port.js';
 
 /** RFC 8829 §5.2.1 uses it where there is no port yet; nobody sends to an inactive line. */
@@ -91,6 +93,47 @@ export function usedLines(offer: Offer, tip: boolean, taken = new Set<Media>()):
   });
 }
 
+/** A line for each media kind of an offer of ours, as secure as the conference and its trunk want it. */
+export function ownLines(
+  { state: { policy, requiredLevel, target } }: ConferenceRuntime,
+  trunk: MediaRules | undefined,
+  tip: boolean,
+): readonly UsedLine[] {
+  const clear = (policy === 'best-effort' ? target : requiredLevel) === 'none' || trunk?.srtp === false;
+  const inSdp = trunk?.keying === 'sdp-keys';
+  const security = clear ? 'plain' : inSdp ? 'sdes' : 'dtls';
+  const kinds: readonly Media[] = ['audio', 'video'];
+  return kinds.map((media) => ({ own: true, offered: { media, security, tip: tip && !inSdp } }));
+}
+
+/** Those for which the conference has a codec; what is refused for its security is judged by that. */
+export function withCodec(
+  lines: readonly (UsedLine | undefined)[],
+  codecs: ConferenceCodecs,
+): readonly (UsedLine | undefined)[] {
+  return lines.map((used) => {
+    const { line, offered } = used ?? {};
+    const judged = line === undefined || offered?.security === 'unsupported';
+    return judged || codecs.choose(offered!.media, line.codecs) !== undefined ? used : undefined;
+  });
+}
+
+/** Why a line that is open cannot be as a later offer has it. */
+export function lineMisfit(
+  { channel }: Line,
+  remote: RemoteMedia,
+  before: RemoteMedia,
+  codecs: ConferenceCodecs,
+): readonly [text: string, code?: 302] | undefined {
+  const { media, transport } = channel.setup;
+  const where = `m-line ${remote.index + 1}`;
+  if (remote.problem !== undefined) return [remote.problem.text];
+  if (remote.security !== transport || remote.protocol !== before.protocol)
+    return [`${where}: its security cannot be changed`, 302];
+  const codec = codecs.choose(media, remote.codecs);
+  return codec === undefined ? [`${where}: no codec in common with the conference`] : undefined;
+}
+
 /**
  * Opens the relay's channel for a line and the switch's half of its negotiation.
  * @returns undefined when the conference is going to refuse the line on the offer alone, so that it needs no socket.
@@ -104,10 +147,12 @@ function openLine(
     readonly cname: string;
     /** Where RTP goes while the peer has named no address. */
     readonly nowhere: Address;
+    /** Whose transport it shares. */
+    readonly leader?: SwitchChannel;
   },
   host: ChannelHost,
-): Result<Omit<Line, 'tlsId'>, 'no-port' | 'channel-limit' | 'socket'> | undefined {
-  const { conference, member, id, used, cname, nowhere } = plan;
+): Result<Line, 'no-port' | 'channel-limit' | 'socket'> | undefined {
+  const { conference, member, id, used, cname, nowhere, leader } = plan;
   const { media, security, tip = true } = used.offered;
   const { policy, requiredLevel } = conference.state;
   const plain = security === 'plain';
@@ -124,6 +169,7 @@ function openLine(
     transport: security,
     ...(security === 'dtls' ? {} : { peer: used.line?.address ?? nowhere }),
     ...(rtcp === undefined ? {} : { rtcp }),
+    ...(leader === undefined ? {} : { leader: leader.setup.id }),
   });
   if (!opened.ok) return opened;
   const { suite, cipher } = conference.state;
@@ -135,7 +181,7 @@ function openLine(
     readable: policy === 'best-effort' || requiredLevel === 'hop-by-hop',
     random: (bytes) => host.random(bytes),
   };
-  return ok({ channel: new SwitchChannel(setup, host), port: opened.value.port });
+  return ok({ channel: new SwitchChannel(setup, host, leader), port: opened.value.port });
 }
 
 /** By m-line, and what the conference is to judge. */
@@ -144,29 +190,42 @@ export interface OpenedLines {
   readonly facts: readonly JoinChannel[];
 }
 
-/** Opens a channel for each line that is used; `failed`: the machine has no room for them, and none is open. */
+/**
+ * Opens a channel for each line that is used; `failed`: the machine has no room for them, and none is open.
+ * @param bundles lines that share a transport: that of the line which is `open` already, else of the bundle's first
+ */
 export function openLines(
   used: readonly (UsedLine | undefined)[],
   of: { readonly conference: ConferenceRuntime; readonly member: MemberId; readonly nowhere: Address },
   host: MediaHost,
+  bundles: readonly Bundle[] = [],
+  open: readonly (Line | undefined)[] = [],
 ): OpenedLines | 'failed' {
   const facts: JoinChannel[] = [];
-  const lines: (Line | undefined)[] = [];
-  for (const one of used) {
-    if (one === undefined) {
-      lines.push(undefined);
-      continue;
-    }
+  const lines: (Line | undefined)[] = used.map(() => undefined);
+  // Who leads comes first.
+  const order = [...used.keys()].sort((a, b) => Number(tagOf(bundles, a) !== a) - Number(tagOf(bundles, b) !== b));
+  for (const i of order) {
+    const one = used[i];
+    if (one === undefined) continue;
     const id = host.newId();
     facts.push({ channel: id, ...one.offered });
-    const opened = openLine({ ...of, id, used: one, cname: host.name }, host);
+    const mate = bundles
+      .find((b) => b.includes(i))
+      ?.map((at) => open[at] ?? lines[at])
+      .find((line) => line !== undefined);
+    const leader = mate?.channel.transport.leader;
+    const opened = openLine(
+      { ...of, id, used: one, cname: host.name, ...(leader === undefined ? {} : { leader }) },
+      host,
+    );
     if (opened?.ok === false) {
       const { reason, detail } = opened;
       host.output({ type: 'log', level: 'error', message: 'no media channel', fields: { reason, detail } });
       for (const line of lines) if (line !== undefined) host.closed(line.channel);
       return 'failed';
     }
-    lines.push(opened === undefined ? undefined : { ...opened.value, tlsId: newTlsId(host) });
+    lines[i] = opened?.value;
     if (opened !== undefined) host.opened(opened.value.channel, of.conference);
   }
   return { lines, facts };

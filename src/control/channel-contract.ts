@@ -19,6 +19,7 @@ export interface ChannelAgreement {
   /** What signalling agreed on an `sdes` channel; copied. */
   readonly sdes?: ChannelKeys;
   readonly audioLevelId?: number;
+  readonly mid?: NonNullable<ChannelParameters['mid']>;
 }
 
 export interface ChannelSetup {

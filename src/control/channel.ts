@@ -3,17 +3,19 @@ import type { Address } from '../base/ids.js';
 import { LEVEL_CHANGE_ANSWER_TIMEOUT_MS, MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
 import type { ChannelKeys } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
-import { endToEndCapable, switchOptions, TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
+import { endToEndCapable, switchOptions, type TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
 import { type Capability, type InForce, listsSuite } from '../tip/options.js';
 import { parseRtcpPacket, type ReportBlock, RTCP_APP, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound, writeFir, writePli } from '../wire/rtcp-write.js';
 import type { Suite } from '../wire/tip.js';
 import type { ChannelAgreement, ChannelHost, ChannelNews, ChannelSetup } from './channel-contract.js';
+import { ChannelTransport } from './channel-transport.js';
 import type { AssociationNumber, AssociationReport } from './contract.js';
 import { DtlsCandidates, type DtlsNews, type ExpectedPeer } from './dtls-candidates.js';
 import { RelayChannel } from './relay-channel.js';
 import { RtcpPort } from './rtcp-port.js';
 import { listedOn, profilesFor } from './suites.js';
+import { switchTip } from './tip-facts.js';
 
 type TipSet = Extract<Parameters<TipMachine['receive']>[0], { type: 'spimap' }>['set'];
 
@@ -37,7 +39,10 @@ export class SwitchChannel {
   #suites: readonly Suite[] | undefined;
   #closed = false;
   #now = 0;
-  readonly #relay: RelayChannel;
+  /** For those that follow. */
+  readonly relay: RelayChannel;
+  /** Its own, or its bundle's. */
+  readonly transport: ChannelTransport;
   readonly #rtcp: RtcpPort;
   /** What our MEDIAOPTS offers, and what both sides have come to. */
   #wantsEkt = true;
@@ -51,12 +56,16 @@ export class SwitchChannel {
   /** Of our FIRs: another number is another request (RFC 5104 §4.3.1.1). */
   #firSequence = 0;
 
-  constructor(setup: ChannelSetup, host: ChannelHost) {
+  /** @param leader of its bundle (RFC 9143): whose socket, association and keys are this channel's too */
+  constructor(setup: ChannelSetup, host: ChannelHost, leader?: SwitchChannel) {
     this.#setup = setup;
     this.#host = host;
     this.#rtcp = new RtcpPort(setup, host.relay);
-    this.#relay = new RelayChannel(setup.id, setup.readable, host.relay, (bytes) => host.random(bytes));
-    if (setup.transport === 'dtls') {
+    this.transport = leader?.transport ?? new ChannelTransport(this);
+    this.transport.channels.add(this);
+    const random = (bytes: number) => host.random(bytes);
+    this.relay = new RelayChannel(setup.id, setup.readable, host.relay, random, leader?.relay);
+    if (setup.transport === 'dtls' && leader === undefined) {
       this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
     }
   }
@@ -70,18 +79,27 @@ export class SwitchChannel {
     this.#setup = { ...this.#setup, tip: false };
   }
 
+  /** Its m-line is gone; the transport stays for those that follow, and the first of them is told what becomes of it. */
+  retire(): void {
+    this.transport.channels.delete(this);
+    this.#level = { level: 'unknown', ready: false };
+    this.agree({ payloadTypes: [], rtcpMux: true });
+  }
+
   takeNews(): ChannelNews | undefined {
-    return this.#news.shift();
+    return this.#news.shift() ?? this.transport.wardOf(this)?.takeNews();
   }
 
   deadline(): number | undefined {
-    const due = [this.#tip?.deadline(), this.#dtls?.deadline(), this.#followBy].filter((at) => at !== undefined);
+    const own = [this.#tip?.deadline(), this.#dtls?.deadline(), this.#followBy];
+    const due = [...own, this.transport.wardOf(this)?.deadline()].filter((at) => at !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
   }
 
   tick(now: number): void {
     this.#now = now;
     this.#dtls?.tick(now);
+    this.transport.wardOf(this)?.tick(now);
     if (this.#tip !== undefined) this.#toTip({ type: 'tick' }, now);
     if (this.#followBy === undefined || this.#followBy > now) return;
     this.#followBy = undefined;
@@ -94,6 +112,8 @@ export class SwitchChannel {
     this.#agreed = agreed;
     if (agreed.sdes !== undefined) this.#takeSdes(agreed.sdes);
     this.#rtcp.agree(agreed, this.setup.tip);
+    const { fingerprint } = this.transport;
+    if (!this.#keyed && fingerprint !== undefined) this.#isKeyed(fingerprint);
     this.#tellRelay();
   }
 
@@ -197,12 +217,12 @@ export class SwitchChannel {
 
   #tellRelay(): void {
     const { level, ready } = this.#level;
-    const { payloadTypes, audioLevelId } = this.#agreed;
+    const { payloadTypes, audioLevelId, mid } = this.#agreed;
     const { readable, transport, tip } = this.setup;
     // In clear, who speaks TIP is given the sources' own streams; the switch's are for sources without positions.
     const ends = readable && (transport === 'plain' ? this.#tipDone || !tip : level === 'hop-by-hop');
     const follows = !this.#tipDone || this.#ektInForce === this.#wantsEkt || transport === 'plain';
-    this.#relay.tell(
+    this.relay.tell(
       {
         tip: this.#tipDone,
         transmitMask: this.#transmitMask,
@@ -210,6 +230,7 @@ export class SwitchChannel {
         level,
         ready: ready && follows,
         payloadTypes,
+        ...(mid === undefined ? {} : { mid }),
       },
       ends && follows,
       audioLevelId,
@@ -219,7 +240,7 @@ export class SwitchChannel {
   /** The keys of a later offer and answer take the place of the first ones (RFC 4568 §7.1.4). */
   #takeSdes(keys: ChannelKeys): void {
     this.#sdes = keys;
-    this.#relay.setKeys(keys);
+    this.relay.setKeys(keys);
     if (!this.#keyed) this.#news.push({ type: 'keyed', fingerprint: '' });
     this.#keyed = true;
   }
@@ -232,6 +253,7 @@ export class SwitchChannel {
     this.#dtls?.close();
     this.#sdes?.local.wipe();
     this.#sdes?.remote.wipe();
+    this.transport.channels.delete(this);
     this.#host.relay.closeChannel(this.setup.id);
   }
 
@@ -243,38 +265,27 @@ export class SwitchChannel {
     const { id } = this.setup;
     const { profile, local, remote, peerFingerprint: fingerprint } = news.report;
     this.#host.relay.provePeer(id, news.address);
-    this.#relay.setKeys({ profile, local, remote });
-    if (this.#keyed) {
-      // What was negotiated goes on under the new keys (RFC 8842 §1: the association changes, the session does not).
-      this.#news.push({ type: 'rekeyed', fingerprint });
-      return;
-    }
-    this.#keyed = true;
-    this.#news.push({ type: 'keyed', fingerprint });
-    if (!this.setup.tip) return;
+    this.relay.setKeys({ profile, local, remote });
+    const first = this.transport.fingerprint === undefined;
+    this.transport.fingerprint = fingerprint;
+    for (const channel of this.transport.channels) channel.#isKeyed(fingerprint);
+    if (!first || !this.setup.tip) return;
     this.#suites = listedOn(this.setup.suite, profile);
     this.#startTip(true, this.#now);
   }
 
+  #isKeyed(fingerprint: string): void {
+    const type = this.#keyed ? 'rekeyed' : 'keyed';
+    this.#keyed = true;
+    this.#news.push({ type, fingerprint });
+    // What was negotiated goes on under the new keys (RFC 8842 §1: the association changes, the session does not); what the
+    // switch sends itself are new streams.
+    if (type === 'rekeyed') this.#tellRelay();
+  }
+
   #startTip(secure: boolean, now: number): void {
     const { media, conferenceId } = this.setup;
-    const everyPlace = media === 'audio' ? 0b11110 : 0b1110;
-    const places = media === 'audio' ? 4 : 3;
-    this.#tip = new TipMachine({
-      role: 'switch',
-      media,
-      ssrc: this.#ssrc,
-      version: 8,
-      secure,
-      feedback: false,
-      conferenceId,
-      numXmit: places,
-      numRcv: places,
-      transmitMask: everyPlace,
-      receiveMask: everyPlace,
-      options: secure ? switchOptions(media, true) : { transmit: [], receive: [] },
-      ...(this.#suites === undefined ? {} : { suites: this.#suites }),
-    });
+    this.#tip = switchTip({ media, conferenceId, ssrc: this.#ssrc, secure, suites: this.#suites });
     this.#toTip({ type: 'start' }, now);
   }
 
@@ -375,7 +386,7 @@ export class SwitchChannel {
 
   #feedback(packet: RtcpPacket): void {
     const lost = (ssrc: number) => {
-      const sink = this.#relay.sinkOf(ssrc);
+      const sink = this.relay.sinkOf(ssrc);
       this.#news.push(sink === undefined ? { type: 'picture-lost', ssrc } : { type: 'refresh-wanted', sink });
     };
     if (packet.type === 'pli') lost(packet.media);

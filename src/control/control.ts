@@ -372,9 +372,9 @@ export class Control implements Engine<ControlInput, ControlOutput> {
   #onAssociation(number: AssociationNumber, report: AssociationReport): void {
     const entry = this.#channels.get(this.#associations.get(number) ?? 0);
     if (entry === undefined) return wipeReport(report);
-    const { channel } = entry;
+    const { channel, conference } = entry;
     channel.association(number, report, this.#now);
-    entry.conference.news(channel, this.#now);
+    for (const each of channel.transport.channels) conference.news(each, this.#now);
   }
 
   /** The call is over or never was: its channels close with the conference's memory of it; here only the index goes. */

@@ -1,7 +1,7 @@
 /** Writes the commands of schema.ts. Illegal values are our own bug and throw; the native side checks lengths again. */
 
 import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
-import { MAX_DATAGRAM_BYTES } from '../base/limits.js';
+import { MAX_DATAGRAM_BYTES, MAX_MID_BYTES } from '../base/limits.js';
 import type { Secret } from '../base/secret.js';
 import type { ChannelKeys, ChannelParameters, Edge, GroupParameterSet, OpenChannel, RelayLevel } from './contract.js';
 import { LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS, VIDEO_CODECS } from './schema.js';
@@ -83,6 +83,11 @@ function peerOf(o: OpenChannel): Address | undefined {
   return o.transport === 'dtls' ? undefined : o.peer;
 }
 
+function transportOf(o: OpenChannel): number {
+  demand(o.leader === undefined || o.transport === 'dtls', 'only DTLS channels are bundled');
+  return o.leader === undefined ? TRANSPORTS[o.transport] : TRANSPORTS.bundled;
+}
+
 /**
  * @param slot counter slot of the channel on its thread
  * @param socket descriptor that the thread takes over; -1: none
@@ -95,15 +100,19 @@ export function openChannelCommand(
   branch?: Slot,
 ): Uint8Array<ArrayBuffer> {
   const peer = peerOf(o);
-  const w = new Writer(OPCODES.openChannel, 22 + addressBytes(peer) + (branch === undefined ? 0 : 6))
+  const w = new Writer(
+    OPCODES.openChannel,
+    22 + addressBytes(peer) + (o.leader === undefined ? 0 : 4) + (branch === undefined ? 0 : 6),
+  )
     .u32(o.channel)
     .u32(o.conference)
     .u32(o.member)
     .u8(MEDIA[o.media])
-    .u8(TRANSPORTS[o.transport])
+    .u8(transportOf(o))
     .u32(slot)
     .u32(socket >>> 0)
     .address(peer);
+  if (o.leader !== undefined) w.u32(o.leader);
   if (branch !== undefined) w.u16(branch.thread).u32(branch.slot);
   return w.done();
 }
@@ -111,17 +120,18 @@ export function openChannelCommand(
 /** For the thread that has the socket of a channel of another thread, `home`. */
 export function openBranchCommand(o: OpenChannel, slot: number, socket: number, home: Slot): Uint8Array<ArrayBuffer> {
   const peer = peerOf(o);
-  return new Writer(OPCODES.openBranch, 24 + addressBytes(peer))
+  const w = new Writer(OPCODES.openBranch, 24 + addressBytes(peer) + (o.leader === undefined ? 0 : 4))
     .u32(o.channel)
     .u32(o.conference)
     .u8(MEDIA[o.media])
-    .u8(TRANSPORTS[o.transport])
+    .u8(transportOf(o))
     .u32(slot)
     .u32(socket >>> 0)
     .u16(home.thread)
     .u32(home.slot)
-    .address(peer)
-    .done();
+    .address(peer);
+  if (o.leader !== undefined) w.u32(o.leader);
+  return w.done();
 }
 
 /** For the same thread: what of the parameters it must know, to hold back what may not leave any more. */
@@ -198,7 +208,10 @@ export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uin
     (p.ready ? PARAMETER_FLAGS.ready : 0);
   const seed = p.endsHere?.seed ?? 0;
   demand(p.endsHere === undefined || (Number.isInteger(seed) && seed > 0 && seed <= 0xffffffff), 'seed out of range');
-  const w = new Writer(OPCODES.setParameters, 14 + 7 * p.payloadTypes.length)
+  const mid = p.mid === undefined ? undefined : Buffer.from(p.mid.name, 'utf8');
+  demand(mid === undefined || (mid.length > 0 && mid.length <= MAX_MID_BYTES), 'the name of an m-line is too long');
+  const midBytes = mid === undefined ? 0 : 2 + mid.length;
+  const w = new Writer(OPCODES.setParameters, 14 + 7 * p.payloadTypes.length + midBytes)
     .u32(channel)
     .u8(flags)
     .u8(LEVELS[p.level])
@@ -213,10 +226,9 @@ export function parametersCommand(channel: ChannelId, p: ChannelParameters): Uin
     w.u32(clockRateHz);
   }
   for (const { video = 'other' } of p.payloadTypes) w.u8(VIDEO_CODECS[video]);
-  return w
-    .u8(p.endsHere?.audioLevelId ?? 0)
-    .u32(seed)
-    .done();
+  w.u8(p.endsHere?.audioLevelId ?? 0).u32(seed);
+  if (mid !== undefined) w.u8(p.mid!.id).u8(mid.length).bytes(mid);
+  return w.done();
 }
 
 export function sendControlCommand(channel: ChannelId, rtcp: Uint8Array): Uint8Array<ArrayBuffer> {

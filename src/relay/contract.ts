@@ -69,6 +69,11 @@ export interface OpenChannel {
    * Like RTP it is taken from there only, with keys from where the first that verifies came from.
    */
   readonly rtcp?: Address;
+  /**
+   * Of a bundle (RFC 9143): the `dtls` channel of the same member whose socket, proven peer and keys are this one's too. It may
+   * close last only: with it close all that follow it.
+   */
+  readonly leader?: ChannelId;
 }
 
 /** What negotiation has fixed for a channel; may be sent again when it changes. */
@@ -101,9 +106,11 @@ export interface ChannelParameters {
      * the channel's keys the first one counts.
      */
     readonly seed: number;
-    /** Id of the header extension of RFC 6464, where it was agreed on: 1-14. */
+    /** Id of the header extension of RFC 6464, where it was agreed on: 1-255. */
     readonly audioLevelId?: number;
   };
+  /** In a bundle, the m-line's name (1 to MAX_MID_BYTES bytes) and the id of the header extension that brings it: 1-255. */
+  readonly mid?: { readonly id: number; readonly name: string };
 }
 
 export type VideoCodecName = keyof typeof VIDEO_CODECS;

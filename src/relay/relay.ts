@@ -43,6 +43,8 @@ interface Place {
   readonly home: commands.Slot;
   /** Where its socket is when that is another thread. */
   readonly branch: commands.Slot | undefined;
+  /** Of its socket, which in a bundle is its leader's. */
+  readonly port: number;
 }
 
 function slotsOf({ home, branch }: Place): readonly commands.Slot[] {
@@ -92,8 +94,12 @@ class NativeFace implements Relay {
     this.#demandOpen();
     if (this.#channels.has(o.channel)) throw new Error(`channel ${o.channel} is open already`);
     if (this.#channels.size >= MAX_CHANNELS) return refuse('channel-limit');
-    const bound = this.#bind(o.rtcp !== undefined);
-    if (bound.socket < 0) return refuse(bound.socket === -1 ? 'no-port' : 'socket');
+    const leader = o.leader === undefined ? undefined : this.#channels.get(o.leader);
+    if (o.leader !== undefined && leader === undefined)
+      throw new Error(`channel ${o.leader} leads nobody: it is closed`);
+    const bound =
+      leader === undefined ? this.#bind(o.rtcp !== undefined) : { socket: -1, port: leader.port, above: -1 };
+    if (leader === undefined && bound.socket < 0) return refuse(bound.socket === -1 ? 'no-port' : 'socket');
     const { conference, member } = o;
     const homeThread = this.#placement.settle(conference);
     const spread = this.#placement.add(conference, member);
@@ -101,13 +107,13 @@ class NativeFace implements Relay {
     const socketThread = o.rtcp === undefined ? spread : homeThread;
     const home = this.#takeSlot(homeThread);
     if (socketThread === homeThread) {
-      this.#channels.set(o.channel, { conference, member, home, branch: undefined });
+      this.#channels.set(o.channel, { conference, member, home, branch: undefined, port: bound.port });
       this.#post(homeThread, commands.openChannelCommand(o, home.slot, bound.socket));
       if (o.rtcp !== undefined) this.#post(homeThread, commands.rtcpPortCommand(o.channel, bound.above, o.rtcp));
       return ok({ port: bound.port });
     }
     const branch = this.#takeSlot(socketThread);
-    this.#channels.set(o.channel, { conference, member, home, branch });
+    this.#channels.set(o.channel, { conference, member, home, branch, port: bound.port });
     // Here and below the branch is told first: what the home then hands over finds it prepared.
     this.#branchOut(conference, socketThread);
     this.#post(socketThread, commands.openBranchCommand(o, branch.slot, bound.socket, home));

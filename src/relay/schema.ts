@@ -6,7 +6,8 @@
 export const OPCODES = {
   /**
    * channel u32, conference u32, member u32, media u8, transport u8, counter slot u32, socket i32, peer address; of a channel
-   * whose socket is on another thread, its branch, besides: thread u16, counter slot there u32
+   * whose transport is `bundled` its leader u32; of one whose socket is on another thread, its branch, besides: thread u16,
+   * counter slot there u32
    */
   openChannel: 1,
   /** channel u32 */
@@ -17,7 +18,7 @@ export const OPCODES = {
   provePeer: 4,
   /** channel u32, profile u16, length u8, local key ‖ salt, length u8, remote key ‖ salt, for media u8 (may be left out) */
   setChannelKeys: 5,
-  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8}, count × clock rate u32 (0: the media kind's; all may be left out); then, or nothing, count × VIDEO_CODECS u8, audio level extension u8, seed u32 (0: payloads do not end here) */
+  /** channel u32, flags u8 (PARAMETER_FLAGS), level u8, transmit mask u16, count u8, count × {payload type u8, codec u8}, count × clock rate u32 (0: the media kind's; all may be left out); then, or nothing, count × VIDEO_CODECS u8, audio level extension u8, seed u32 (0: payloads do not end here); then, or nothing, MID extension u8, and if that is not 0 length u8, name */
   setParameters: 6,
   /** channel u32, length u16, compound */
   sendControl: 7,
@@ -35,7 +36,7 @@ export const OPCODES = {
   setRoutes: 13,
   /** channel u32, we call u8, signalled address */
   awaitPeer: 14,
-  /** To the branch: channel u32, conference u32, media u8, transport u8, counter slot u32, socket i32, home thread u16, slot there u32, peer address */
+  /** To the branch: channel u32, conference u32, media u8, transport u8, counter slot u32, socket i32, home thread u16, slot there u32, peer address, leader u32 if bundled */
   openBranch: 15,
   /** To the branch: channel u32, level u8, ready u8 */
   setBranch: 16,

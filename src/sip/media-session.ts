@@ -6,6 +6,7 @@ import { equalBytes } from '../base/bytes.js';
 import { type Result, refuse } from '../base/result.js';
 import { parseSdp } from '../wire/sdp.js';
 import type { SdpCodec, SdpDirection } from '../wire/sdp-types.js';
+import type { Bundle } from './bundle.js';
 import { type AnswerRefusal, answer, createOffer, readAnswer } from './offer-answer.js';
 import type {
   Answer,
@@ -77,8 +78,9 @@ export class MediaSession {
   answer(
     offer: Offer,
     media: readonly (LocalMediaAnswer | undefined)[],
+    bundles: readonly Bundle[] = [],
   ): Result<{ readonly sdp: string; readonly media: readonly AnsweredMedia[] }, 'media-count' | 'nothing-accepted'> {
-    const at = (sessionVersion: number) => answer(offer, { ...this.#local, sessionVersion, media });
+    const at = (sessionVersion: number) => answer(offer, { ...this.#local, sessionVersion, media, bundles });
     const same = at(this.#version);
     const written = same.ok && same.value.sdp !== this.#sdp ? at(this.#version + 1) : same;
     if (!written.ok) return written;
@@ -100,10 +102,10 @@ export class MediaSession {
    * Writes an offer for the whole session. It comes into force with its answer; a newer offer takes its place.
    * @param media one entry an m-line, those of the session first; undefined: the line is disabled
    */
-  offer(media: readonly (LocalMediaOffer | undefined)[]): string {
+  offer(media: readonly (LocalMediaOffer | undefined)[], bundles: readonly Bundle[] = []): string {
     if (media.length < this.#lines.length) throw new Error('an offer must name every m-line of the session');
     const lines = media.map((m, i) => m ?? this.#lines[i]?.disabled ?? UNUSED);
-    const at = (sessionVersion: number) => createOffer({ ...this.#local, sessionVersion, media: lines });
+    const at = (sessionVersion: number) => createOffer({ ...this.#local, sessionVersion, media: lines, bundles });
     const same = at(this.#version);
     const version = same === this.#sdp ? this.#version : this.#version + 1;
     const sdp = same === this.#sdp ? same : at(version);
@@ -175,7 +177,8 @@ function mirrored(direction: SdpDirection): SdpDirection {
   return direction === 'sendonly' ? 'recvonly' : direction === 'recvonly' ? 'sendonly' : direction;
 }
 
-function disabledLine({ sdp }: Pick<Offer, 'sdp'>, index: number): DisabledLine {
+function disabledLine({ sdp, media: lines }: Pick<Offer, 'sdp' | 'media'>, index: number): DisabledLine {
   const { media, protocol, formats } = sdp.media[index]!;
-  return { media, port: 0, protocol, formats };
+  const { mid } = lines[index]!;
+  return { media, port: 0, protocol, formats, ...(mid === undefined ? {} : { mid }) };
 }

@@ -2,6 +2,7 @@
 import type { Address } from '../base/ids.js';
 import type { SdesCrypto } from '../wire/sdp-crypto.js';
 import type { Sdp, SdpCodec, SdpDirection, SdpFingerprint, SdpSetup } from '../wire/sdp-types.js';
+import type { Bundle } from './bundle.js';
 import type { CodecName } from './codecs.js';
 
 /** `dtls`: UDP/TLS/RTP/SAVP(F); `plain`: RTP/AVP(F); `sdes`: RTP/SAVP(F) with keys in SDP. */
@@ -38,8 +39,12 @@ export interface RemoteMedia {
   readonly tlsId?: string;
   /** Keys of `a=crypto` that can be taken, in the peer's order. Who read the SDP wipes what it does not take. */
   readonly cryptos: readonly SdesCrypto[];
-  /** Id of the header extension of RFC 6464, where it is named in one-byte form (1-14). */
+  /** Id of the header extension of RFC 6464, 1-255. */
   readonly audioLevelId?: number;
+  /** Id of the header extension that names the m-line (RFC 9143 §15), where it is in a BUNDLE group. */
+  readonly midId?: number;
+  /** Of use in a bundle only (RFC 9143 §6); its port is the tagged m-line's. */
+  readonly bundleOnly?: boolean;
   /** Why the m-line cannot be accepted, for Warning and Reason; undefined when it can. */
   readonly problem?: MediaProblem;
 }
@@ -58,6 +63,8 @@ export interface OfferRules {
 export interface Offer {
   readonly sdp: Sdp;
   readonly media: readonly RemoteMedia[];
+  /** BUNDLE groups as they are offered. */
+  readonly bundles: readonly Bundle[];
 }
 
 /** What both a local offer and a local answer need. */
@@ -89,6 +96,8 @@ export interface LocalMediaAnswer {
   readonly crypto?: SdesCrypto;
   /** The offered extension of RFC 6464 is taken. */
   readonly audioLevels?: boolean;
+  /** The offered extension that names the m-line is taken. */
+  readonly named?: boolean;
   /** The DTLS role that the line's association has already: it stays (RFC 8842 §5.3). Default: what the offer asks for. */
   readonly role?: 'client' | 'server';
 }
@@ -96,6 +105,8 @@ export interface LocalMediaAnswer {
 export interface LocalAnswer extends LocalSession {
   /** One entry an m-line of the offer, in its order. */
   readonly media: readonly (LocalMediaAnswer | undefined)[];
+  /** Of the offer's groups what is accepted; each line of one has the port of its first. Default: none. */
+  readonly bundles?: readonly Bundle[];
 }
 
 export interface AnsweredMedia {
@@ -140,14 +151,19 @@ export interface DisabledLine {
   readonly port: 0;
   readonly protocol: string;
   readonly formats: readonly string[];
+  readonly mid?: string;
 }
 
 export interface LocalOffer extends LocalSession {
   readonly media: readonly (LocalMediaOffer | DisabledLine)[];
+  /** Lines that share a transport, each with its `mid`. A line of one with the port 0 is `bundle-only`. Default: none. */
+  readonly bundles?: readonly Bundle[];
 }
 
 /** The peer's answer to our offer, checked against it; refused m-lines have port 0. */
 export interface Answer {
   readonly sdp: Sdp;
   readonly media: readonly (RemoteMedia & { readonly accepted: boolean; readonly role?: 'client' | 'server' })[];
+  /** Its BUNDLE groups. */
+  readonly bundles: readonly Bundle[];
 }

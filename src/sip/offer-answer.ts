@@ -4,6 +4,7 @@ import { parseSdp, writeSdp } from '../wire/sdp.js';
 import { codecs, writeFingerprint } from '../wire/sdp-attributes.js';
 import { takenCrypto, writeCrypto } from '../wire/sdp-crypto.js';
 import type {
+  Sdp,
   SdpAttribute,
   SdpBandwidth,
   SdpCodec,
@@ -13,7 +14,9 @@ import type {
   SdpRefusalReason,
 } from '../wire/sdp-types.js';
 import { addressFamily } from '../wire/sip-address.js';
+import { type Bundle, bundlesOf, groupAttributes, isBundleOnly, spelledOut, tagOf } from './bundle.js';
 import { answeredFmtp, offeredCodec } from './codecs.js';
+import { extensionAttributes, type HeaderExtensions } from './header-extensions.js';
 import type {
   Answer,
   AnsweredMedia,
@@ -29,7 +32,7 @@ import type {
   OfferRules,
   RemoteMedia,
 } from './offer-answer-types.js';
-import { AUDIO_LEVEL_URI, narrowDirection, readRemoteMedia, wipeKeys, withOpportunity } from './remote-media.js';
+import { narrowDirection, readRemoteMedia, wipeKeys, withOpportunity } from './remote-media.js';
 
 /** Feedback that we answer and offer on AVPF profiles (RFC 4585, RFC 5104). */
 const FEEDBACK: readonly string[] = ['nack pli', 'ccm fir'];
@@ -42,13 +45,18 @@ const SECURED_VIDEO_FEEDBACK: readonly string[] = ['nack', ...FEEDBACK];
 export function readOffer(text: string | Uint8Array, rules: OfferRules = {}): Result<Offer, SdpRefusalReason> {
   const parsed = parseSdp(text);
   if (!parsed.ok) return parsed;
-  const sdp = parsed.value;
+  const sdp = spelledOut(parsed.value);
+  const bundles = bundlesOf(sdp);
   const media = sdp.media.map((_, index) => {
-    const m = readRemoteMedia(sdp, index);
+    const m = readRemoteMedia(
+      sdp,
+      index,
+      bundles.find((bundle) => bundle.includes(index)),
+    );
     const problem = m.port === 0 ? undefined : (m.problem ?? setupProblem(m, rules));
     return problem === undefined ? m : { ...m, problem };
   });
-  return ok({ sdp, media });
+  return ok({ sdp, media, bundles });
 }
 
 /** The offer with every line secured that can be, also where it would do without (RFC 8643). */
@@ -79,18 +87,23 @@ export function answer(
   local: LocalAnswer,
 ): Result<{ readonly sdp: string; readonly media: readonly AnsweredMedia[] }, 'media-count' | 'nothing-accepted'> {
   if (local.media.length !== offer.media.length) return refuse('media-count');
+  const { bundles = [] } = local;
   const answered: AnsweredMedia[] = [];
   const media: SdpMedia[] = [];
   for (const [i, remote] of offer.media.entries()) {
     const mine = local.media[i];
     const chosen = chosenCodecs(remote, mine);
-    if (mine === undefined || remote.port === 0 || remote.problem !== undefined || chosen.length === 0) {
-      media.push(refusedMedia(offer.sdp.media[i]!));
+    const bundled = bundles.some((bundle) => bundle.includes(i));
+    const usable = remote.port !== 0 && remote.problem === undefined && (remote.bundleOnly !== true || bundled);
+    if (mine === undefined || !usable || chosen.length === 0) {
+      const { mid } = remote;
+      media.push(refusedMedia({ ...offer.sdp.media[i]!, ...(mid === undefined ? {} : { mid }) }));
       answered.push({ index: i, accepted: false, codecs: [], direction: 'inactive' });
       continue;
     }
     const direction = narrowDirection(remote.direction, mine.direction ?? 'sendrecv');
-    const role = mine.role ?? (remote.setup === 'passive' ? 'client' : 'server');
+    const tag = tagOf(bundles, i);
+    const role = local.media[tag]?.role ?? (offer.media[tag]!.setup === 'passive' ? 'client' : 'server');
     const attributes: SdpAttribute[] = remote.mid === undefined ? [] : [{ name: 'mid', value: remote.mid }];
     attributes.push(...codecAttributes(chosen, remote.protocol), { name: direction });
     if (remote.content === SLIDES) attributes.push({ name: 'content', value: SLIDES });
@@ -99,9 +112,7 @@ export function answer(
       attributes.push(...dtlsAttributes(local, role === 'server' ? 'passive' : 'active', tlsId));
     } else if (remote.rtcpMux) attributes.push({ name: 'rtcp-mux' });
     if (remote.security === 'sdes') attributes.push({ name: 'crypto', value: ownCrypto(remote, mine) });
-    if (mine.audioLevels === true && remote.audioLevelId !== undefined) {
-      attributes.push({ name: 'extmap', value: `${remote.audioLevelId}/recvonly ${AUDIO_LEVEL_URI}` });
-    }
+    attributes.push(...extensionAttributes(takenExtensions(remote, mine)), ...mirrored(offer.sdp.media[i]!));
     media.push({
       media: remote.media,
       port: mine.port,
@@ -120,7 +131,31 @@ export function answer(
     });
   }
   if (!answered.some((m) => m.accepted)) return refuse('nothing-accepted');
-  return ok({ sdp: writeSession(local, media), media: answered });
+  const accepted = bundles.map((bundle) => bundle.filter((i) => answered[i]!.accepted));
+  const group = groupAttributes(accepted, (i) => offer.media[i]!.mid);
+  const mixed = offer.sdp.attributes.some(({ name }) => name === MIXED) ? [{ name: MIXED }] : [];
+  return ok({ sdp: writeSession(local, [...group, ...mixed], media), media: answered });
+}
+
+/** RFC 8285 §6: packets with either form of header extensions are welcome; we read both. */
+const MIXED = 'extmap-allow-mixed';
+/** What is ours to say where the offer says it: also RFC 5506, feedback in compounds of its own. */
+function mirrored({ attributes, protocol }: SdpMedia): SdpAttribute[] {
+  const has = (wanted: string) => attributes.some(({ name }) => name === wanted);
+  return [
+    ...(has(MIXED) ? [{ name: MIXED }] : []),
+    ...(has('rtcp-rsize') && protocol.endsWith('F') ? [{ name: 'rtcp-rsize' }] : []),
+  ];
+}
+
+function takenExtensions(
+  { audioLevelId, midId }: RemoteMedia,
+  { audioLevels, named }: LocalMediaAnswer,
+): HeaderExtensions {
+  return {
+    ...(audioLevels === true && audioLevelId !== undefined ? { audioLevelId } : {}),
+    ...(named === true && midId !== undefined ? { midId } : {}),
+  };
 }
 
 /** RFC 4568 §5.1.2: one of the offered lines, by its tag. */
@@ -142,8 +177,9 @@ function chosenCodecs(remote: RemoteMedia, mine: LocalMediaAnswer | undefined): 
   }));
 }
 
-function refusedMedia({ media, protocol, formats }: Omit<DisabledLine, 'port'>): SdpMedia {
-  return { media, port: 0, protocol, formats, bandwidth: [], attributes: [] };
+function refusedMedia({ media, protocol, formats, mid }: Omit<DisabledLine, 'port'>): SdpMedia {
+  const attributes = mid === undefined ? [] : [{ name: 'mid', value: mid }];
+  return { media, port: 0, protocol, formats, bandwidth: [], attributes };
 }
 
 function codecAttributes(list: readonly SdpCodec[], protocol: string): SdpAttribute[] {
@@ -187,7 +223,7 @@ function ownConnection(address: string | undefined): { readonly connection?: Sdp
   return address === undefined ? {} : { connection: literal(address) };
 }
 
-function writeSession(local: LocalSession, media: readonly SdpMedia[]): string {
+function writeSession(local: LocalSession, attributes: readonly SdpAttribute[], media: readonly SdpMedia[]): string {
   const connection = literal(local.address);
   return writeSdp({
     origin: {
@@ -199,17 +235,16 @@ function writeSession(local: LocalSession, media: readonly SdpMedia[]): string {
     sessionName: '-',
     connection,
     bandwidth: [],
-    attributes: [],
+    attributes,
     media,
   });
 }
 
 /** Writes our offer: `a=setup:actpass` and `a=rtcp-mux` on DTLS m-lines. Throws as {@link answer} does. */
 export function createOffer(local: LocalOffer): string {
-  return writeSession(
-    local,
-    local.media.map((m) => ('formats' in m ? refusedMedia(m) : offeredMedia(local, m))),
-  );
+  const group = groupAttributes(local.bundles ?? [], (i) => local.media[i]!.mid);
+  const media = local.media.map((m) => ('formats' in m ? refusedMedia(m) : offeredMedia(local, m)));
+  return writeSession(local, group, media);
 }
 
 const DEFAULT_PROTOCOL = { dtls: 'UDP/TLS/RTP/SAVPF', plain: 'RTP/AVP', sdes: 'RTP/SAVP' } as const;
@@ -217,6 +252,7 @@ const DEFAULT_PROTOCOL = { dtls: 'UDP/TLS/RTP/SAVPF', plain: 'RTP/AVP', sdes: 'R
 function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
   const protocol = m.protocol ?? DEFAULT_PROTOCOL[m.security];
   const attributes: SdpAttribute[] = m.mid === undefined ? [] : [{ name: 'mid', value: m.mid }];
+  if (m.port === 0) attributes.push({ name: 'bundle-only' });
   const list = m.codecs.map((c) => ('clockRateHz' in c ? c : ownCodec(m.media, c)));
   attributes.push(...codecAttributes(list, protocol));
   attributes.push({ name: m.direction ?? 'sendrecv' });
@@ -256,23 +292,25 @@ export type AnswerRefusal =
   | 'setup'
   | 'fingerprint'
   | 'rtcp-mux'
-  | 'crypto';
+  | 'crypto'
+  | 'bundle';
 
 /**
  * Reads the peer's answer and checks that it fits our offer (RFC 3264 §6, RFC 5763 §5).
  * @param offerText what {@link createOffer} gave. @returns one entry an m-line, or the first thing that does not fit.
  */
 export function readAnswer(offerText: string, text: string | Uint8Array): Result<Answer, AnswerRefusal> {
-  const offered = parseSdp(offerText);
-  if (!offered.ok) throw new Error(`our own offer is not valid SDP: ${offered.reason}`);
+  const read = parseSdp(offerText);
+  if (!read.ok) throw new Error(`our own offer is not valid SDP: ${read.reason}`);
+  const offered = spelledOut(read.value);
   const parsed = parseSdp(text);
   if (!parsed.ok) return parsed;
-  const sdp = parsed.value;
-  if (sdp.media.length !== offered.value.media.length) return refuse('media-count');
+  const sdp = spelledOut(parsed.value);
+  if (sdp.media.length !== offered.media.length) return refuse('media-count');
   const media: Answer['media'][number][] = [];
   for (const [i, line] of sdp.media.entries()) {
     const where = `m-line ${i + 1}`;
-    const ours = offered.value.media[i]!;
+    const ours = offered.media[i]!;
     if (line.media !== ours.media) {
       wipeKeys(media);
       return refuse('media-type', where);
@@ -282,8 +320,8 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
       media.push({ ...m, accepted: false });
       continue;
     }
-    const own = withOpportunity(readRemoteMedia(offered.value, i));
-    const misfit = answerMisfit(offered.value.media[i]!, own, line, m);
+    const own = withOpportunity(readRemoteMedia(offered, i));
+    const misfit = answerMisfit(ours, own, line, m);
     wipeKeys([own]);
     if (misfit !== undefined) {
       wipeKeys([...media, m]);
@@ -293,7 +331,34 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
       m.security !== 'dtls' ? {} : { role: m.setup === 'active' ? ('server' as const) : ('client' as const) };
     media.push({ ...m, accepted: true, ...role });
   }
-  return ok({ sdp, media });
+  const bundles = bundlesOf(sdp);
+  const apart = partedLine(read.value, bundles, (i) => media[i]!.accepted);
+  if (apart !== undefined) {
+    wipeKeys(media);
+    return refuse('bundle', `m-line ${apart + 1}`);
+  }
+  return ok({ sdp, media, bundles });
+}
+
+/** The first line that the answer takes without its bundle though it has no transport of its own in our offer. */
+function partedLine(
+  offered: Sdp,
+  answered: readonly Bundle[],
+  accepted: (index: number) => boolean,
+): number | undefined {
+  for (const group of bundlesOf(offered)) {
+    const shared = group.filter((i) => accepted(i) && !hasOwnPort(offered, group, i));
+    const tag = group.find(accepted);
+    const bundle = answered.find((b) => tag !== undefined && b.includes(tag));
+    const apart = shared.find((i) => i !== tag && bundle?.includes(i) !== true);
+    if (apart !== undefined) return apart;
+  }
+  return undefined;
+}
+
+function hasOwnPort({ media }: Sdp, group: Bundle, index: number): boolean {
+  const { port } = media[index]!;
+  return !isBundleOnly(media[index]!) && group.every((i) => i === index || media[i]!.port !== port);
 }
 
 function answerMisfit(offered: SdpMedia, ours: RemoteMedia, line: SdpMedia, m: RemoteMedia): AnswerRefusal | undefined {

@@ -12,8 +12,10 @@ import {
 } from '../wire/sdp-attributes.js';
 import { cryptos, type SdesCrypto } from '../wire/sdp-crypto.js';
 import type { Sdp, SdpBandwidth, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
-import { isToken, parseDigits } from '../wire/sip-scan.js';
+import { isToken } from '../wire/sip-scan.js';
+import type { Bundle } from './bundle.js';
 import { carriedCodec } from './codecs.js';
+import { headerExtensions } from './header-extensions.js';
 import type { MediaProblem, MediaSecurity, RemoteMedia } from './offer-answer-types.js';
 
 function securityOf(media: SdpMedia): MediaSecurity {
@@ -40,8 +42,11 @@ export function acceptableCodecs(media: SdpMedia): readonly SdpCodec[] {
   });
 }
 
-/** @param index the m-line's place in `sdp.media`. `problem` knows nothing yet of `a=setup`: that depends on the role. */
-export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
+/**
+ * @param index the m-line's place in `sdp.media`. `problem` knows nothing yet of `a=setup`: that depends on the role.
+ * @param bundle the BUNDLE group that the m-line is in
+ */
+export function readRemoteMedia(sdp: Sdp, index: number, bundle: Bundle = []): RemoteMedia {
   const media = sdp.media[index]!;
   const security = securityOf(media);
   const prints = fingerprints(sdp, media);
@@ -55,7 +60,6 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
   const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
   const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
   const rtcp = reachable ? rtcpAddress(sdp, media) : undefined;
-  const levels = audioLevelId(media);
   const keys = cryptos(media);
   const problem = problemOf(media, index, security, prints, rtcpMux, carried, keys);
   const opportunity = security === 'plain' ? opportunityOf(keys, prints, rtcpMux) : undefined;
@@ -78,7 +82,8 @@ export function readRemoteMedia(sdp: Sdp, index: number): RemoteMedia {
     ...(mid === undefined || !isToken(mid) ? {} : { mid }),
     ...(tlsId === undefined ? {} : { tlsId }),
     cryptos: keys,
-    ...(levels === undefined ? {} : { audioLevelId: levels }),
+    ...headerExtensions(sdp, index, bundle),
+    ...(mediaAttribute(media, 'bundle-only') === undefined || bundle.length === 0 ? {} : { bundleOnly: true }),
     ...(problem === undefined ? {} : { problem }),
   };
 }
@@ -116,20 +121,6 @@ export function pictureRequest({ protocol, codecs }: RemoteMedia): { readonly pi
   if (!protocol.endsWith('F')) return {}; // RFC 4585 §4.1: AVPF and SAVPF
   const lists = (feedback: string) => codecs.some((c) => c.feedback.includes(feedback));
   return { pictureRequest: lists('ccm fir') && !lists('nack pli') ? 'fir' : 'pli' };
-}
-
-/** RFC 6464 §4. */
-export const AUDIO_LEVEL_URI = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
-
-/** `a=extmap` (RFC 8285 §5): the id of the first one of that name which sends it to us. */
-function audioLevelId(media: SdpMedia): number | undefined {
-  for (const { name, value = '' } of media.attributes) {
-    const [entry = '', uri] = name === 'extmap' ? value.split(' ') : [];
-    const [idText = '', way = 'sendrecv'] = entry.split('/');
-    const id = parseDigits(idText, 2);
-    if (uri === AUDIO_LEVEL_URI && id !== undefined && id >= 1 && id <= 14 && /^send/.test(way)) return id;
-  }
-  return undefined;
 }
 
 /** RFC 3264 §8.4: the old way to say that nothing is to be sent. */

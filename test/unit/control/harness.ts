@@ -24,6 +24,7 @@ const noDrops = Object.fromEntries(DROP_NAMES.map((name) => [name, 0])) as Recor
 
 export function fakeRelay(calls: RelayCall[]): Relay {
   let port = 20_000;
+  const ports = new Map<number, number>();
   const note =
     (name: keyof Relay) =>
     (...args: unknown[]): void =>
@@ -32,7 +33,8 @@ export function fakeRelay(calls: RelayCall[]): Relay {
     openChannel: (options: OpenChannel) => {
       calls.push({ name: 'openChannel', args: [options] });
       port += 2;
-      return ok({ port });
+      ports.set(options.channel, options.leader === undefined ? port : ports.get(options.leader)!);
+      return ok({ port: ports.get(options.channel)! });
     },
     closeChannel: note('closeChannel'),
     sendDatagram: note('sendDatagram'),

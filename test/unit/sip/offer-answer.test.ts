@@ -202,7 +202,9 @@ describe('writing an answer', () => {
   it('refuses single m-lines with port 0 and their own formats', () => {
     const offer = read(SECURE.replace('a=rtcp-mux\n', ''));
     const result = answer(offer, { ...OURS, media: [{ port: 30000 }, { port: 30002 }] });
-    expect(result.ok && result.value.sdp).toContain('m=audio 0 UDP/TLS/RTP/SAVPF 111 18 101\r\nm=video 30002');
+    expect(result.ok && result.value.sdp).toContain(
+      'm=audio 0 UDP/TLS/RTP/SAVPF 111 18 101\r\na=mid:a1\r\nm=video 30002',
+    );
     expect(result.ok && result.value.media[0]).toMatchObject({ accepted: false });
   });
 
