@@ -10,7 +10,6 @@ using namespace test;
 
 namespace {
 
-constexpr uint64_t MS = BundleRoom::MS;
 constexpr uint32_t AUDIO_SSRC = 0xaaaa0001, VIDEO_SSRC = 0xbbbb0001;
 
 struct ControlEvent {

@@ -59,7 +59,6 @@ struct BundlePeer : HopPeer {
 // Member 1: audio on channel 1, the leader, and video on channel 2, bundled. Member 3: the same on channels of their own, 3
 // and 4. Everybody is routed to everybody of its media kind.
 struct BundleRoom {
-  static constexpr uint64_t MS = 1'000'000;
   Harness h;
   const uint16_t profile;
 
