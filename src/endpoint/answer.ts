@@ -14,8 +14,12 @@ export interface AnswerOptions {
   readonly tip?: boolean;
   /** How each call is answered; `{ refuse: 486 }` does not take it. */
   readonly answer: () => Omit<CallOptions, 'target'> | { readonly refuse: number };
+  /** A call that is taken rings until this resolves; default: not at all. */
+  readonly ring?: () => Promise<void>;
   readonly onCall: (call: Call) => void;
 }
+
+const RINGING = 180;
 
 export interface AnsweringEndpoint {
   readonly port: number;
@@ -38,7 +42,8 @@ function serve(connection: () => SipConnection, options: AnswerOptions): (output
       connection().receive({ type: 'reject', call: output.call, status: how.refuse });
       return;
     }
-    current = Call.answer(how, connection(), output);
+    connection().receive({ type: 'provisional', call: output.call, status: RINGING });
+    current = (options.ring?.() ?? Promise.resolve()).then(() => Call.answer(how, connection(), output));
     current.then(
       (call) => {
         options.onCall(call);

@@ -35,6 +35,7 @@ const REQUEST_TERMINATED = 487;
 const PHRASES: Readonly<Record<number, string>> = {
   100: 'Trying',
   180: 'Ringing',
+  183: 'Session Progress',
   200: 'OK',
   202: 'Accepted',
   400: 'Bad Request',
@@ -59,6 +60,7 @@ const PHRASES: Readonly<Record<number, string>> = {
   491: 'Request Pending',
   500: 'Server Internal Error',
   503: 'Service Unavailable',
+  504: 'Server Time-out',
   505: 'Version Not Supported',
   603: 'Decline',
   606: 'Not Acceptable',

@@ -6,7 +6,7 @@ import type { SipHeader, SipMessage, SipRequest } from '../wire/sip-types.js';
 import { ALLOW, type RequestDraft, SUPPORTED } from './build.js';
 import type { CallNumber, ConnectionNumber, Send, UserAgentOptions, UserAgentOutput } from './contract.js';
 import { type Dialog, dialogKey, dialogRequest, TIP_CONTACT_PARAMETER } from './dialog.js';
-import type { EarlyDialog } from './reliable.js';
+import type { EarlyDialog, Provisional } from './reliable.js';
 import type { SessionTimer } from './session-timer.js';
 import { TimerQueue } from './timer-queue.js';
 import { type TransactionKey, TransactionLayer } from './transaction-layer.js';
@@ -64,6 +64,8 @@ export interface Call {
   probeAt: number | undefined;
   /** Forks of our INVITE that answered provisionally and reliably, by To tag. */
   readonly early: Map<string, EarlyDialog>;
+  /** Ours to the peer's INVITE, where it is reliable. */
+  provisional: Provisional | undefined;
   referral: Referral | undefined;
   /** The call that ours takes the place of. */
   replaces: CallNumber | undefined;
@@ -137,6 +139,7 @@ export class CallTable {
       session: undefined,
       probeAt: undefined,
       early: new Map(),
+      provisional: undefined,
       referral: undefined,
       replaces: undefined,
     };
@@ -147,7 +150,18 @@ export class CallTable {
 
   setDialog(call: Call, dialog: Dialog): void {
     call.dialog = dialog;
-    this.byDialog.set(dialogKey(dialog.callId, dialog.localTag, dialog.remoteTag), call);
+    this.byDialog.set(keyOf(dialog), call);
+  }
+
+  setEarly(call: Call, tag: string, early: EarlyDialog): void {
+    call.early.set(tag, early);
+    this.byDialog.set(keyOf(early.dialog), call);
+  }
+
+  /** One fork has answered, or none will: the early dialogs of the others are over. */
+  clearEarly(call: Call): void {
+    for (const { dialog } of call.early.values()) this.byDialog.delete(keyOf(dialog));
+    call.early.clear();
   }
 
   setServer(call: Call, server: NonNullable<Call['server']> | undefined): void {
@@ -162,7 +176,8 @@ export class CallTable {
     if (call.client !== undefined) this.layer.abandon(call.client.transaction, this.now);
     this.setServer(call, undefined);
     const { dialog } = call;
-    if (dialog !== undefined) this.byDialog.delete(dialogKey(dialog.callId, dialog.localTag, dialog.remoteTag));
+    this.clearEarly(call);
+    if (dialog !== undefined) this.byDialog.delete(keyOf(dialog));
     this.timers.set(call.id, undefined);
   }
 
@@ -174,6 +189,9 @@ export class CallTable {
   setTimer(call: Call): void {
     const waits: number[] = [];
     if (call.unacked !== undefined) waits.push(Math.min(call.unacked.resendAt, call.unacked.giveUpAt));
+    const { provisional } = call;
+    if (call.phase === 'incoming' && provisional?.acknowledged === false)
+      waits.push(Math.min(provisional.resendAt, provisional.giveUpAt));
     if (call.cancelGiveUpAt !== undefined) waits.push(call.cancelGiveUpAt);
     if (call.queued !== undefined && this.idle(call)) waits.push(call.queued.at);
     if (call.phase === 'confirmed') {
@@ -245,6 +263,10 @@ export class CallTable {
     if (call !== undefined && info !== undefined) headers.push(...(this.options.callHeaders?.(info, call) ?? []));
     return headers;
   }
+}
+
+function keyOf({ callId, localTag, remoteTag }: Dialog): string {
+  return dialogKey(callId, localTag, remoteTag);
 }
 
 /** Text of an SDP body; undefined when there is none, and when it is not UTF-8. */

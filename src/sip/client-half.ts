@@ -217,7 +217,10 @@ export class ClientHalf {
     }
     if (use.acks.size > SIP_MAX_FORKS) return;
     const early = call?.early.get(dialog.remoteTag);
-    if (early !== undefined) dialog.localSequence = early.dialog.localSequence; // PRACK has used numbers of it
+    if (early !== undefined) {
+      dialog.localSequence = early.dialog.localSequence; // PRACK has used numbers of it
+      dialog.remoteSequence = early.dialog.remoteSequence;
+    }
     this.#ack(use, dialog, response);
     if (call === undefined || call.dialog !== undefined) {
       // RFC 3261 §13.2.2.4: an answer of another fork, or one that came after we gave up, is confirmed and ended.
@@ -225,10 +228,10 @@ export class ClientHalf {
       table.layer.request(use.connection, draft, now);
       return;
     }
+    table.clearEarly(call);
     table.setDialog(call, dialog);
     call.sdp = call.client?.sdp;
     call.client = undefined;
-    call.early.clear();
     this.#answered(call, response, now);
     call.cancelGiveUpAt = undefined;
     call.phase = 'confirmed';

@@ -54,6 +54,8 @@ export type SipCommand =
     }
   /** Answers the pending INVITE or re-INVITE of the call with 200 and this SDP; ignored when none is pending any more. */
   | { readonly type: 'accept'; readonly call: CallNumber; readonly sdp: string }
+  /** Tells the peer that its INVITE waits, status 101 to 199, reliably where it can (RFC 3262); ignored from the second on. */
+  | { readonly type: 'provisional'; readonly call: CallNumber; readonly status: number }
   /** Refuses the pending INVITE (the call is over) or re-INVITE (it goes on). `status` 300-699. */
   | {
       readonly type: 'reject';

@@ -9,6 +9,8 @@ import { bodyText, type Call, type CallTable, TIMEOUT_MS } from './call.js';
 import { allowsUpdate } from './client-half.js';
 import { type Connected, type ConnectionNumber, isSecure, type TransferRules } from './contract.js';
 import { contactUri, dialogKey, dialogOfServer, saysTip } from './dialog.js';
+import { MergedRequests } from './merged-requests.js';
+import { inEarlyDialog, onPrack, tickProvisional } from './reliable.js';
 import { refusalOf } from './request-checks.js';
 import type { GateVerdict } from './request-gate.js';
 import { answeredTimer, startTimer, timerHeaders } from './session-timer.js';
@@ -20,9 +22,7 @@ const DEFAULT_RETRY_AFTER_SECONDS = 2;
 
 export class ServerHalf {
   readonly #table: CallTable;
-  /** Initial INVITEs by From tag, Call-ID and CSeq: the same request by two ways is a loop (RFC 3261 §8.2.2.2). */
-  readonly #merging = new Map<string, TransactionKey>();
-  readonly #mergingOf = new Map<TransactionKey, string>();
+  readonly #merged = new MergedRequests();
   readonly #denied = new Map<ConnectionNumber, Set<string>>();
   #stopped: { readonly retryAfterSeconds: number } | undefined;
 
@@ -42,10 +42,7 @@ export class ServerHalf {
   }
 
   onTerminated(transaction: TransactionKey): void {
-    const key = this.#mergingOf.get(transaction);
-    if (key === undefined) return;
-    this.#mergingOf.delete(transaction);
-    this.#merging.delete(key);
+    this.#merged.terminated(transaction);
   }
 
   onRequest(event: LayerOutput & { readonly type: 'request' }, now: number): void {
@@ -61,6 +58,7 @@ export class ServerHalf {
     // RFC 3261 §8.2: authentication comes before everything else.
     const refused =
       this.#gate(connection, request, now) ??
+      (this.#merged.isMerged(transaction, request) ? { status: 482 } : undefined) ??
       this.#registered(connection, request, now) ??
       this.#refusal(connection, request);
     if (refused !== undefined) this.#respond(transaction, refused, now);
@@ -133,13 +131,6 @@ export class ServerHalf {
 
   #onInvite(connection: ConnectionNumber, transaction: TransactionKey, request: SipRequest, now: number): void {
     const table = this.#table;
-    const merging = ownText(`${request.callId}\n${request.from.params.get('tag')}\n${request.cseq.number}`);
-    if (this.#merging.has(merging)) {
-      this.#respond(transaction, { status: 482 }, now);
-      return;
-    }
-    this.#merging.set(merging, transaction);
-    this.#mergingOf.set(transaction, merging);
     if (this.#stopped !== undefined || table.calls.size >= SIP_MAX_CALLS) {
       const seconds = this.#stopped?.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS;
       this.#respond(transaction, this.#unavailable(seconds), now);
@@ -186,7 +177,7 @@ export class ServerHalf {
 
   #inDialog(connection: ConnectionNumber, transaction: TransactionKey, request: SipRequest, now: number): void {
     const call = this.#callOf(connection, request);
-    const dialog = call?.dialog;
+    const dialog = call?.dialog ?? call?.early.get(request.from.params.get('tag') ?? '')?.dialog;
     if (call === undefined || dialog === undefined) {
       this.#respond(transaction, { status: 481 }, now);
       return;
@@ -197,10 +188,10 @@ export class ServerHalf {
       return;
     }
     dialog.remoteSequence = request.cseq.number;
-    if (request.method === 'OPTIONS') this.#respond(transaction, this.#capabilities(), now);
+    if (call.dialog === undefined) this.#respond(transaction, inEarlyDialog(this.#table, call, dialog, request), now);
+    else if (request.method === 'OPTIONS') this.#respond(transaction, this.#capabilities(), now);
     else if (request.method === 'BYE') this.#onBye(call, transaction, request, now);
-    else if (request.method === 'PRACK')
-      this.#respond(transaction, { status: 481 }, now); // we sent nothing that wants one
+    else if (request.method === 'PRACK') this.#onPrack(call, transaction, request, now);
     else if (request.method === 'REFER') this.#respond(transaction, this.#transfers.onRefer(call, request, now), now);
     else if (request.method === 'UPDATE' && request.body.length === 0) this.#onRefresh(call, transaction, request, now);
     else this.#onReinvite(call, transaction, request, now);
@@ -211,6 +202,11 @@ export class ServerHalf {
     // RFC 3261 §15.1.2: what still waits for an answer is answered.
     if (call.server !== undefined) this.#respond(call.server.transaction, { status: 487 }, now);
     this.#table.end(call, call.phase === 'leaving' ? 'local' : 'peer', headerValue(request, 'reason'));
+  }
+
+  #onPrack(call: Call, transaction: TransactionKey, request: SipRequest, now: number): void {
+    this.#respond(transaction, onPrack(call, request), now);
+    this.#table.setTimer(call);
   }
 
   #onReinvite(call: Call, transaction: TransactionKey, request: SipRequest, now: number): void {
@@ -314,7 +310,7 @@ export class ServerHalf {
     call.sdp = sdp;
     if (call.phase === 'incoming') {
       call.phase = 'accepted';
-      table.setDialog(call, dialogOfServer(request, call.localTag));
+      if (call.dialog === undefined) table.setDialog(call, dialogOfServer(request, call.localTag));
     } else {
       call.dialog!.remoteTarget = contactUri(request)!; // §12.2.2: target refresh
       if (call.queued !== undefined) call.queued = { ...call.queued, stale: true };
@@ -354,8 +350,16 @@ export class ServerHalf {
 
   /** RFC 3261 §13.3.1.4: a 2xx is sent again until its ACK comes; after 64*T1 the session is ended by BYE. */
   tick(call: Call, now: number): void {
+    if (tickProvisional(this.#table, call, now)) {
+      this.#respond(call.server!.transaction, { status: 504 }, now, call.localTag);
+      this.#table.end(call, 'timeout', 'no PRACK');
+      return;
+    }
     const { unacked } = call;
-    if (unacked === undefined) return;
+    if (unacked === undefined) {
+      this.#table.setTimer(call);
+      return;
+    }
     if (now >= unacked.giveUpAt) {
       this.#table.bye(call, call.hangup?.reason, now);
       if (this.#table.calls.has(call.id)) this.#table.end(call, 'timeout', 'no ACK');

@@ -38,7 +38,8 @@ export function replacedCall(table: CallTable, request: SipRequest): Call | unde
   if (values.length > 1 || toTag === undefined || fromTag === undefined || !isToken(toTag) || !isToken(fromTag))
     return 400;
   const call = table.byDialog.get(dialogKey(value.slice(0, end).trim(), toTag, fromTag));
-  if (call === undefined || call.phase === 'leaving') return 481;
+  // §3: an early dialog that we did not begin cannot be replaced; those of our own calls are not given up for others.
+  if (call === undefined || (call.phase !== 'confirmed' && call.phase !== 'accepted')) return 481;
   return params!.has('early-only') ? 486 : call;
 }
 

@@ -8,6 +8,7 @@ import { CallTable } from './call.js';
 import { ClientHalf } from './client-half.js';
 import type { CallNumber, SipCommand, UserAgentInput, UserAgentOptions, UserAgentOutput } from './contract.js';
 import { OptionsProbes } from './options-probe.js';
+import { sendProvisional } from './reliable.js';
 import { ServerHalf } from './server-half.js';
 import { Transfers } from './transfers.js';
 import { Upkeep } from './upkeep.js';
@@ -104,6 +105,9 @@ export class UserAgent implements Engine<UserAgentInput, UserAgentOutput> {
         return;
       case 'reject':
         this.#server.reject(call, rejection(command), now);
+        return;
+      case 'provisional':
+        sendProvisional(this.#table, call, command.status, now);
         return;
       case 'reinvite':
         this.#client.reinvite(call, command.sdp, now);

@@ -52,6 +52,8 @@ export const SINGLE_VALUED: ReadonlySet<string> = new Set([
 const SPELLING: Readonly<Record<string, string>> = {
   'call-id': 'Call-ID',
   cseq: 'CSeq',
+  rseq: 'RSeq',
+  rack: 'RAck',
   'mime-version': 'MIME-Version',
   'min-se': 'Min-SE',
   'www-authenticate': 'WWW-Authenticate',

@@ -14,7 +14,7 @@ import { claviger } from '../support/cli.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { type Identity, issue, put } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
-import { openSipPeer, type SipPeer, type SipPeerOptions } from '../support/sip-peer.js';
+import { openSipPeer, plainAnswer, type SipPeer, type SipPeerOptions } from '../support/sip-peer.js';
 
 let place: Place;
 let running: Switch;
@@ -185,6 +185,27 @@ describe('a call that the switch makes', () => {
     expect(peer.received.every((rtp) => known.has(Buffer.from(rtp.payload).toString('base64')))).toBe(true);
     expect(called.status().drops.auth_failed ?? 0).toBeLessThan(50);
     await caller.call.hangup();
+  });
+
+  it('takes the answer of a reliable provisional response, which gets its PRACK (RFC 3262)', async () => {
+    const reliable = (invite: string): string =>
+      plainAnswer(invite, 'tls').replace('200 OK', '183 Session Progress\nRequire: 100rel\nRSeq: 900');
+    const peer: SipPeer = await scripted((request) => {
+      if (request.startsWith('INVITE')) return [reliable(request), reliable(request)];
+      if (request.startsWith('PRACK')) return 'SIP/2.0 200 OK';
+      return undefined;
+    });
+    await start(`[conferences]\npolicy = "non-secure"\n${await trunk([peer.port])}`);
+    const made = running.dial({ conference: 'board', target: '4711' });
+    expect(made.ok).toBe(true);
+    await until('PRACK', () => methods(peer.requests).includes('PRACK'));
+    expect(running.dialled('board', 1)).toMatchObject({ state: 'dialling' });
+    peer.respond(peer.requests[0]!, 'SIP/2.0 200 OK\nContact: <sip:x@127.0.0.1;transport=tls>');
+    await until('the call', () => running.dialled('board', 1)?.state === 'answered');
+    await until('ACK', () => methods(peer.requests).includes('ACK'));
+    expect(methods(peer.requests)).toEqual(['INVITE', 'PRACK', 'ACK']);
+    expect(peer.requests[1]).toMatch(/^RAck: 900 1 INVITE\r$/m);
+    expect(running.conferenceLevel('board')).toBe('none');
   });
 
   it.each<[number, string | undefined]>([

@@ -1,7 +1,10 @@
 /** Dialogs over real TLS, played by hand: what a peer sees on the wire. */
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Call, listen } from '../../src/endpoint/index.js';
 import { answer, createOffer, readOffer } from '../../src/sip/offer-answer.js';
+import { audioInput } from '../support/caller.js';
+import { issue } from '../support/pki.js';
 import { type RunningSwitch, startSwitch, until } from '../support/running-switch.js';
 
 let host: RunningSwitch | undefined;
@@ -38,8 +41,12 @@ class Peer {
     socket.on('error', () => undefined);
   }
 
-  static async open(to: RunningSwitch, callId: string): Promise<Peer> {
-    const socket = connect({ host: '127.0.0.1', port: to.running.sip.port, ca: to.caPem });
+  static open(to: RunningSwitch, callId: string): Promise<Peer> {
+    return Peer.connect(to.running.sip.port, to.caPem, callId);
+  }
+
+  static async connect(port: number, ca: string, callId: string): Promise<Peer> {
+    const socket = connect({ host: '127.0.0.1', port, ca });
     sockets.push(socket);
     await new Promise<void>((resolve, reject) => socket.once('secureConnect', () => resolve()).once('error', reject));
     return new Peer(socket, callId);
@@ -107,6 +114,39 @@ async function confirmed(callId: string, extra = ''): Promise<{ readonly peer: P
   peer.send('ACK', { sequence });
   return { peer, ok };
 }
+
+describe('the answering endpoint', () => {
+  it('rings by a reliable 180 where the caller takes one (RFC 3262), answers UPDATE meanwhile, and then the call', async () => {
+    const root = await issue(undefined);
+    const own = await issue(root, { cn: 'callee', names: ['127.0.0.1'] });
+    let pickUp: () => void = () => undefined;
+    const calls: Call[] = [];
+    const callee = await listen({
+      ...{ address: '127.0.0.1', port: 0, tls: { cert: own.pem, key: own.keyPem } },
+      answer: () => ({ audio: [audioInput(1)], video: [], security: 'plain' }),
+      ring: () => new Promise((resolve) => (pickUp = resolve)),
+      onCall: (call) => void calls.push(call),
+    });
+    const caller = await Peer.connect(callee.port, root.pem, 'rings');
+    const audio = offer('plain').replace(/m=video[\s\S]*$/, '');
+    const sequence = caller.send('INVITE', { body: audio, extra: 'Require: 100rel\r\n' });
+    await until('180', () => caller.heard.some((m) => m.startsWith('SIP/2.0 180 ')));
+    const ringing = caller.heard.find((m) => m.startsWith('SIP/2.0 180 '))!;
+    expect(ringing).toContain('\r\nRequire: 100rel\r\n');
+    caller.toTag = /\r\nTo: [^\r]*;tag=([^\r;]+)/.exec(ringing)![1]!;
+    const rack = `RAck: ${/\r\nRSeq: (\d+)/.exec(ringing)![1]!} ${sequence} INVITE\r\n`;
+    await until('180 again', () => caller.heard.filter((m) => m === ringing).length > 1);
+    expect(await caller.final('PRACK', caller.send('PRACK', { extra: rack }))).toMatch(/^SIP\/2.0 200 /);
+    expect(await caller.final('PRACK', caller.send('PRACK', { extra: rack }))).toMatch(/^SIP\/2.0 481 /);
+    expect(await caller.final('UPDATE', caller.send('UPDATE'))).toMatch(/^SIP\/2.0 200 /);
+    pickUp();
+    expect(await caller.final('INVITE', sequence)).toMatch(/^SIP\/2.0 200 /);
+    caller.send('ACK', { sequence });
+    await until('the call', () => calls.length === 1);
+    calls[0]!.kill();
+    await callee.close();
+  });
+});
 
 describe('a call over TLS', () => {
   it('without an offer gets ours in the 200, and its answer in the ACK is taken', async () => {

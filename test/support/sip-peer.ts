@@ -28,6 +28,8 @@ export interface SipPeer {
   /** Open connections, the newest last; of streams only. */
   readonly sockets: readonly Socket[];
   readonly pings: number;
+  /** Answers a request later, or once more; as {@link SipPeerOptions.reply}. */
+  respond(request: string, text: string): void;
   /** Sends this to whoever spoke last: lines ended by LF, as {@link SipPeerOptions.reply}; Content-Length is added. */
   say(text: string): void;
   close(): Promise<unknown>;
@@ -79,6 +81,7 @@ export async function openSipPeer(options: SipPeerOptions): Promise<SipPeer> {
     get pings() {
       return pings;
     },
+    respond: (request: string, text: string) => speak(answer(request, text)),
     say: (text: string) => speak(wire(text)),
   };
   if (transport === 'udp') {

@@ -141,6 +141,20 @@ describe('an INVITE', () => {
     expect(bench.lines()).toEqual(['SIP/2.0 486 Busy Here', 'SIP/2.0 100 Trying']);
   });
 
+  it.each(['OPTIONS', 'BYE', 'MESSAGE'])('nor is %s answered twice that comes by two ways (§8.2.2.2)', (method) => {
+    const bench = new Bench({}, 'udp');
+    const again = (branch: string): string => {
+      bench.feed(req({ method, branch }));
+      return bench.lines()[0]!.split(' ')[1]!;
+    };
+    const first = again('one');
+    expect(first).not.toBe('482');
+    expect(again('one')).toBe(first);
+    expect(again('two')).toBe('482');
+    bench.advance(32_000); // timer J: the transaction is over
+    expect(again('three')).toBe(first);
+  });
+
   it('without an offer is answered by ours, and the answer comes with the ACK', () => {
     const bench = new Bench();
     bench.feed(req());
