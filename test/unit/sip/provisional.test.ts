@@ -183,7 +183,9 @@ describe('UPDATE in an early dialog of our INVITE', () => {
 
   it('goes on with its numbers when the call is answered, and is over when it is not', () => {
     const { bench, invite, ask } = ringing();
-    ask('UPDATE');
+    ask('UPDATE', { contact: '<sip:moved@192.0.2.8>' });
+    bench.feed(reply(invite, '180 Ringing', 'b', '\nContact: <sip:b@192.0.2.7>\nRequire: 100rel\nRSeq: 10'));
+    expect(bench.lines()).toEqual(['PRACK sip:moved@192.0.2.8 SIP/2.0']);
     bench.feed(reply(invite, '200 OK', 'b', '\nContact: <sip:b@192.0.2.7>', SDP_B));
     bench.take();
     expect(ask('UPDATE', { cseq: '1' })).toBe('500'); // out of order
