@@ -151,14 +151,21 @@ class Run {
     }
   }
 
-  /** Everybody hangs up; in the end nothing is left, whatever came before. */
-  end(): void {
+  #rejectAll(): void {
     for (const name of NAMES) {
-      for (const call of this.#heard[name].keys()) {
-        if (this.#heard[name].get(call) === 'incoming') this.#line.command(name, { type: 'reject', call, status: 480 });
-        this.#line.command(name, { type: 'hangup', call });
-      }
+      for (const [call, heard] of this.#heard[name])
+        if (heard === 'incoming') this.#line.command(name, { type: 'reject', call, status: 480 });
     }
+  }
+
+  /** Everybody hangs up and refuses whoever was still on his way; in the end nothing is left, whatever came before. */
+  end(): void {
+    this.#rejectAll();
+    for (const name of NAMES)
+      for (const call of this.#heard[name].keys()) this.#line.command(name, { type: 'hangup', call });
+    this.#line.advance(300_000);
+    this.#check();
+    this.#rejectAll();
     this.#line.advance(300_000);
     this.#check();
     for (const name of NAMES) {
