@@ -24,7 +24,8 @@ export const SIP_COUNTED =
   'bytes of the stream to those of its 100 and 200; SDP: reading that offer and writing its answer; calls: INVITE, 200, ACK, BYE, 200 over TLS with ' +
   'audio and video channels opened and closed (secure conferences), callers in a thread of their own, and the share of the ' +
   'time that the switch’s thread was busy; memory: resident bytes of the whole process for each of the idle calls (audio, ' +
-  'non-secure conferences, an OPTIONS inside every call as keep-alive). Median of the rounds.';
+  'non-secure conferences), which stay for two refreshes of session timers of 90 s, half of them refreshed by the switch, by ' +
+  'UPDATE and by re-INVITE; refresh: their callers’ refreshes, all at once. Median of the rounds.';
 
 export interface SipFigures {
   readonly parseUs: number;
@@ -36,8 +37,10 @@ export interface SipFigures {
   readonly mainThreadBusy: number;
   readonly bytesPerCall: number;
   readonly idleCalls: number;
-  /** How long an OPTIONS and its answer took for all idle calls. */
-  readonly keepAliveMs: number;
+  /** How long it took to refresh all of them that their callers refresh. */
+  readonly refreshMs: number;
+  /** Share of the time in which the switch's thread was busy while they were idle, refreshes and all. */
+  readonly idleBusy: number;
 }
 
 export interface SipBenchOptions {
@@ -45,6 +48,8 @@ export interface SipBenchOptions {
   /** Calls of a round. */
   readonly calls: number;
   readonly idleCalls: number;
+  /** How often the switch has to refresh its half of the idle calls, once every 45 s; default 2. */
+  readonly refreshes?: number;
   /** Messages of a round of parsing; default 20,000. */
   readonly parses?: number;
   readonly signal: AbortSignal;
@@ -237,7 +242,9 @@ async function callRounds(o: SipBenchOptions): Promise<{ readonly rates: number[
   });
 }
 
-async function idle(o: SipBenchOptions): Promise<Pick<SipFigures, 'bytesPerCall' | 'idleCalls' | 'keepAliveMs'>> {
+type IdleFigures = Pick<SipFigures, 'bytesPerCall' | 'idleCalls' | 'refreshMs' | 'idleBusy'>;
+
+async function idle(o: SipBenchOptions): Promise<IdleFigures> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   return withSwitch('non-secure', offerOf('plain', ['audio']), async (load) => {
@@ -248,14 +255,18 @@ async function idle(o: SipBenchOptions): Promise<Pick<SipFigures, 'bytesPerCall'
     collect();
     const bytesPerCall = (process.memoryUsage().rss - before) / done;
     const times: number[] = [];
-    let kept = done;
     for (let r = 0; r < o.rounds; r++) {
       o.signal.throwIfAborted();
-      const report = await load.order({ type: 'keep-alive', atOnce: AT_ONCE });
-      kept = Math.min(kept, report.done);
-      times.push(report.ms);
+      times.push((await load.order({ type: 'refresh', atOnce: AT_ONCE })).ms);
     }
-    return { bytesPerCall: Math.round(bytesPerCall), idleCalls: kept, keepAliveMs: summarise(times).median };
+    const used = performance.eventLoopUtilization();
+    const stood = await load.order({ type: 'idle', refreshes: o.refreshes ?? 2 });
+    return {
+      bytesPerCall: Math.round(bytesPerCall),
+      idleCalls: stood.done,
+      refreshMs: Math.round(summarise(times).median),
+      idleBusy: rounded(performance.eventLoopUtilization(used).utilization),
+    };
   });
 }
 
@@ -272,7 +283,7 @@ export async function sip(o: SipBenchOptions): Promise<SipFigures> {
   o.progress('parsed and answered');
   const { rates, busy } = await callRounds(o);
   o.progress(`calls taken; ${o.idleCalls} idle calls`);
-  const { keepAliveMs, ...kept } = await idle(o);
+  const kept = await idle(o);
   return {
     parseUs: rounded(summarise(parses).median),
     parseAnswerUs: rounded(summarise(answers.map((a) => a.answerUs)).median),
@@ -280,7 +291,6 @@ export async function sip(o: SipBenchOptions): Promise<SipFigures> {
     callsPerSecond: Math.round(summarise(rates).median),
     mainThreadBusy: rounded(busy),
     ...kept,
-    keepAliveMs: Math.round(keepAliveMs),
   };
 }
 
@@ -293,16 +303,19 @@ export function sipTable(f: SipFigures): string {
     'busy',
     'bytes a call',
     'idle calls',
-    'keep-alive ms',
+    'refresh ms',
+    'idle busy',
   ];
   const row = [
     f.parseUs,
     f.parseAnswerUs,
+    f.offerAnswerUs,
     f.callsPerSecond,
     f.mainThreadBusy,
     f.bytesPerCall,
     f.idleCalls,
-    f.keepAliveMs,
+    f.refreshMs,
+    f.idleBusy,
   ];
   return table(header, [row.map(String)], SIP_COUNTED);
 }

@@ -14,6 +14,7 @@ describe('the SIP bench', () => {
       rounds: 1,
       calls: 20,
       idleCalls: 10,
+      refreshes: 0,
       parses: 1_000,
       signal,
       progress: () => undefined,
