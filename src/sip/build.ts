@@ -15,7 +15,7 @@ export interface RequestDraft {
   readonly method: string;
   readonly uri: string;
   readonly headers: readonly SipHeader[];
-  readonly body?: Uint8Array;
+  readonly body?: string;
 }
 
 export interface ResponseDraft {
@@ -24,7 +24,7 @@ export interface ResponseDraft {
   /** Added to To where the request's has none; not to be set on a 100. */
   readonly toTag?: string;
   readonly headers?: readonly SipHeader[];
-  readonly body?: Uint8Array;
+  readonly body?: string;
 }
 
 /** A pseudonym (RFC 3261 §20.43), where no host is at hand. */
@@ -169,9 +169,9 @@ export function cancelDraft(invite: RequestDraft, reason: string | undefined): R
   return { method: 'CANCEL', uri: invite.uri, headers };
 }
 
-export function sdpBody(sdp: string): { readonly headers: readonly SipHeader[]; readonly body: Uint8Array } {
+export function sdpBody(sdp: string): { readonly headers: readonly SipHeader[]; readonly body: string } {
   return {
     headers: [{ name: 'content-type', value: 'application/sdp' }],
-    body: new TextEncoder().encode(sdp),
+    body: sdp,
   };
 }

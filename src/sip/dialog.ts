@@ -88,7 +88,7 @@ export function dialogRequest(
   dialog: Dialog,
   method: string,
   headers: readonly SipHeader[],
-  body?: Uint8Array,
+  body?: string,
   ackOf?: number,
 ): RequestDraft {
   if (ackOf === undefined) dialog.localSequence++;

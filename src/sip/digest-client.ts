@@ -82,7 +82,7 @@ export function answerChallenge(
 function answerTo(challenge: Challenge, draft: RequestDraft, account: RealmCredentials, cnonce: string): string {
   const { realm, nonce, algorithm, qop, opaque } = challenge;
   const nc = '00000001'; // every request of ours is asked anew, so no nonce is used twice
-  const body = draft.body ?? new Uint8Array(0);
+  const body = draft.body ?? '';
   const sum = { algorithm, method: draft.method, uri: draft.uri, nonce, nc, cnonce, qop, body };
   return writeDigest('answer', [
     ['username', account.user],

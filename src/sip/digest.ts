@@ -42,13 +42,13 @@ export interface DigestSum {
   readonly cnonce: string;
   readonly qop: 'auth' | 'auth-int';
   /** Of the request, for `auth-int`. */
-  readonly body?: Uint8Array;
+  readonly body?: string | Uint8Array;
 }
 
 /** RFC 7616 §3.4.1. @returns hexadecimal digits in lower case. */
 export function digestResponse(ha1: Secret, sum: DigestSum): string {
   const { algorithm, method, uri, nonce, nc, cnonce, qop } = sum;
-  const body = qop === 'auth-int' ? `:${hexHash(algorithm, sum.body ?? new Uint8Array(0))}` : '';
+  const body = qop === 'auth-int' ? `:${hexHash(algorithm, sum.body ?? '')}` : '';
   const ha2 = hexHash(algorithm, `${method}:${uri}${body}`);
   return ha1.use((a1) => hexHash(algorithm, a1, `:${nonce}:${nc}:${cnonce}:${qop}:${ha2}`));
 }

@@ -10,6 +10,8 @@ import type { TransferRules } from './contract.js';
 import { contactUri } from './dialog.js';
 import { isTooShort, readSessionExpires } from './session-timer.js';
 
+const METHODS: ReadonlySet<string> = new Set(ALLOW.split(', '));
+
 /** @param host warn-agent of our Warning headers. @returns the refusal; undefined: none */
 export function refusalOf(
   request: SipRequest,
@@ -18,9 +20,9 @@ export function refusalOf(
   const bad = (text: string): ResponseDraft => {
     return { status: 400, headers: [{ name: 'warning', value: `399 ${writeHostPort(host)} "${text}"` }] };
   };
-  const methods = rules.acceptRefer === true ? `${ALLOW}, REFER` : ALLOW;
-  if (!methods.split(', ').includes(request.method)) {
-    return { status: 405, headers: [{ name: 'allow', value: methods }] };
+  const { acceptRefer = false } = rules;
+  if (!METHODS.has(request.method) && !(acceptRefer && request.method === 'REFER')) {
+    return { status: 405, headers: [{ name: 'allow', value: acceptRefer ? `${ALLOW}, REFER` : ALLOW }] };
   }
   if (request.uri === undefined) return { status: 416 };
   if (request.uri.scheme === 'sips' && !secure) return bad('sips: over an insecure hop');

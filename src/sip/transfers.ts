@@ -83,7 +83,7 @@ export class Transfers {
       ...this.#table.ownHeaders(call.connection, call.sips, 'user-agent'),
       { name: 'content-type', value: 'message/sipfrag;version=2.0' },
     ];
-    const body = new TextEncoder().encode(`SIP/2.0 ${status} ${phrase}\r\n`);
+    const body = `SIP/2.0 ${status} ${phrase}\r\n`;
     this.#table.start(call, 'notify', dialogRequest(call.dialog!, 'NOTIFY', headers, body), now);
     this.#table.setTimer(call);
   }

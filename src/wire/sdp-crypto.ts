@@ -75,10 +75,11 @@ function decodeKey(text: string, byteCount: number): Secret | undefined {
  * neither counts (§5.1.1).
  */
 export function cryptos(media: SdpMedia): readonly SdesCrypto[] {
-  const parsed = media.attributes
-    .filter((a) => a.name === 'crypto')
-    .map((a) => parseCrypto(a.value ?? ''))
-    .flatMap((result) => (result.ok ? [result.value] : []));
+  const parsed: SdesCrypto[] = [];
+  for (const { name, value = '' } of media.attributes) {
+    const result = name === 'crypto' ? parseCrypto(value) : undefined;
+    if (result?.ok === true) parsed.push(result.value);
+  }
   return parsed.filter((one) => parsed.every((other) => other === one || other.tag !== one.tag));
 }
 

@@ -17,7 +17,8 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const BREAK = /[\r\n\0]/;
 const BREAKS = /[\r\n\0]/g;
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+/** In a whole description; what ends a line is none. */
+const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|$)/;
 
 interface Line {
   readonly type: string;
@@ -43,13 +44,14 @@ export function parseSdp(input: string | Uint8Array): Result<Sdp, SdpRefusalReas
 }
 
 function splitLines(text: string): Result<readonly Line[], SdpRefusalReason> {
+  const control = text.search(CONTROL);
+  if (control >= 0) return refuse('control-character', `line ${text.slice(0, control).split('\n').length}`);
   const raw = text.split('\n', SDP_MAX_LINES + 2);
   if (raw[raw.length - 1] === '') raw.pop();
   if (raw.length > SDP_MAX_LINES) return refuse('too-many-lines');
   const lines: Line[] = [];
   for (const [i, whole] of raw.entries()) {
     const line = whole.endsWith('\r') ? whole.slice(0, -1) : whole;
-    if (CONTROL.test(line)) return refuse('control-character', `line ${i + 1}`);
     const type = line.charAt(0);
     if (type < 'a' || type > 'z' || line.charAt(1) !== '=') return refuse('line-syntax', `line ${i + 1}`);
     lines.push({ type, value: line.slice(2) });

@@ -258,8 +258,7 @@ function list<T>(head: SipHead, name: string, parse: (text: string) => T | undef
   const out: T[] = [];
   for (const h of head.headers) {
     if (h.name !== name) continue;
-    // Most lines have one value: no need to look for the commas that are not there.
-    const values = h.value.includes(',') ? splitList(h.value) : [h.value];
+    const values = valuesOf(h);
     if (values === undefined) return undefined;
     for (const text of values) {
       const value = parse(text);
@@ -277,21 +276,24 @@ export function headerValue(message: { readonly headers: readonly SipHeader[] },
 
 /** All comma-separated values of a header; malformed lines are left out. `name` in lower case. */
 export function headerValues(message: { readonly headers: readonly SipHeader[] }, name: string): readonly string[] {
-  return message.headers.flatMap((h) => (h.name === name ? (splitList(h.value) ?? []) : []));
+  const out: string[] = [];
+  for (const h of message.headers) if (h.name === name) out.push(...(valuesOf(h) ?? []));
+  return out;
+}
+
+/** Most lines have one value: no need to look for the commas that are not there. */
+function valuesOf({ value }: SipHeader): readonly string[] | undefined {
+  return value.includes(',') || value === '' ? splitList(value) : [value];
 }
 
 /** Writes a message and its Content-Length. Control characters in values become spaces: no text can add a line. */
 export function writeSipMessage(draft: SipDraft): Uint8Array {
   let text = `${oneLine(draft.startLine)}\r\n`;
   for (const { name, value } of draft.headers) text += `${wireName(name)}: ${oneLine(value)}\r\n`;
-  const { body } = draft;
-  const bodyLength = body === undefined ? 0 : body.length;
-  text += `Content-Length: ${bodyLength}\r\n\r\n`;
-  const headLength = Buffer.byteLength(text, 'utf8');
-  const out = new Uint8Array(headLength + bodyLength);
-  Buffer.from(out.buffer).write(text, 0, headLength, 'utf8');
-  if (body !== undefined) out.set(body, headLength);
-  return out;
+  const { body = '' } = draft;
+  text += `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
+  const out = typeof body === 'string' ? Buffer.from(text + body) : Buffer.concat([Buffer.from(text), body]);
+  return new Uint8Array(out.buffer, out.byteOffset, out.length); // a Buffer's slice is no copy
 }
 
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;

@@ -126,5 +126,5 @@ export type SipParseResult =
 export interface SipDraft {
   readonly startLine: string;
   readonly headers: readonly SipHeader[];
-  readonly body?: Uint8Array;
+  readonly body?: string | Uint8Array;
 }
