@@ -59,6 +59,10 @@ const FLAGS: readonly Flag[] = [
     help: 'dtls-srtp, sdes: join as a standard endpoint, without TIP and EKT, where hop-by-hop will do',
     default: 'ekt',
   },
+  {
+    name: 'bundle',
+    help: 'with --security dtls-srtp: audio and video over one socket and association, as browsers do',
+  },
   { name: 'plain', help: 'plain RTP without keys, for non-secure and best-effort conferences' },
   {
     name: 'refuse-downgrade',
@@ -163,6 +167,8 @@ function plan(
   }
   const security = readSecurity(text('security'), flags.plain === true);
   if (!security.ok) return security;
+  const bundle = flags.bundle === true;
+  if (bundle && security.value !== 'dtls-srtp') return refuse('usage', '--bundle needs --security dtls-srtp');
   const seconds = text('seconds') === undefined ? undefined : wholeNumber('seconds', text('seconds')!, 1, 1_000_000);
   if (seconds !== undefined && !seconds.ok) return seconds;
   const rtpIn = text('rtp-in') === undefined ? undefined : wholeNumber('rtp-in', text('rtp-in')!, 1, 65_533);
@@ -195,6 +201,7 @@ function plan(
     screens: screens === '3' ? 3 : 1,
     dtlsEngine: engine,
     security: security.value,
+    bundle,
     refuseDowngrade: flags['refuse-downgrade'] === true,
     onMoved: (to) => console.log(to === 'plain' ? 'media is plain RTP from now on' : 'media is secured again'),
     ...(text('name') === undefined ? {} : { name: text('name')! }),

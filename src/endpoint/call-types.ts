@@ -35,6 +35,8 @@ export interface CallOptions {
    * endpoint, which knows neither TIP nor EKT and has one place: `dtls-srtp` (RFC 5764), `sdes` (keys in SDP, RFC 4568).
    */
   readonly security?: 'dtls' | 'plain' | 'dtls-srtp' | 'sdes';
+  /** With `dtls-srtp`: both m-lines over one socket and association (RFC 9143); a switch that will not has the audio line alone. */
+  readonly bundle?: boolean;
   /** What `sdes` offers; default AES_CM_128_HMAC_SHA1_80. */
   readonly sdesSuite?: Extract<SdesSuite, 'AES_CM_128_HMAC_SHA1_80' | 'AEAD_AES_128_GCM'>;
   /** Which of the DTLS engines; default `openssl`. */

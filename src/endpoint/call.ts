@@ -168,7 +168,7 @@ export class Call {
     });
     this.#connection = connection;
     const { address } = connection.local;
-    this.#lines = await openLines(MEDIA, address, this.#callbacks());
+    this.#lines = await openLines(MEDIA, address, this.#callbacks(), this.#options);
     const identity =
       security === 'dtls' ? (this.#options.remembered?.identity ?? (await newIdentity(name))) : undefined;
     this.#description = new Description(address, sdesSuite);

@@ -5,9 +5,10 @@ import { ok, type Result, refuse } from '../base/result.js';
 import type { GroupSet } from '../srtp/group-set.js';
 import { parseMultiplexWord } from '../wire/csrc.js';
 import type { DropName } from '../wire/drop.js';
+import type { RtcpPacket } from '../wire/rtcp.js';
 import { parseRtp } from '../wire/rtp.js';
 import type { Suite } from '../wire/tip.js';
-import type { ReceivedMedia } from './channel-types.js';
+import type { ChannelOutput, OutgoingStream, ReceivedMedia } from './channel-types.js';
 
 const SUITES: readonly Suite[] = [
   { suite: 1, cipher: 1 },
@@ -28,6 +29,22 @@ export function popCount(mask: number): number {
   let count = 0;
   for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
   return count;
+}
+
+/**
+ * Receiver reports, and PLI and FIR (RFC 4585 §6.3.1, RFC 5104 §4.3.1) from a switch that asks without TIP: what is about our
+ * own streams. On a bundle every line hears what is told to any.
+ */
+export function toldBy(packet: RtcpPacket, streams: readonly OutgoingStream[]): ChannelOutput[] {
+  const own = (ssrc: number): boolean => streams.some((stream) => stream.ssrc === ssrc);
+  const reports = packet.type === 'rr' ? packet.reports.filter((block) => own(block.ssrc)) : [];
+  const wanted =
+    packet.type === 'pli' ? [packet.media] : packet.type === 'fir' ? packet.requests.map((r) => r.ssrc) : [];
+  const refreshed = streams.filter(({ ssrc }) => wanted.includes(ssrc));
+  return [
+    ...(reports.length === 0 ? [] : [{ type: 'reported' as const, reports }]),
+    ...refreshed.map(({ position }) => ({ type: 'refresh-requested' as const, position })),
+  ];
 }
 
 /** Where a standard endpoint shows whatever comes. */

@@ -7,7 +7,7 @@
 import { toHex } from '../base/bytes.js';
 import type { Engine, Tick } from '../base/engine.js';
 import { PREVIOUS_CHANNEL_KEYS_LIFETIME_MS } from '../base/limits.js';
-import type { Result } from '../base/result.js';
+import { type Result, refuse } from '../base/result.js';
 import type { Association, AssociationFailure, SrtpProfile } from '../dtls/association.js';
 import { ChannelCrypto, type ChannelKeys } from '../srtp/channel-crypto.js';
 import type { DropName } from '../wire/drop.js';
@@ -33,7 +33,23 @@ export type SecurityOutput =
   | { readonly type: 'key-log'; readonly entry: KeyLogEntry }
   | { readonly type: 'failed'; readonly reason: AssociationFailure; readonly detail: string };
 
-export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
+/** What a channel has of it: its own, or that of its bundle's leader. */
+export interface Security extends Engine<SecurityInput, SecurityOutput> {
+  readonly keyed: boolean;
+  /** Every time that there are keys, also of those that are there. */
+  onKeyed(listener: (keyed: Extract<SecurityOutput, { type: 'keyed' }>) => void): void;
+  protectRtcp(compound: Uint8Array): Uint8Array;
+  unprotectRtcp(datagram: Uint8Array): Result<Uint8Array, DropName>;
+  /** What became of the datagram that was opened last. */
+  opened(datagram: Uint8Array): Result<Uint8Array, DropName>;
+  protectRtp(packet: Uint8Array): Result<Uint8Array, DropName>;
+  unprotectRtp(datagram: Uint8Array): Result<Uint8Array, DropName>;
+}
+
+export class ChannelSecurity implements Security {
+  readonly #listeners: Parameters<Security['onKeyed']>[0][] = [];
+  #lastKeyed: Extract<SecurityOutput, { type: 'keyed' }> | undefined;
+  #lastRtcp: { readonly datagram: Uint8Array; readonly result: Result<Uint8Array, DropName> } | undefined;
   readonly #logKeys: boolean;
   readonly #outputs: SecurityOutput[] = [];
   /** Undefined where SDP brought the keys. */
@@ -42,7 +58,7 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
   #crypto: ChannelCrypto | undefined;
   #previous: { readonly crypto: ChannelCrypto; readonly until: number } | undefined;
 
-  constructor(keying: Keying, logKeys: boolean) {
+  constructor(keying: Exclude<Keying, { readonly shared: Security }>, logKeys: boolean) {
     this.#logKeys = logKeys;
     if ('keys' in keying) {
       this.#take(keying.keys, 0);
@@ -95,6 +111,21 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
 
   /** Only once keyed. */
   unprotectRtcp(datagram: Uint8Array): Result<Uint8Array, DropName> {
+    const result = this.#openRtcp(datagram);
+    if (this.#listeners.length > 0) this.#lastRtcp = { datagram, result };
+    return result;
+  }
+
+  opened(datagram: Uint8Array): Result<Uint8Array, DropName> {
+    return this.#lastRtcp?.datagram === datagram ? this.#lastRtcp.result : refuse('replayed');
+  }
+
+  onKeyed(listener: Parameters<Security['onKeyed']>[0]): void {
+    this.#listeners.push(listener);
+    if (this.#lastKeyed !== undefined) listener(this.#lastKeyed);
+  }
+
+  #openRtcp(datagram: Uint8Array): Result<Uint8Array, DropName> {
     const opened = this.#crypto!.unprotectRtcp(datagram);
     if (opened.ok || this.#previous === undefined) return opened;
     const older = this.#previous.crypto.unprotectRtcp(datagram);
@@ -131,7 +162,9 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
             out.local.wipe();
             out.remote.wipe();
             const { profile, peerFingerprint } = out;
-            this.#outputs.push({ type: 'keyed', profile, peerFingerprint, renewed });
+            this.#lastKeyed = { type: 'keyed', profile, peerFingerprint, renewed };
+            this.#outputs.push(this.#lastKeyed);
+            for (const listener of this.#listeners) listener(this.#lastKeyed);
             break;
           }
           case 'failed':
@@ -146,6 +179,7 @@ export class ChannelSecurity implements Engine<SecurityInput, SecurityOutput> {
 
   #renew(keying: Keying, now: number): void {
     if ('keys' in keying) return this.#take(keying.keys, now);
+    if ('shared' in keying) return;
     this.#next = keying.factory(keying.options);
     this.#next.receive({ type: 'start' }, now);
   }

@@ -8,6 +8,7 @@ import type { TipFailure, TipPeer } from '../tip/index.js';
 import type { DropName } from '../wire/drop.js';
 import type { ReportBlock } from '../wire/rtcp.js';
 import type { TipVersion } from '../wire/tip.js';
+import type { Security } from './channel-security.js';
 
 /** One stream that the endpoint sends: one SSRC at one position (WIRE.md 8). */
 export interface OutgoingStream {
@@ -38,10 +39,11 @@ export interface ChannelOptions {
   readonly logKeys?: boolean;
 }
 
-/** Where channel keys come from: a DTLS association, or SDP (RFC 4568). */
+/** Where channel keys come from: a DTLS association, SDP (RFC 4568), or another channel of the bundle (RFC 9143). */
 export type Keying =
   | { readonly factory: AssociationFactory; readonly options: AssociationOptions }
-  | { readonly keys: ChannelKeys };
+  | { readonly keys: ChannelKeys }
+  | { readonly shared: Security };
 
 /** One RTP packet's worth of media to send. */
 export interface OutgoingMedia {

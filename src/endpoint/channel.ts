@@ -13,13 +13,14 @@ import { type GroupSet, senderKeyBytes } from '../srtp/group-set.js';
 import { endpointOptions, TipMachine, type TipOutput } from '../tip/index.js';
 import { parseMultiplexWord } from '../wire/csrc.js';
 import { classify } from '../wire/demux.js';
-import { parseRtcpPacket, type ReportBlock, type RtcpPacket, splitCompound } from '../wire/rtcp.js';
+import { parseRtcpPacket, type ReportBlock, splitCompound } from '../wire/rtcp.js';
 import { buildControlCompound, writePli } from '../wire/rtcp-write.js';
 import { isControlSsrc } from '../wire/rtp.js';
-import { popCount, receivedInClear, suitesOver, wipeSet } from './channel-parts.js';
-import { ChannelSecurity } from './channel-security.js';
+import { popCount, receivedInClear, suitesOver, toldBy, wipeSet } from './channel-parts.js';
+import type { Security } from './channel-security.js';
 import type { ChannelInput, ChannelOptions, ChannelOutput, OutgoingMedia, ReceivedMedia } from './channel-types.js';
 import { ReceiverFeedback } from './receiver-feedback.js';
+import { securityFor } from './shared-security.js';
 import { OutgoingStreamSender } from './stream-sender.js';
 
 const RTCP_APP = 204;
@@ -28,7 +29,7 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   readonly #options: ChannelOptions;
   readonly #outputs: ChannelOutput[] = [];
   /** Undefined on a plain channel. */
-  readonly #security: ChannelSecurity | undefined;
+  readonly #security: Security | undefined;
   readonly #receiver = new EktReceiver();
   readonly #senders: OutgoingStreamSender[];
   /** Installed sets with the time at which each leaves; the newest has none. */
@@ -46,11 +47,16 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
   constructor(options: ChannelOptions) {
     this.#options = options;
     const { keying, standard = false } = options;
-    if (keying !== undefined) this.#security = new ChannelSecurity(keying, options.logKeys === true);
+    if (keying !== undefined) this.#security = securityFor(keying, options.logKeys === true);
     this.#hopByHop = standard;
     this.#senders = options.streams.map((stream) => new OutgoingStreamSender(stream, options));
     const { controlSsrc, clockRateHz, nack = false } = options;
     this.#feedback = new ReceiverFeedback({ controlSsrc, clockRateHz, nack, plain: keying === undefined || standard });
+  }
+
+  /** For the channels that follow. */
+  get security(): Security | undefined {
+    return this.#security;
   }
 
   /** True once media may be sent: the first set is installed (or the channel is plain, or has all the keys it will have). */
@@ -180,20 +186,9 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
         continue;
       }
       const parsed = parseRtcpPacket(packet);
-      if (parsed.ok) this.#told(parsed.value);
+      if (parsed.ok) this.#outputs.push(...toldBy(parsed.value, this.#senders));
     }
     if (!isControlSsrc(readU32(bytes, 4))) this.#feedback.receive({ type: 'media-rtcp', compound: plain.value }, now);
-  }
-
-  /** Receiver reports, and PLI and FIR (RFC 4585 §6.3.1, RFC 5104 §4.3.1) from a switch that asks without TIP. */
-  #told(packet: RtcpPacket): void {
-    if (packet.type === 'rr' && packet.reports.length > 0)
-      this.#outputs.push({ type: 'reported', reports: packet.reports });
-    const wanted =
-      packet.type === 'pli' ? [packet.media] : packet.type === 'fir' ? packet.requests.map((r) => r.ssrc) : [];
-    for (const { position, ssrc } of this.#senders) {
-      if (wanted.includes(ssrc)) this.#outputs.push({ type: 'refresh-requested', position });
-    }
   }
 
   #drain(now: number): void {

@@ -88,12 +88,16 @@ export class Description {
     tlsId = this.#tlsId,
   ): string {
     const { security = 'dtls' } = this;
+    const bundled = lines.some(({ leader }) => leader !== undefined);
     return createOffer({
       ...this.session(identity),
-      media: lines.map(({ media, local: { port } }) => {
+      ...(bundled ? { bundles: [[...lines.keys()]] } : {}),
+      media: lines.map(({ media, local: { port }, leader }, i) => {
         const codecs = [CODECS[media]];
         const line = { media, port, security, direction, codecs };
-        if (security === 'dtls') return { ...line, tlsId };
+        // RFC 9143 §7.2.1: at first without a port of its own, once it is agreed with the one that all have.
+        const own = leader === undefined || this.remote.length > 0 ? {} : { port: 0 };
+        if (security === 'dtls') return { ...line, tlsId, ...own, ...(bundled ? { mid: String(i) } : {}) };
         if (security === 'plain') return line;
         // At first with feedback, so that the switch may ask for a picture that can be decoded.
         const agreed = this.remote.find((m) => m.media === media)?.protocol;
@@ -182,6 +186,7 @@ export class Description {
     if (renewed) this.#tlsId = newTlsId();
     const answered = answer(offer, {
       ...this.session(this.identity),
+      bundles: lines.some(({ leader }) => leader !== undefined) ? offer.bundles : [],
       media: offer.media.map((m) => {
         const line = lines.find(({ media }) => media === m.media);
         const role = renewed ? undefined : before.find(({ media }) => media === m.media)?.role;

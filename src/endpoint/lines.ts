@@ -30,9 +30,14 @@ export async function openLines(
   media: readonly Media[],
   address: string,
   callbacks: LineCallbacks,
+  options: Pick<CallOptions, 'security' | 'bundle'> = {},
 ): Promise<MediaLine[]> {
   const lines: MediaLine[] = [];
-  for (const kind of media) lines.push(await MediaLine.open(kind, address, callbacks));
+  for (const kind of media) {
+    const [leader] = lines;
+    const follows = leader !== undefined && isBundled(options);
+    lines.push(follows ? MediaLine.following(leader, kind) : await MediaLine.open(kind, address, callbacks));
+  }
   return lines;
 }
 
@@ -68,7 +73,7 @@ export function startLine(
   line: MediaLine,
   remote: RemoteLine,
   options: CallOptions,
-  own: Identity | SdesCrypto | undefined,
+  keys: Identity | SdesCrypto | undefined,
   ssrcs: SsrcBook,
 ): boolean {
   if (remote.port === 0 || remote.address === undefined) {
@@ -83,7 +88,8 @@ export function startLine(
     ssrc: ssrcs.of(line.media, position),
   }));
   const standard = isStandard(options);
-  const keying = own === undefined ? undefined : keyingOf(own, remote, options);
+  const shared = line.leader?.security;
+  const keying = shared === undefined ? keys && keyingOf(keys, remote, options) : { shared };
   const channel: ChannelOptions = {
     media: line.media,
     controlSsrc: (standard ? streams[0]?.ssrc : undefined) ?? newSsrc('control'),
@@ -108,6 +114,11 @@ export function isStandard({ security }: Pick<CallOptions, 'security'>): boolean
   return security === 'dtls-srtp' || security === 'sdes';
 }
 
+/** Both lines over one transport, if the switch will. */
+function isBundled({ security, bundle }: Pick<CallOptions, 'security' | 'bundle'>): boolean {
+  return bundle === true && security === 'dtls-srtp';
+}
+
 /** By our certificate, or our key in SDP beside the one in the answer. */
 function keyingOf(own: Identity | SdesCrypto, remote: RemoteLine, options: CallOptions): Keying | undefined {
   if ('certificate' in own) {
@@ -129,7 +140,7 @@ export function renewLines(
 ): void {
   for (const [i, line] of lines.entries()) {
     const now = remote[i];
-    const own = ownOf(line.media);
+    const own = line.leader === undefined ? ownOf(line.media) : undefined;
     const keying = own === undefined || now === undefined || now.port === 0 ? undefined : keyingOf(own, now, options);
     if (keying !== undefined) line.receive({ type: 'renew', keying });
   }

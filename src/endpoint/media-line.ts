@@ -1,8 +1,10 @@
-/** One m-line of a call: its UDP socket, and the timer and datagrams of its channel. */
+/** One m-line of a call: its UDP socket, or that of its bundle's leader, and the timer and datagrams of its channel. */
 import { createSocket, type Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { Address, Media } from '../base/ids.js';
+import { classify } from '../wire/demux.js';
 import { EndpointChannel } from './channel.js';
+import type { Security } from './channel-security.js';
 import type { ChannelInput, ChannelOptions, ChannelOutput } from './channel-types.js';
 import { clock } from './sip-connection.js';
 
@@ -23,6 +25,9 @@ export class MediaLine {
   readonly local: Address;
   /** What our media is numbered as, fixed by the answer. */
   payloadType = 0;
+  /** Whose socket and keys it uses (RFC 9143); undefined: it has its own. */
+  readonly leader: MediaLine | undefined;
+  readonly #followers: MediaLine[] = [];
   readonly #socket: Socket;
   readonly #callbacks: LineCallbacks;
   #channel: EndpointChannel | undefined;
@@ -41,22 +46,47 @@ export class MediaLine {
     });
   }
 
-  private constructor(media: Media, socket: Socket, callbacks: LineCallbacks) {
+  /** A line of the bundle that `leader` has the socket of. */
+  static following(leader: MediaLine, media: Media): MediaLine {
+    return new MediaLine(media, leader.#socket, leader.#callbacks, leader);
+  }
+
+  private constructor(media: Media, socket: Socket, callbacks: LineCallbacks, leader?: MediaLine) {
     this.media = media;
+    this.leader = leader;
     this.#socket = socket;
     this.#callbacks = callbacks;
     const { address, port } = socket.address();
     this.local = { address, port };
+    if (leader !== undefined) {
+      leader.#followers.push(this);
+      return;
+    }
     socket.on('message', (bytes, from) => {
       const remote = this.#remote;
       // Only the switch's address counts; what a stranger sends is not even looked at.
       if (remote === undefined || from.port !== remote.port || from.address !== remote.address) return;
-      if (callbacks.dropIncoming?.(media, bytes) === true) return;
+      if (callbacks.dropIncoming?.(this.#lineOf(bytes).media, bytes) === true) return;
       callbacks.onDatagram?.(remote, this.local, bytes);
-      this.receive({ type: 'datagram', bytes });
+      this.#arrived(bytes);
     });
     // ECONNREFUSED and the like: the switch's port is gone; SIP tells what it means.
     socket.on('error', () => undefined);
+  }
+
+  /** Of the bundle's lines the one that the switch sends this payload type on. */
+  #lineOf(bytes: Uint8Array): MediaLine {
+    const payloadType = (bytes[1] ?? 0) & 0x7f;
+    const named =
+      classify(bytes) === 'rtp' ? this.#followers.find((line) => line.payloadType === payloadType) : undefined;
+    return named ?? this;
+  }
+
+  #arrived(bytes: Uint8Array): void {
+    this.#lineOf(bytes).receive({ type: 'datagram', bytes });
+    // RTCP is opened once; each line hears of it. A line that follows has its keys when the leader has.
+    const rtcp = classify(bytes) === 'rtcp';
+    for (const line of this.#followers) line.receive(rtcp ? { type: 'datagram', bytes } : { type: 'tick' });
   }
 
   start(remote: Address, options: ChannelOptions): void {
@@ -67,6 +97,11 @@ export class MediaLine {
 
   get canSend(): boolean {
     return this.#channel?.canSend ?? false;
+  }
+
+  /** Once started. */
+  get security(): Security | undefined {
+    return this.#channel?.security;
   }
 
   receive(input: ChannelInput): void {
@@ -83,13 +118,14 @@ export class MediaLine {
     this.#timer = setTimeout(() => this.receive({ type: 'tick' }), Math.max(0, Math.ceil(deadline - clock())));
   }
 
-  /** Says goodbye (close_notify) and closes once that is out. */
+  /** Says goodbye (close_notify) and closes once that is out; those that follow go first. */
   close(): void {
+    for (const line of this.#followers.splice(0)) line.close();
     this.receive({ type: 'close' });
     clearTimeout(this.#timer);
     this.#channel = undefined;
     this.#remote = undefined;
-    this.#socket.close();
+    if (this.leader === undefined) this.#socket.close();
   }
 
   #send(bytes: Uint8Array): void {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CallOptions } from '../../src/endpoint/index.js';
-import { audioInput, type Caller, dial, videoInput } from '../support/caller.js';
+import { audioInput, dial, videoInput } from '../support/caller.js';
 import { claviger, killAll } from '../support/cli.js';
+import { hears } from '../support/hears.js';
 import { type RunningSwitch, startSwitch, until } from '../support/running-switch.js';
 
 let host: RunningSwitch | undefined;
@@ -19,13 +20,6 @@ type Kind = Pick<CallOptions, 'security' | 'sdesSuite'>;
 const DTLS: Kind = { security: 'dtls-srtp' };
 const SDES: Kind = { security: 'sdes' };
 const SDES_GCM: Kind = { security: 'sdes', sdesSuite: 'AEAD_AES_128_GCM' };
-
-/** What came since `from` and what the sender put in: the same payloads. */
-function hears(at: Caller, from: Caller, media: 'audio' | 'video', since = 0): boolean {
-  const sent = new Set(from.sent.map(({ payload }) => Buffer.from(payload).toString('base64')));
-  const of = at.received.slice(since).filter((rtp) => rtp.media === media);
-  return of.filter(({ payload }) => sent.has(Buffer.from(payload).toString('base64'))).length > 20;
-}
 
 describe('standard endpoints in a best-effort conference', () => {
   it.each([
