@@ -25,6 +25,8 @@
         "core/hmac_sha1.cc",
         "core/hmac_sha256.cc",
         "core/hop.cc",
+        "core/ice.cc",
+        "core/ingress_stun.cc",
         "core/hop_keys.cc",
         "core/ingress_rtcp.cc",
         "core/ingress_rtp.cc",
@@ -41,6 +43,7 @@
         "core/srtp_kdf.cc",
         "core/state_hash.cc",
         "core/stream.cc",
+        "core/stun.cc",
         "core/switch.cc",
         "core/tag_mode.cc",
         "core/variant.cc"

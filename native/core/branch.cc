@@ -160,7 +160,7 @@ void Switch::carryOut(Outlet& o, const Outgoing& out) {
     return;
   }
   o.peer = address;
-  transport_.connect(o, address);
+  if (!o.roams) transport_.connect(o, address);
 }
 
 void Switch::takePackets(Ring<Outgoing>& ring, uint32_t count) {

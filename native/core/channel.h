@@ -6,6 +6,7 @@
 #include "channel_keys.h"
 #include "dtls_door.h"
 #include "ekt_mode.h"
+#include "ice.h"
 #include "outlet.h"
 #include "own_streams.h"
 #include "payload.h"
@@ -86,6 +87,7 @@ struct Channel : Outlet {
   uint64_t nextClaim = 0;
   bool onAgenda = false;  // Switch::tick has something to do for it
   DtlsDoor door;
+  std::unique_ptr<IceAgent> ice;  // in force: an offer had it
   Rate ingress;
   std::unique_ptr<Outlet> rtcpPort;  // null: RTCP goes with RTP (RFC 5761)
 

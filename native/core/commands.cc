@@ -9,7 +9,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
   CommandReader r(command + 1, length - 1);
   switch (command[0]) {
     case OPCODE_openChannel: return openChannel(r);
-    case OPCODE_sendDatagram: return sendDatagram(r);
+    case OPCODE_sendDatagram: return sendDatagram(r, now);
     case OPCODE_setChannelKeys: return setChannelKeys(r, now);
     case OPCODE_setParameters: return setParameters(r);
     case OPCODE_sendControl: return sendControl(r);
@@ -19,6 +19,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
     case OPCODE_openBranch: return openBranch(r);
     case OPCODE_setBranch: return setBranch(r);
     case OPCODE_setRtcpPort: return setRtcpPort(r);
+    case OPCODE_setIce: return setIce(r, now);
     case OPCODE_closeChannel: {
       Outlet* o = outlet(r.u32());
       if (o == nullptr || !r.whole()) return false;
@@ -33,7 +34,8 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
       o->peer = peer;
       o->proven = true;
       o->awaiting = o->latching = false;
-      if (o->away == nullptr) transport_.connect(*o, peer);
+      if (o->away == nullptr && !o->roams) transport_.connect(*o, peer);
+      if (o->roams && !o->branch) judgeConsent(static_cast<Channel&>(*o), now);
       return true;
     }
     case OPCODE_awaitPeer: {
@@ -198,7 +200,7 @@ Conference* Switch::makeConference(uint32_t id) {
   return made.get();
 }
 
-bool Switch::sendDatagram(CommandReader& r) {
+bool Switch::sendDatagram(CommandReader& r, uint64_t now) {
   Outlet* o = outlet(r.u32());
   Address to;
   const bool hasAddress = r.address(to);
@@ -208,7 +210,10 @@ bool Switch::sendDatagram(CommandReader& r) {
     return false;
   }
   // DTLS only: nothing else may leave without the checks of forward.cc.
-  if (protocolOf(bytes, length) != Protocol::dtls || (o->proven && !o->awaiting && to != o->peer)) {
+  if (protocolOf(bytes, length) != Protocol::dtls) return false;
+  if (o->roams) {
+    if (!o->branch && !static_cast<Channel*>(o)->ice->consents(to, now)) return false;
+  } else if (o->proven && !o->awaiting && to != o->peer) {
     return false;
   }
   transport_.sendTo(*o, to, bytes, length);
@@ -293,6 +298,10 @@ bool Switch::sendControl(CommandReader& r) {
   uint32_t types = 0;
   if (!r.whole() || c == nullptr || !c->carrier().proven || length > MAX_DATAGRAM_BYTES || length < RTCP_HEADER_BYTES ||
       !checkCompound(bytes, length, types)) {
+    return false;
+  }
+  if (!c->carrier().consented) {
+    countDrop(*c, Drop::no_consent);
     return false;
   }
   uint8_t packet[MAX_DATAGRAM_BYTES];

@@ -80,6 +80,19 @@ DtlsGuest* placeFor(DtlsDoor& door, bool isSignalled, uint64_t now) {
   return now >= oldest->since + PATIENCE ? oldest : nullptr;
 }
 
+// RFC 6347 §4.2.1: a wrong cookie counts as none. The hello that brings one back is the second message. False: `answer` is
+// for the sender.
+bool bringsCookie(CookieJar& jar, const Address& from, const Hello& hello, uint64_t now, uint8_t (&answer)[HELLO_VERIFY_BYTES]) {
+  if (hello.sequence == 1 && hello.cookieLength == COOKIE_BYTES &&
+      jar.verify(from, hello.bound, hello.boundLength, now, hello.cookie)) {
+    return true;
+  }
+  uint8_t cookie[COOKIE_BYTES];
+  jar.make(from, hello.bound, hello.boundLength, now, cookie);
+  writeVerify(hello, cookie, answer);
+  return false;
+}
+
 bool take(Rate& rate, uint64_t now, uint64_t interval) {
   if (!rate.allows(now, interval, NS_PER_S)) return false;
   rate.take(now, interval);
@@ -145,15 +158,7 @@ Admission admitDtls(DtlsDoor& door, CookieJar& jar, const Address& from, const u
   if (!take(isSignalled ? door.signalledHellos : door.hellos, now, isSignalled ? PER_SIGNALLED_HELLO : PER_HELLO)) {
     return Admission::limited;
   }
-  // RFC 6347 §4.2.1: a wrong cookie counts as none. The hello that brings one back is the second message.
-  const bool good = hello.sequence == 1 && hello.cookieLength == COOKIE_BYTES &&
-                    jar.verify(from, hello.bound, hello.boundLength, now, hello.cookie);
-  if (!good) {
-    uint8_t cookie[COOKIE_BYTES];
-    jar.make(from, hello.bound, hello.boundLength, now, cookie);
-    writeVerify(hello, cookie, answer);
-    return Admission::verify;
-  }
+  if (!bringsCookie(jar, from, hello, now, answer)) return Admission::verify;
   DtlsGuest* place = placeFor(door, isSignalled, now);
   if (place == nullptr) return Admission::full;
   *place = DtlsGuest();
@@ -162,6 +167,14 @@ Admission admitDtls(DtlsDoor& door, CookieJar& jar, const Address& from, const u
   place->since = now;
   place->rate.take(now, PER_ADDRESS);
   return Admission::pass;
+}
+
+Admission admitChecked(Rate& rate, CookieJar& jar, const Address& from, const uint8_t* bytes, size_t length, uint64_t now,
+                       uint8_t (&answer)[HELLO_VERIFY_BYTES]) {
+  if (!take(rate, now, PER_ADDRESS)) return Admission::limited;
+  Hello hello;
+  if (!readHello(bytes, length, hello)) return Admission::pass;
+  return bringsCookie(jar, from, hello, now, answer) ? Admission::pass : Admission::verify;
 }
 
 bool isHello(const uint8_t* bytes, size_t length) {

@@ -63,6 +63,9 @@ constexpr size_t HELLO_VERIFY_BYTES = 13 + 12 + 3 + COOKIE_BYTES;
 
 Admission admitDtls(DtlsDoor& door, CookieJar& jar, const Address& from, const uint8_t* bytes, size_t length, uint64_t now,
                 uint8_t (&answer)[HELLO_VERIFY_BYTES]);
+// Of an address that has a place for another reason, with a rate of its own: only hellos without a good cookie are held up.
+Admission admitChecked(Rate& rate, CookieJar& jar, const Address& from, const uint8_t* bytes, size_t length, uint64_t now,
+                       uint8_t (&answer)[HELLO_VERIFY_BYTES]);
 // The first piece of a ClientHello.
 bool isHello(const uint8_t* bytes, size_t length);
 // Everybody who had a place has lost it. `signalled` null: signalling names nobody. `calls`: it is we who send the hello.

@@ -48,7 +48,7 @@ class Egress {
   void flush();
   // Control RTCP: it does not wait behind media. False: it was not taken.
   bool control(Outlet& receiver, const uint8_t* bytes, size_t length);
-  // The address from which the receiver's peer has proven itself. False: its socket's thread cannot be told yet.
+  // The address from which the receiver's peer has proven itself; a socket that roams is not connected to it. False: its socket's thread cannot be told yet.
   bool connect(Outlet& receiver, const Address& peer);
   // To any address, before the peer has proven itself.
   void sendTo(Outlet& from, const Address& to, const uint8_t* bytes, size_t length);

@@ -78,6 +78,18 @@ class EventBuffer {
     return true;
   }
 
+  // `what`: an ICE_NEWS_ constant of schema.h.
+  bool ice(uint32_t channel, uint32_t what, const Address& address) {
+    const std::string literal = formatAddress(address);
+    if (!room(5 + 2 + literal.size() + 2, RELAY_EVENT_QUEUE_BYTES)) return false;
+    head(EVENT_ice, channel);
+    u8(static_cast<uint8_t>(what));
+    u8(static_cast<uint8_t>(literal.size()));
+    bytes_.insert(bytes_.end(), literal.begin(), literal.end());
+    u16(address.port);
+    return true;
+  }
+
   bool reports(uint32_t channel, uint8_t count, const uint8_t* blocks) {
     const size_t size = REPORT_BLOCK_BYTES * count;
     if (!room(6 + size, RELAY_EVENT_QUEUE_BYTES)) return false;

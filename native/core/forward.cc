@@ -84,6 +84,7 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
 Drop Switch::admit(const Channel& to, uint8_t set) const {
   if (!meets(to.level, to.conference->required)) return Drop::below_level;
   if (!to.carrier().proven || !to.ready) return Drop::not_ready;
+  if (!to.carrier().consented) return Drop::no_consent;
   // What is under a sender's key goes to those only who hold its set, and to nobody whose payloads end here: the switch has no
   // business with that key. What is clear inside goes to those only to whom the switch speaks itself, or in clear.
   if ((set == NO_SET) != to.clearInside()) return Drop::set_not_installed;

@@ -30,7 +30,7 @@ bool Egress::control(Outlet& receiver, const uint8_t* bytes, size_t length) {
 
 bool Egress::connect(Outlet& receiver, const Address& peer) {
   if (receiver.away == nullptr) {
-    transport_.connect(receiver, peer);
+    if (!receiver.roams) transport_.connect(receiver, peer);
     return true;
   }
   return handOver(receiver, peer, nullptr, 0, Outgoing::Kind::peer);

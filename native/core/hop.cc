@@ -56,10 +56,7 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
   if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
 
-  if (c.latching && egress_.connect(c, from)) {
-    c.latching = false;
-    c.peer = from;
-  }
+  if (Channel& lead = c.lead(); lead.latching && movePeer(lead, from, now)) lead.latching = false;
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   window.accept(index);
   c.reception[s.place].packet(index, false, rtp.timestamp, now, c.clockHz(rtp.payloadType));
@@ -202,7 +199,7 @@ const Edge* Switch::ownEdge(const Channel& source, uint8_t position, const Chann
 
 // Sender reports of the switch's own streams, each with a name (RFC 3550 §6.4.1, §6.5).
 void Switch::reportOwn(Channel& c, uint64_t now, uint64_t ntp) {
-  if (!c.own || ntp == 0 || !mediaReady(c)) return;
+  if (!c.own || ntp == 0 || !mediaReady(c) || !c.carrier().consented) return;
   for (OwnStream& own : c.own->lanes) {
     if (own.packets == 0 || now < own.nextReport) continue;
     own.nextReport = now + RELAY_REPORT_INTERVAL_MS * NS_PER_MS;

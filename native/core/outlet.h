@@ -30,6 +30,8 @@ struct Outlet {
   bool proven = false;
   bool awaiting = false;     // another DTLS peer may prove itself, from any address
   bool latching = false;     // the peer's address is not proven yet: the first packet that verifies says it
+  bool roams = false;        // ICE: its peer may speak from several addresses, so the socket is never connected
+  bool consented = true;     // its peer wants to be sent to
   bool connected = false;    // the socket is, to `peer`
   bool unsegmented = false;  // its path refuses runs of packets
   bool ready = false;

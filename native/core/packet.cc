@@ -4,6 +4,7 @@ namespace claviger {
 
 Protocol protocolOf(const uint8_t* bytes, size_t length) {
   if (length == 0) return Protocol::unknown;
+  if (bytes[0] <= 3) return Protocol::stun;
   if (bytes[0] >= 20 && bytes[0] <= 63) return Protocol::dtls;
   if (bytes[0] < 128 || bytes[0] > 191) return Protocol::unknown;
   // RFC 5761 §4: the second byte of RTCP is 192 to 223.

@@ -6,7 +6,7 @@
 namespace claviger {
 
 // RFC 7983 §7, and RFC 5761 §4 for RTP and RTCP on one port.
-enum class Protocol : uint8_t { unknown, dtls, rtp, rtcp };
+enum class Protocol : uint8_t { unknown, stun, dtls, rtp, rtcp };
 Protocol protocolOf(const uint8_t* bytes, size_t length);
 
 struct RtpView {

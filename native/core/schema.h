@@ -21,6 +21,7 @@
   X(OPCODE_openBranch, 15)          \
   X(OPCODE_setBranch, 16)           \
   X(OPCODE_setRtcpPort, 24)         \
+  X(OPCODE_setIce, 17)              \
   X(EVENT_dtls, 1)                  \
   X(EVENT_control, 2)               \
   X(EVENT_bound, 3)                 \
@@ -30,6 +31,10 @@
   X(EVENT_refusals, 7)              \
   X(EVENT_reports, 8)               \
   X(EVENT_claimed, 9)               \
+  X(EVENT_ice, 10)                  \
+  X(ICE_NEWS_nominated, 0)               \
+  X(ICE_NEWS_consent_lost, 1)            \
+  X(ICE_NEWS_consent_back, 2)            \
   X(MEDIA_audio, 0)                 \
   X(MEDIA_video, 1)                 \
   X(TRANSPORT_dtls, 0)              \
@@ -90,7 +95,9 @@
   X(queue_full)           \
   X(unknown_source)       \
   X(unreachable)          \
-  X(rate_limited)
+  X(rate_limited)         \
+  X(no_consent)           \
+  X(check_refused)
 
 namespace claviger {
 #define CLAVIGER_CONSTANT(name, value) constexpr uint32_t name = value;

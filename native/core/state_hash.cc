@@ -62,6 +62,8 @@ void addChannel(Digest& d, const Channel& c) {
   d.add(c.transmitMask);
   d.add(c.ackedSets);
   d.add(c.keys.sendIndex());
+  d.add(c.consented);
+  if (c.ice) d.add(c.ice->digest());
   if (const ReceivingKeys* keys = c.keys.currentOrNull()) {
     d.add(keys->windowCount());
     for (uint32_t i = 0; i < keys->windowCount(); i++) d.add(keys->windowDigest(i));

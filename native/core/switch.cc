@@ -91,9 +91,12 @@ Drop Switch::judge(Channel& c, bool hasLine, const Outlet& port, Variant& datagr
   // A socket that was connected just now still holds what others sent before, and connecting does not take it out: the
   // address of every datagram is compared, then and later.
   const Protocol protocol = protocolOf(bytes, length);
-  const bool stranger = socket.proven && from != socket.peer && !socket.latching;
-  if (stranger && !(socket.awaiting && protocol == Protocol::dtls)) return Drop::unknown_source;
-  if (protocol == Protocol::unknown) return Drop::unknown_protocol;
+  IceAgent* ice = c.lead().ice.get();
+  if (ice != nullptr && protocol == Protocol::stun) return stun(c.lead(), bytes, length, from, now);
+  const bool stranger =
+      ice != nullptr ? !ice->hears(from, socket.peer, now) : socket.proven && from != socket.peer && !socket.latching;
+  if (stranger && (ice != nullptr || !(socket.awaiting && protocol == Protocol::dtls))) return Drop::unknown_source;
+  if (protocol == Protocol::unknown || protocol == Protocol::stun) return Drop::unknown_protocol;
   // Either kind on its own port only.
   if (c.rtcpPort && (protocol == Protocol::rtcp) != (port.rtcpOf != nullptr)) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);
@@ -107,7 +110,10 @@ Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, const Addre
   if (!c.ingress.allows(now, interval, INGRESS_BURST_NS)) return Drop::rate_limited;
   const Drop drop = protocol == Protocol::rtp ? ingressRtp(c, datagram, from, now)
                                               : ingressRtcp(c, datagram.bytes, datagram.length, now);
-  if (drop == Drop::none) c.ingress.take(now, interval);
+  if (drop != Drop::none) return drop;
+  c.ingress.take(now, interval);
+  Channel& lead = c.lead();
+  if (lead.ice && !lead.plain && lead.ice->follow(lead.peer, from, now)) movePeer(lead, from, now);
   return drop;
 }
 
@@ -126,6 +132,7 @@ void Switch::writable(Outlet& o) {
 // Of media that was routed to it and has waited since, for room or on its way from another thread.
 Drop Switch::mayLeave(const Outlet& o) const {
   if (!meets(o.level, o.conference->required)) return Drop::below_level;
+  if (!o.carrier().consented) return Drop::no_consent;
   return o.ready ? Drop::none : Drop::not_ready;
 }
 
@@ -137,7 +144,10 @@ Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address
     return events_.dtls(c.id, from, bytes, length) ? Drop::none : Drop::queue_full;
   }
   uint8_t answer[HELLO_VERIFY_BYTES];
-  switch (admitDtls(c.door, cookies_, from, bytes, length, now, answer)) {
+  CheckedAddress* checked = c.ice ? c.ice->find(from, now) : nullptr;
+  if (c.ice && checked == nullptr) return Drop::unknown_source;
+  switch (checked != nullptr ? admitChecked(checked->dtls, cookies_, from, bytes, length, now, answer)
+                             : admitDtls(c.door, cookies_, from, bytes, length, now, answer)) {
     case Admission::pass:
       break;
     case Admission::verify:
@@ -192,7 +202,7 @@ void Switch::forgetAgenda(const Channel& closing) {
 
 // Whatever `report` will have to do later, without another datagram or command.
 bool Switch::hasBusiness(const Channel& c) const {
-  if (c.keys.replaced() || (c.own && (c.ends || c.plain))) return true;
+  if (c.ice || c.keys.replaced() || (c.own && (c.ends || c.plain))) return true;
   for (const Refusals& r : c.refusals) {
     if (r.count > 0) return true;
   }
@@ -205,6 +215,7 @@ bool Switch::hasBusiness(const Channel& c) const {
 void Switch::report(Channel& c, uint64_t now, uint64_t ntp) {
   for (uint32_t i = 0; i < c.streamCount; i++) expirePrevious(*c.streams[i], now);
   c.keys.expire(now);
+  if (c.ice) judgeConsent(c, now);
   expireKept(c, now);
   reportReception(c, now);
   if (c.ends || c.plain) reportOwn(c, now, ntp);

@@ -98,6 +98,13 @@ class Switch {
   void useHopKeys(Channel& c, const std::shared_ptr<HopKeys>& keys);
   Drop bundleRtcp(Channel& lead, const uint8_t* bytes, size_t length, uint64_t now);
 
+  // ingress_stun.cc
+  Drop stun(Channel& c, const uint8_t* bytes, size_t length, const Address& from, uint64_t now);
+  bool movePeer(Channel& c, const Address& to, uint64_t now);
+  void judgeConsent(Channel& c, uint64_t now);
+  bool setIce(CommandReader& r, uint64_t now);
+  void setRoaming(Outlet& o, bool roams);
+
   // ingress_rtp.cc
   Drop ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now);
   Drop ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint64_t now);
@@ -188,7 +195,7 @@ class Switch {
   void furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot, int socket,
                const Address& peer);
   void takeSlot(Outlet& o);
-  bool sendDatagram(CommandReader& r);
+  bool sendDatagram(CommandReader& r, uint64_t now);
   bool setChannelKeys(CommandReader& r, uint64_t now);
   bool setParameters(CommandReader& r);
   bool sendControl(CommandReader& r);

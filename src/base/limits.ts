@@ -68,6 +68,23 @@ export const RELAY_DTLS_DATAGRAMS_PER_ADDRESS_SECOND = 200;
 /** Hellos of addresses without a place that are answered with a cookie: the signalled one's, and all others' together. */
 export const RELAY_DTLS_SIGNALLED_HELLOS_PER_SECOND = 50;
 export const RELAY_DTLS_HELLOS_PER_CHANNEL_SECOND = 1_000;
+/**
+ * ICE (RFC 8445) and consent (RFC 7675 §5.1): a check that verified is good so long, for what is sent to its address and for
+ * what is taken from there; a call whose peer has stopped checking is over so long after that.
+ */
+export const RELAY_ICE_CONSENT_LIFETIME_MS = 30_000;
+export const ICE_CONSENT_PATIENCE_MS = 15_000;
+/** Addresses of one channel from which checks verified; beyond it whoever was silent the longest gives way. */
+export const RELAY_ICE_CHECKED_ADDRESSES = 8;
+/** Transactions of one channel that are known again, so that nobody sends one a second time from elsewhere. */
+export const RELAY_ICE_REMEMBERED_CHECKS = 256;
+/** Checks of one such address; those that name the right user from all other addresses; and errors told to anybody. */
+export const RELAY_ICE_CHECKS_PER_ADDRESS_SECOND = 50;
+export const RELAY_ICE_STRANGERS_CHECKS_PER_SECOND = 500;
+export const RELAY_ICE_ERRORS_PER_SECOND = 20;
+/** Characters (of 6 random bits) of the names and passwords that we give: 4 and 22 at least (RFC 8445 §5.3). */
+export const ICE_UFRAG_CHARS = 8;
+export const ICE_PWD_CHARS = 24;
 export const RELAY_REFUSAL_SUMMARY_INTERVAL_MS = 1_000;
 export const MAX_ROUTE_EDGES = 262_144;
 /** Control SSRCs that one channel's keys may name: what its own endpoint sends with. */

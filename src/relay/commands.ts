@@ -3,7 +3,15 @@
 import type { Address, ChannelId, ConferenceId, Media } from '../base/ids.js';
 import { MAX_DATAGRAM_BYTES, MAX_MID_BYTES } from '../base/limits.js';
 import type { Secret } from '../base/secret.js';
-import type { ChannelKeys, ChannelParameters, Edge, GroupParameterSet, OpenChannel, RelayLevel } from './contract.js';
+import type {
+  ChannelKeys,
+  ChannelParameters,
+  Edge,
+  GroupParameterSet,
+  IceCredentials,
+  OpenChannel,
+  RelayLevel,
+} from './contract.js';
 import { LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS, VIDEO_CODECS } from './schema.js';
 
 /**
@@ -183,6 +191,30 @@ export function awaitPeerCommand(
     .u32(channel)
     .u8(calls ? 1 : 0)
     .address(signalled)
+    .done();
+}
+
+/** The result holds a password: the caller wipes it. `ice` undefined: not in force; `branch`: for the thread that has the socket. */
+export function iceCommand(
+  channel: ChannelId,
+  ice: IceCredentials | undefined,
+  branch = false,
+): Uint8Array<ArrayBuffer> {
+  const inForce = ice === undefined ? 0 : 1;
+  if (ice === undefined || branch) {
+    return new Writer(OPCODES.setIce, 9).u32(channel).u8(inForce).u8(0).u8(0).u16(0).done();
+  }
+  const { ufrag, pwd, peerUfrag } = ice;
+  demand(ufrag.length >= 4 && ufrag.length <= 255 && pwd.length >= 22 && pwd.length <= 64, 'ICE credentials of ours');
+  demand(peerUfrag.length >= 4 && peerUfrag.length <= 256, "an ICE peer's ufrag is 4 to 256 characters");
+  return new Writer(OPCODES.setIce, 9 + ufrag.length + pwd.length + peerUfrag.length)
+    .u32(channel)
+    .u8(inForce)
+    .u8(ufrag.length)
+    .bytes(Buffer.from(ufrag, 'latin1'))
+    .secret(pwd)
+    .u16(peerUfrag.length)
+    .bytes(Buffer.from(peerUfrag, 'latin1'))
     .done();
 }
 

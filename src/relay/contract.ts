@@ -7,13 +7,14 @@ import type { Result } from '../base/result.js';
 import type { Secret } from '../base/secret.js';
 import type { ReportBlock } from '../wire/rtcp.js';
 import type { ThreadLoad } from './placement.js';
-import type { VIDEO_CODECS } from './schema.js';
+import type { ICE_NEWS, VIDEO_CODECS } from './schema.js';
 
 /**
  * The names of WIRE.md 9 in the order of the checks; the index is the counter's place in shared memory. Of the relay's own:
  * `queue_full` (the kernel had no room for a receiver and its backlog has none, or another relay thread did not take in time
  * what was handed to it), `unreachable` (the kernel says that nobody
- * takes it), `rate_limited` (a source that sends faster than {@link RelayOptions.ingressPacketsPerSecond}).
+ * takes it), `rate_limited` (a source that sends faster than {@link RelayOptions.ingressPacketsPerSecond}), `no_consent` (a
+ * receiver whose ICE checks have ended, or not begun), `check_refused` (an ICE check that was answered with an error).
  */
 export const DROP_NAMES = [
   'unknown_protocol',
@@ -35,6 +36,8 @@ export const DROP_NAMES = [
   'unknown_source',
   'unreachable',
   'rate_limited',
+  'no_consent',
+  'check_refused',
 ] as const;
 export type DropName = (typeof DROP_NAMES)[number];
 
@@ -137,6 +140,14 @@ export interface GroupParameterSet {
   readonly masterSalt: Secret;
 }
 
+/** ICE-lite (RFC 8445): what an offer and our answer to it say of one m-line. */
+export interface IceCredentials {
+  readonly ufrag: string;
+  /** 22 to 64 characters. */
+  readonly pwd: Secret;
+  readonly peerUfrag: string;
+}
+
 /** One edge of the route plan: what `source` sends from `position` is shown at `receiver`'s place `sink`. */
 export interface Edge {
   readonly source: ChannelId;
@@ -183,6 +194,11 @@ export type RelayEvent =
    * returned, or somebody imitates it (WIRE.md 10). At once, then each RELAY_CLAIM_INTERVAL_MS of a channel.
    */
   | { readonly type: 'claimed'; readonly channel: ChannelId; readonly ssrc: number; readonly owner: ChannelId }
+  /**
+   * ICE: the first nominating check of an address (media follows where it may); the peer has not checked from where its media
+   * goes for RELAY_ICE_CONSENT_LIFETIME_MS, and nothing is sent to it any more; or it does so again.
+   */
+  | { readonly type: 'ice'; readonly channel: ChannelId; readonly what: IceNews; readonly address: Address }
   /** Summaries, at most one a second and channel, of refusals that deserve an operator's eye. */
   | {
       readonly type: 'refusals';
@@ -191,6 +207,8 @@ export type RelayEvent =
       readonly count: number;
       readonly ssrc: number;
     };
+
+export type IceNews = keyof typeof ICE_NEWS;
 
 export interface RelayCounters {
   /** Datagrams read from media sockets. */
@@ -242,6 +260,12 @@ export interface Relay {
    * @param signalled whom nobody else's hellos can keep out; `calls`: the hello is ours
    */
   awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void;
+  /**
+   * ICE-lite is in force for the channel from now on, before our answer is sent: it is sent to, and heard, only where its
+   * peer has checked from. With credentials that differ it restarts: those before are good until the new ones nominate.
+   * @param ice undefined: a later offer is without
+   */
+  setIce(channel: ChannelId, ice: IceCredentials | undefined): void;
   /**
    * Master key ‖ salt of each direction; copied into the relay, the caller wipes its own. Keys that are replaced still open
    * what the peer sent before it had the new ones, for PREVIOUS_CHANNEL_KEYS_LIFETIME_MS.

@@ -1,7 +1,12 @@
 /** Reads the event batches of schema.ts. They come from our own native code: a batch that does not fit is our bug. */
+import type { Address } from '../base/ids.js';
 import { REPORT_BLOCK_BYTES, readReportBlocks } from '../wire/rtcp.js';
-import { DROP_NAMES, type RelayEvent } from './contract.js';
-import { EVENTS } from './schema.js';
+import { DROP_NAMES, type IceNews, type RelayEvent } from './contract.js';
+import { EVENTS, ICE_NEWS } from './schema.js';
+
+const ICE_NEWS_BY_NUMBER = new Map<number, IceNews>(
+  Object.entries(ICE_NEWS).map(([name, number]) => [number, name as IceNews]),
+);
 
 class Reader {
   readonly #bytes: Uint8Array;
@@ -33,6 +38,10 @@ class Reader {
     return this.#view.getUint32(this.#move(4));
   }
 
+  address(): Address {
+    return { address: Buffer.from(this.bytes(this.u8())).toString('latin1'), port: this.u16() };
+  }
+
   bytes(length: number): Uint8Array {
     const from = this.#move(length);
     if (this.#at > this.#bytes.length) throw new Error('relay event batch is cut short');
@@ -50,11 +59,8 @@ function readEvent(r: Reader): RelayEvent {
   const type = r.u8();
   const channel = r.u32();
   switch (type) {
-    case EVENTS.dtls: {
-      const address = Buffer.from(r.bytes(r.u8())).toString('latin1');
-      const port = r.u16();
-      return { type: 'dtls', channel, from: { address, port }, bytes: r.bytes(r.u16()) };
-    }
+    case EVENTS.dtls:
+      return { type: 'dtls', channel, from: r.address(), bytes: r.bytes(r.u16()) };
     case EVENTS.control: {
       const tipAllowed = r.u8() === 1;
       return { type: 'control', channel, tipAllowed, rtcp: r.bytes(r.u16()) };
@@ -77,6 +83,11 @@ function readEvent(r: Reader): RelayEvent {
     case EVENTS.reports: {
       const count = r.u8();
       return { type: 'reports', channel, reports: readReportBlocks(r.bytes(REPORT_BLOCK_BYTES * count), 0, count) };
+    }
+    case EVENTS.ice: {
+      const what = ICE_NEWS_BY_NUMBER.get(r.u8());
+      if (what === undefined) throw new Error('unknown news of ICE');
+      return { type: 'ice', channel, what, address: r.address() };
     }
     case EVENTS.claimed:
       return { type: 'claimed', channel, ssrc: r.u32(), owner: r.u32() };

@@ -14,6 +14,7 @@ import {
   type DropName,
   type Edge,
   type GroupParameterSet,
+  type IceCredentials,
   type OpenChannel,
   type RelayCounters,
   type RelayEvent,
@@ -64,6 +65,10 @@ export class RelayCore {
 
   awaitPeer(channel: ChannelId, signalled?: Address, calls = false): boolean {
     return this.#apply(commands.awaitPeerCommand(channel, signalled, calls));
+  }
+
+  setIce(channel: ChannelId, ice: IceCredentials | undefined): boolean {
+    return this.#apply(commands.iceCommand(channel, ice));
   }
 
   setChannelKeys(channel: ChannelId, keys: ChannelKeys): boolean {

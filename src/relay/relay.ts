@@ -20,6 +20,7 @@ import type {
   ChannelParameters,
   Edge,
   GroupParameterSet,
+  IceCredentials,
   OpenChannel,
   Relay,
   RelayCounters,
@@ -148,6 +149,12 @@ class NativeFace implements Relay {
 
   awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void {
     this.#toBoth(channel, () => commands.awaitPeerCommand(channel, signalled, calls));
+  }
+
+  setIce(channel: ChannelId, ice: IceCredentials | undefined): void {
+    const branch = this.#channels.get(channel)?.branch;
+    if (branch !== undefined) this.#post(branch.thread, commands.iceCommand(channel, ice, true));
+    this.#toChannel(channel, () => commands.iceCommand(channel, ice));
   }
 
   setChannelKeys(channel: ChannelId, keys: ChannelKeys): void {

@@ -45,6 +45,8 @@ export const OPCODES = {
    * without an address too: RTCP goes with RTP again, and the socket is closed.
    */
   setRtcpPort: 24,
+  /** channel u32, in force u8, length u8, our ufrag, length u8, our pwd, length u16, the peer's ufrag; to a branch all empty */
+  setIce: 17,
 } as const;
 
 export const EVENTS = {
@@ -66,7 +68,11 @@ export const EVENTS = {
   reports: 8,
   /** channel u32, SSRC u32, owner's channel u32 */
   claimed: 9,
+  /** channel u32, what u8 (ICE_NEWS), address */
+  ice: 10,
 } as const;
+
+export const ICE_NEWS = { nominated: 0, 'consent-lost': 1, 'consent-back': 2 } as const;
 
 export const MEDIA = { audio: 0, video: 1 } as const;
 export const TRANSPORTS = { dtls: 0, plain: 1, sdes: 2, bundled: 3 } as const;

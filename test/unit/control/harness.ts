@@ -40,6 +40,7 @@ export function fakeRelay(calls: RelayCall[]): Relay {
     sendDatagram: note('sendDatagram'),
     provePeer: note('provePeer'),
     setRtcpPort: note('setRtcpPort'),
+    setIce: note('setIce'),
     awaitPeer: note('awaitPeer'),
     setChannelKeys: note('setChannelKeys'),
     setParameters: note('setParameters'),

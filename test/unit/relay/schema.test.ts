@@ -12,7 +12,7 @@ describe('what JavaScript and native/ must agree on', () => {
     const mirrored = Object.entries(native).filter(([name]) =>
       /^(MAX|RELAY|DTLS|REPLAY|KEY|PREVIOUS|ACTIVITY)_/.test(name),
     );
-    expect(mirrored.length).toBe(48);
+    expect(mirrored.length).toBe(54);
     for (const [name, value] of mirrored) expect([name, value]).toEqual([name, ours[name]]);
   });
 
@@ -20,6 +20,7 @@ describe('what JavaScript and native/ must agree on', () => {
     const tables: readonly (readonly [string, Readonly<Record<string, number>>])[] = [
       ['OPCODE_', schema.OPCODES],
       ['EVENT_', schema.EVENTS],
+      ['ICE_NEWS_', schema.ICE_NEWS],
       ['MEDIA_', schema.MEDIA],
       ['TRANSPORT_', schema.TRANSPORTS],
       ['VIDEO_CODEC_', schema.VIDEO_CODECS],
