@@ -197,7 +197,7 @@ export type Effect =
   | {
       readonly type: 'end-call';
       readonly member: MemberId;
-      readonly status: 410 | 488 | 503;
+      readonly status: 408 | 410 | 488 | 503;
       readonly reasonText: string;
     }
   /** The loudest endpoint changed; undefined: nobody is there. */

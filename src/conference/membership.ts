@@ -198,7 +198,9 @@ export function failed(work: Work, { channel: id, reason, detail }: EventOf<'cha
   const found = find(work.state, id);
   if (found === undefined) return 'unknown-channel';
   const { member, channel } = found;
-  if (channel.transport === 'plain') return 'plain-channel';
+  // No negotiation that went wrong: it may happen at any time, to plain channels too.
+  const gone = reason === 'consent-lost';
+  if (channel.transport === 'plain' && !gone) return 'plain-channel';
   const { phase } = channel;
   const possible =
     reason === 'media-timeout'
@@ -206,13 +208,13 @@ export function failed(work: Work, { channel: id, reason, detail }: EventOf<'cha
       : reason === 'spimap-timeout'
         ? awaitsAck(work.state.sets, id)
         : reason !== 'auth-failures' || phase !== 'keying';
-  if (!possible || (member.deaf && reason !== 'auth-failures')) return 'channel-phase';
+  if (!gone && (!possible || (member.deaf && reason !== 'auth-failures'))) return 'channel-phase';
   const verdict = judgeFailure(reason);
   const cause = `${channel.media}: ${safeText(detail)}`;
   raise(work, verdict.event, member.id, id, cause);
   if (verdict.verdict === 'keep') return undefined;
   const reasonText = `${verdict.reasonText} (${channel.media})`;
-  if (work.state.onNegotiationFailure === 'lower') {
+  if (work.state.onNegotiationFailure === 'lower' && !gone) {
     giveUpSecurity(work, member.id, reasonText);
     return undefined;
   }

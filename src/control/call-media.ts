@@ -296,6 +296,7 @@ export class CallMedia {
       ...this.#limitOf(line),
       ...(keepsRole ? { role } : {}),
       ...(crypto === undefined ? {} : { crypto }),
+      ...this.#transports.iceAnswer(channel, offer.media[tagOf(bundles, index)]!),
     };
   }
 
@@ -313,6 +314,7 @@ export class CallMedia {
       port: (other ?? line).port,
       security: transport,
       ...(cryptos === undefined ? {} : { cryptos }),
+      ...this.#transports.iceOffer((other ?? line).channel),
       codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),
       direction: direction ?? agreed?.direction ?? 'sendrecv',
       ...this.#limitOf(other ?? line),

@@ -1,12 +1,15 @@
 /** The transports of one call: what each was told of its peer, our name for its association, and those that have outlived their m-line. */
 import { wantsNewAssociation } from '../sip/media-session.js';
 import type { RemoteMedia } from '../sip/offer-answer-types.js';
+import type { OwnIce } from '../wire/sdp-ice.js';
 import { newTlsId } from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
 import type { ChannelHost } from './channel-contract.js';
+import { IceKeys } from './ice-keys.js';
 
 export class CallTransports {
   readonly #host: ChannelHost;
+  readonly #ice: IceKeys;
   readonly #told = new Map<SwitchChannel, RemoteMedia>();
   /** RFC 8842 §4: another one with each association. */
   readonly #tlsIds = new Map<SwitchChannel, string>();
@@ -14,6 +17,7 @@ export class CallTransports {
 
   constructor(host: ChannelHost) {
     this.#host = host;
+    this.#ice = new IceKeys((bytes) => host.random(bytes));
   }
 
   /** Their m-lines are gone, others use them. */
@@ -27,10 +31,24 @@ export class CallTransports {
     return told !== undefined && !wantsNewAssociation(told, remote);
   }
 
+  /** Ours, for an answer to what the tagged m-line offers, and for an offer. */
+  iceAnswer({ transport: { leader } }: SwitchChannel, remote: RemoteMedia): { readonly ice?: OwnIce } {
+    const ice = this.#ice.answer(leader.setup.id, remote);
+    return ice === undefined ? {} : { ice };
+  }
+
+  iceOffer({ transport: { leader } }: SwitchChannel): { readonly ice?: OwnIce } {
+    const ice = this.#ice.offer(leader.setup.id);
+    return ice === undefined ? {} : { ice };
+  }
+
   /** @returns false when the same association goes on: there is nobody new to expect. */
   tell(channel: SwitchChannel, remote: RemoteMedia): boolean {
     const stays = this.stays(channel, remote);
-    this.#told.set(channel.transport.leader, remote);
+    const { leader } = channel.transport;
+    this.#told.set(leader, remote);
+    const ice = this.#ice.take(leader.setup.id);
+    if (ice !== undefined) leader.consent.set(ice);
     return !stays;
   }
 

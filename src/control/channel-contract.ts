@@ -54,7 +54,7 @@ export type ChannelNews =
   | { readonly type: 'set-acked'; readonly spiWord: number }
   | {
       readonly type: 'failed';
-      readonly reason: 'dtls-failed' | 'fingerprint-mismatch' | 'media-timeout' | 'spimap-timeout';
+      readonly reason: 'dtls-failed' | 'fingerprint-mismatch' | 'media-timeout' | 'spimap-timeout' | 'consent-lost';
       readonly detail: string;
     }
   /** A certificate other than the promised one, from an address that is not the signalled one: an alarm, not an end (C10). */

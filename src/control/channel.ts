@@ -10,6 +10,7 @@ import { buildControlCompound, writeFir, writePli } from '../wire/rtcp-write.js'
 import type { Suite } from '../wire/tip.js';
 import type { ChannelAgreement, ChannelHost, ChannelNews, ChannelSetup } from './channel-contract.js';
 import { ChannelTransport } from './channel-transport.js';
+import { Consent } from './consent.js';
 import type { AssociationNumber, AssociationReport } from './contract.js';
 import { DtlsCandidates, type DtlsNews, type ExpectedPeer } from './dtls-candidates.js';
 import { RelayChannel } from './relay-channel.js';
@@ -44,6 +45,7 @@ export class SwitchChannel {
   /** Its own, or its bundle's. */
   readonly transport: ChannelTransport;
   readonly #rtcp: RtcpPort;
+  readonly consent: Consent;
   /** What our MEDIAOPTS offers, and what both sides have come to. */
   #wantsEkt = true;
   #ektInForce = true;
@@ -63,8 +65,9 @@ export class SwitchChannel {
     this.#rtcp = new RtcpPort(setup, host.relay);
     this.transport = leader?.transport ?? new ChannelTransport(this);
     this.transport.channels.add(this);
-    const random = (bytes: number) => host.random(bytes);
-    this.relay = new RelayChannel(setup.id, setup.readable, host.relay, random, leader?.relay);
+    const { id, readable } = setup;
+    this.relay = new RelayChannel(id, readable, host.relay, (bytes) => host.random(bytes), leader?.relay);
+    this.consent = new Consent(setup, host, (address, now) => this.#dtls?.nominated(address, now));
     if (setup.transport === 'dtls' && leader === undefined) {
       this.#dtls = new DtlsCandidates(setup.id, profilesFor(setup.suite), host, (news) => this.#onDtls(news));
     }
@@ -91,8 +94,8 @@ export class SwitchChannel {
   }
 
   deadline(): number | undefined {
-    const own = [this.#tip?.deadline(), this.#dtls?.deadline(), this.#followBy];
-    const due = [...own, this.transport.wardOf(this)?.deadline()].filter((at) => at !== undefined);
+    const parts = [this.#tip, this.#dtls, this.consent, this.transport.wardOf(this)];
+    const due = [this.#followBy, ...parts.map((part) => part?.deadline())].filter((at) => at !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
   }
 
@@ -101,6 +104,7 @@ export class SwitchChannel {
     this.#dtls?.tick(now);
     this.transport.wardOf(this)?.tick(now);
     if (this.#tip !== undefined) this.#toTip({ type: 'tick' }, now);
+    this.#news.push(...this.consent.tick(now));
     if (this.#followBy === undefined || this.#followBy > now) return;
     this.#followBy = undefined;
     const detail = `no MEDIAOPTS with${this.#wantsEkt ? '' : 'out'} EKT on the ${this.setup.media} channel`;
@@ -118,12 +122,13 @@ export class SwitchChannel {
   }
 
   /** Whom signalling names as the peer, at first or for a new association; on a plain channel where RTP goes to. */
-  expect(peer: ExpectedPeer, now: number): void {
+  expect(named: Omit<ExpectedPeer, 'checks'>, now: number): void {
     this.#now = now;
-    if (this.#dtls !== undefined) this.#dtls.expect(peer, now);
-    else if (this.setup.transport === 'sdes')
-      return; // the first packet that verifies says where it is
-    else if (peer.address !== undefined) this.#host.relay.provePeer(this.setup.id, peer.address);
+    const peer = this.consent.expected(named);
+    const { id, transport } = this.setup;
+    this.#dtls?.expect(peer, now);
+    // With keys of signalling the first packet that verifies says where it is.
+    if (transport === 'plain' && peer.address !== undefined) this.#host.relay.provePeer(id, peer.address);
   }
 
   /** A DTLS datagram that reached the channel's port. */
@@ -251,6 +256,7 @@ export class SwitchChannel {
     this.#tip?.receive({ type: 'stop' }, now);
     this.#tip = undefined;
     this.#dtls?.close();
+    this.consent.close();
     this.#sdes?.local.wipe();
     this.#sdes?.remote.wipe();
     this.transport.channels.delete(this);
@@ -262,9 +268,8 @@ export class SwitchChannel {
       this.#news.push(news);
       return;
     }
-    const { id } = this.setup;
     const { profile, local, remote, peerFingerprint: fingerprint } = news.report;
-    this.#host.relay.provePeer(id, news.address);
+    this.#host.relay.provePeer(this.setup.id, news.address);
     this.relay.setKeys({ profile, local, remote });
     const first = this.transport.fingerprint === undefined;
     this.transport.fingerprint = fingerprint;

@@ -18,6 +18,8 @@ export interface ExpectedPeer {
   /** Where it wants media: a hint, not a proof. */
   readonly address: Address | undefined;
   readonly fingerprints: readonly SdpFingerprint[];
+  /** ICE: it has no address but those from which its checks come, and the relay takes DTLS from no others. */
+  readonly checks?: boolean;
   /** Ours. As client we call at the address. Default: server. */
   readonly role?: 'client' | 'server';
 }
@@ -30,7 +32,8 @@ export type DtlsNews =
 
 interface Candidate {
   readonly association: AssociationNumber;
-  readonly address: Address;
+  /** Where it spoke from last. */
+  address: Address;
   readonly since: number;
   /** Something of ours was sent: the peer does not begin anew by itself. */
   answered: boolean;
@@ -55,6 +58,8 @@ export class DtlsCandidates {
   readonly #candidates = new Map<string, Candidate>();
   #expected: ExpectedPeer = { address: undefined, fingerprints: [] };
   #proven: Candidate | undefined;
+  /** ICE: the address that the peer's checks nominated last. */
+  #nominated: Address | undefined;
   #deadline: number | undefined;
 
   constructor(
@@ -78,6 +83,19 @@ export class DtlsCandidates {
     const calls = peer.role === 'client' && peer.address !== undefined;
     this.#host.relay.awaitPeer(this.#channel, peer.address, calls);
     if (calls && peer.address !== undefined) this.#open(peer.address, 'client', now);
+    else if (this.#nominated !== undefined) this.#callAt(this.#nominated, now);
+  }
+
+  /** ICE: media is to go there, and DTLS may come from there (RFC 8842 §5: the association stays what it is). */
+  nominated(address: Address, now: number): void {
+    this.#nominated = address;
+    this.#callAt(address, now);
+  }
+
+  #callAt(address: Address, now: number): void {
+    const { role, checks } = this.#expected;
+    const waits = checks === true && this.#deadline !== undefined && this.#candidates.size === 0;
+    if (waits && role === 'client') this.#open(address, 'client', now);
   }
 
   deadline(): number | undefined {
@@ -101,6 +119,7 @@ export class DtlsCandidates {
       if (hello && this.#expected.role !== 'client' && this.#makeRoom(from, now))
         candidate = this.#open(from, 'server', now);
     }
+    if (candidate === undefined && this.#expected.checks === true) candidate = this.#moved(from);
     // What is not for a new association is for the old one, also on the same address (RFC 6347 §4.2.8).
     if (candidate === undefined && this.#proven !== undefined && keyOf(this.#proven.address) === key) {
       candidate = this.#proven;
@@ -144,8 +163,8 @@ export class DtlsCandidates {
     const association = this.#host.newAssociation(this.#channel);
     const candidate: Candidate = { association, address, since: now, answered: false, failed: false };
     this.#candidates.set(keyOf(address), candidate);
-    const { fingerprints } = this.#expected;
-    const signalled = this.#isSignalled(address);
+    const { fingerprints, checks } = this.#expected;
+    const signalled = checks === true || this.#isSignalled(address);
     this.#host.output({
       type: 'association-open',
       association,
@@ -154,6 +173,15 @@ export class DtlsCandidates {
       fingerprints,
       profiles: this.#profiles,
     });
+    return candidate;
+  }
+
+  /** ICE: a handshake goes on from where the peer nominates, and so does what came of it. */
+  #moved(from: Address): Candidate | undefined {
+    const candidate = [...this.#candidates.values()].findLast(({ failed }) => !failed) ?? this.#proven;
+    if (candidate !== undefined && this.#nominated !== undefined && keyOf(this.#nominated) === keyOf(from)) {
+      candidate.address = from;
+    }
     return candidate;
   }
 

@@ -11,6 +11,9 @@ export function onRelayEvent({ channel, conference }: HeldChannel, event: RelayE
       channel.control(event.rtcp, event.tipAllowed, now);
       conference.news(channel, now);
       break;
+    case 'ice':
+      channel.consent.news(event.what, event.address, now);
+      break;
     case 'bound':
       conference.bound(event.channel, event.ssrc, event.position);
       break;

@@ -85,6 +85,11 @@ export const SECURITY_EVENTS = {
     cause: '{endpoint} did not acknowledge a group parameter set on channel {channel}: {cause}',
     remedy: 'compare the security settings of both sides; the call was ended',
   },
+  'consent-lost': {
+    severity: 'warn',
+    cause: '{endpoint} no longer checks where its media goes on channel {channel} (ICE), and was sent a BYE: {cause}',
+    remedy: 'the endpoint has lost its network, or a NAT or firewall between forgets it: look at the path',
+  },
   'member-lost': {
     severity: 'warn',
     cause: '{endpoint} was dropped from conference {conference}: {cause}',

@@ -211,12 +211,13 @@ export type FailureReason =
   | 'fingerprint-mismatch'
   | 'media-timeout'
   | 'spimap-timeout'
+  | 'consent-lost'
   | 'auth-failures';
 
 export type FailureVerdict =
   | {
       readonly verdict: 'end';
-      readonly status: 488;
+      readonly status: 488 | 408;
       readonly event: SecurityEventCode;
       readonly reasonText: string;
     }
@@ -227,15 +228,21 @@ const FAILURE_TEXT: Readonly<Record<Exclude<FailureReason, 'auth-failures'>, str
   'fingerprint-mismatch': 'DTLS certificate does not match the fingerprint in SDP',
   'media-timeout': 'no TIP answer',
   'spimap-timeout': 'group parameter set not acknowledged',
+  'consent-lost': 'the ICE checks of the endpoint have ended',
 };
 
 /**
  * Judges a negotiation that went wrong on a channel that offered security (C10): it ends that endpoint's call under every
- * policy and lowers nothing. Packets that fail authentication end nothing: anybody who can reach the port can send them.
+ * policy and lowers nothing. An endpoint that no longer shows that it wants media (RFC 7675) is gone: 408. Packets that fail authentication end nothing: anybody who can reach the port can send them.
  */
 export function judgeFailure(reason: FailureReason): FailureVerdict {
   if (reason === 'auth-failures') return { verdict: 'keep', event: 'auth-failures' };
-  return { verdict: 'end', status: 488, event: reason, reasonText: FAILURE_TEXT[reason] };
+  return {
+    verdict: 'end',
+    status: reason === 'consent-lost' ? 408 : 488,
+    event: reason,
+    reasonText: FAILURE_TEXT[reason],
+  };
 }
 
 function demand({ policy, requiredLevel }: PolicySettings): string {

@@ -151,10 +151,12 @@ export class MediaSession {
   }
 }
 
-/** Whether a line's new description asks for a new DTLS association (RFC 8842 §4 and §5.1; there is no ICE here). */
+/** Whether a line's new description asks for a new DTLS association (RFC 8842 §4 and §5.1). With ICE another address is none of its business. */
 export function wantsNewAssociation(before: RemoteMedia, after: RemoteMedia): boolean {
   const { address } = after;
   const moved =
+    before.ice?.verdict !== 'used' &&
+    after.ice?.verdict !== 'used' &&
     address !== undefined &&
     before.address !== undefined &&
     (address.address !== before.address.address || address.port !== before.address.port);

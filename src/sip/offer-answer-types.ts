@@ -1,6 +1,7 @@
 /** What offer/answer (RFC 3264, WIRE.md 2) reads and is told. */
 import type { Address } from '../base/ids.js';
 import type { SdesCrypto } from '../wire/sdp-crypto.js';
+import type { OwnIce } from '../wire/sdp-ice.js';
 import type { Sdp, SdpCodec, SdpDirection, SdpFingerprint, SdpSetup } from '../wire/sdp-types.js';
 import type { Bundle } from './bundle.js';
 import type { CodecName } from './codecs.js';
@@ -39,6 +40,11 @@ export interface RemoteMedia {
   readonly tlsId?: string;
   /** Keys of `a=crypto` that can be taken, in the peer's order. Who read the SDP wipes what it does not take. */
   readonly cryptos: readonly SdesCrypto[];
+  /** It speaks ICE: what becomes of that in our answer. */
+  readonly ice?: {
+    readonly ufrag: string;
+    readonly verdict: 'used' | 'mismatch' | 'both-lite' | 'without-rtcp-mux';
+  };
   /** Id of the header extension of RFC 6464, 1-255. */
   readonly audioLevelId?: number;
   /** Id of the header extension that names the m-line (RFC 9143 §15), where it is in a BUNDLE group. */
@@ -94,6 +100,8 @@ export interface LocalMediaAnswer {
   readonly tlsId?: string;
   /** Ours, for an `sdes` line: tag and suite of one that was offered (RFC 4568 §5.1.2), with our own key. */
   readonly crypto?: SdesCrypto;
+  /** Ours, where the offer's ICE is used. */
+  readonly ice?: OwnIce;
   /** The offered extension of RFC 6464 is taken. */
   readonly audioLevels?: boolean;
   /** The offered extension that names the m-line is taken. */
@@ -131,6 +139,8 @@ export interface LocalMediaOffer {
   readonly port: number;
   readonly address?: string;
   readonly security: 'dtls' | 'plain' | 'sdes';
+  /** Ours, where ICE is in force. */
+  readonly ice?: OwnIce;
   /** Ours, for an `sdes` line: one of them, the best first, is to be taken (RFC 4568 §5.1.1). */
   readonly cryptos?: readonly SdesCrypto[];
   /** Those with a clock rate are written as they are: what was agreed before keeps its numbers (RFC 3264 §8.3.2). */

@@ -3,6 +3,7 @@ import { ok, type Result, refuse } from '../base/result.js';
 import { parseSdp, writeSdp } from '../wire/sdp.js';
 import { codecs, writeFingerprint } from '../wire/sdp-attributes.js';
 import { takenCrypto, writeCrypto } from '../wire/sdp-crypto.js';
+import { ICE_MISMATCH, ICE_SESSION_ATTRIBUTES, iceAttributes } from '../wire/sdp-ice.js';
 import type {
   Sdp,
   SdpAttribute,
@@ -113,6 +114,8 @@ export function answer(
     } else if (remote.rtcpMux) attributes.push({ name: 'rtcp-mux' });
     if (remote.security === 'sdes') attributes.push({ name: 'crypto', value: ownCrypto(remote, mine) });
     attributes.push(...extensionAttributes(takenExtensions(remote, mine)), ...mirrored(offer.sdp.media[i]!));
+    if (remote.ice?.verdict === 'used' && tag === i) attributes.push(...ownIce(local, mine));
+    else if (remote.ice?.verdict === 'mismatch') attributes.push(ICE_MISMATCH);
     media.push({
       media: remote.media,
       port: mine.port,
@@ -156,6 +159,14 @@ function takenExtensions(
     ...(audioLevels === true && audioLevelId !== undefined ? { audioLevelId } : {}),
     ...(named === true && midId !== undefined ? { midId } : {}),
   };
+}
+
+function iceIsUsed(media: readonly SdpMedia[]): boolean {
+  return media.some(({ attributes }) => attributes.some(({ name }) => name === 'ice-ufrag'));
+}
+
+function ownIce(local: LocalSession, { ice, address, port }: Pick<LocalMediaAnswer, 'ice' | 'address' | 'port'>) {
+  return ice === undefined || port === 0 ? [] : iceAttributes(ice, address ?? local.address, port);
 }
 
 /** RFC 4568 §5.1.2: one of the offered lines, by its tag. */
@@ -235,7 +246,7 @@ function writeSession(local: LocalSession, attributes: readonly SdpAttribute[], 
     sessionName: '-',
     connection,
     bandwidth: [],
-    attributes,
+    attributes: iceIsUsed(media) ? [...attributes, ...ICE_SESSION_ATTRIBUTES] : attributes,
     media,
   });
 }
@@ -263,6 +274,7 @@ function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
     if (cryptos.length === 0) throw new Error('an sdes m-line needs our key');
     for (const crypto of cryptos) attributes.push({ name: 'crypto', value: writeCrypto(crypto) });
   }
+  attributes.push(...ownIce(local, m));
   return {
     media: m.media,
     port: m.port,

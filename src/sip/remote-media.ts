@@ -1,6 +1,7 @@
 /** Reads one m-line of a peer and says what is wrong with it (RFC 3264, RFC 5763, WIRE.md 2). */
 
 import type { Secret } from '../base/secret.js';
+import { isUnspecified } from '../wire/ip-address.js';
 import {
   codecs,
   direction,
@@ -11,6 +12,7 @@ import {
   setup,
 } from '../wire/sdp-attributes.js';
 import { cryptos, type SdesCrypto } from '../wire/sdp-crypto.js';
+import { type IceProblem, readIce, type SdpIce } from '../wire/sdp-ice.js';
 import type { Sdp, SdpBandwidth, SdpCodec, SdpDirection, SdpFingerprints, SdpMedia } from '../wire/sdp-types.js';
 import { isToken } from '../wire/sip-scan.js';
 import type { Bundle } from './bundle.js';
@@ -58,16 +60,20 @@ export function readRemoteMedia(sdp: Sdp, index: number, bundle: Bundle = []): R
   const content = mediaAttribute(media, 'content');
   const tlsId = mediaAttribute(media, 'tls-id');
   const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
-  const reachable = connection !== undefined && !UNSPECIFIED.has(connection.address);
-  const rtcp = reachable ? rtcpAddress(sdp, media) : undefined;
+  const ice = readIce(sdp, media);
+  const remoteIce = typeof ice === 'object' ? { ufrag: ice.ufrag, verdict: iceVerdict(ice, rtcpMux) } : undefined;
+  const addressed = connection !== undefined && !isUnspecified(connection.address);
+  // With ICE its checks say where it is.
+  const reachable = addressed || remoteIce?.verdict === 'used';
+  const rtcp = addressed ? rtcpAddress(sdp, media) : undefined;
   const keys = cryptos(media);
-  const problem = problemOf(media, index, security, prints, rtcpMux, carried, keys);
+  const problem = problemOf(media, index, security, prints, rtcpMux, carried, keys, ice);
   const opportunity = security === 'plain' ? opportunityOf(keys, prints, rtcpMux) : undefined;
   return {
     index,
     media: media.media === 'audio' || media.media === 'video' ? media.media : 'other',
     port: media.port,
-    ...(reachable ? { address: { address: connection.address, port: media.port } } : {}),
+    ...(addressed ? { address: { address: connection.address, port: media.port } } : {}),
     protocol: media.protocol,
     security,
     ...(opportunity === undefined ? {} : { opportunity }),
@@ -82,6 +88,7 @@ export function readRemoteMedia(sdp: Sdp, index: number, bundle: Bundle = []): R
     ...(mid === undefined || !isToken(mid) ? {} : { mid }),
     ...(tlsId === undefined ? {} : { tlsId }),
     cryptos: keys,
+    ...(remoteIce === undefined ? {} : { ice: remoteIce }),
     ...headerExtensions(sdp, index, bundle),
     ...(mediaAttribute(media, 'bundle-only') === undefined || bundle.length === 0 ? {} : { bundleOnly: true }),
     ...(problem === undefined ? {} : { problem }),
@@ -108,6 +115,16 @@ export function wipeKeys(
   }
 }
 
+/**
+ * Two lite agents would send no checks at all: nobody would nominate, and nobody show that it wants what comes (RFC 7675).
+ * RTCP on a port of its own would need candidates of its own, which we have not. Such lines are answered as without ICE.
+ */
+function iceVerdict({ lite, mismatch }: SdpIce, rtcpMux: boolean): NonNullable<RemoteMedia['ice']>['verdict'] {
+  if (mismatch) return 'mismatch';
+  if (lite) return 'both-lite';
+  return rtcpMux ? 'used' : 'without-rtcp-mux';
+}
+
 /** A line that names keys all the same is secured by them (RFC 8643). */
 export function withOpportunity(line: RemoteMedia): RemoteMedia {
   return line.opportunity === undefined ? line : { ...line, security: line.opportunity };
@@ -122,9 +139,6 @@ export function pictureRequest({ protocol, codecs }: RemoteMedia): { readonly pi
   const lists = (feedback: string) => codecs.some((c) => c.feedback.includes(feedback));
   return { pictureRequest: lists('ccm fir') && !lists('nack pli') ? 'fir' : 'pli' };
 }
-
-/** RFC 3264 §8.4: the old way to say that nothing is to be sent. */
-const UNSPECIFIED: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 function withoutReceiving(written: SdpDirection): SdpDirection {
   return SENDS.has(written) ? 'sendonly' : 'inactive';
@@ -145,9 +159,11 @@ function problemOf(
   rtcpMux: boolean,
   carried: readonly SdpCodec[],
   keys: readonly SdesCrypto[],
+  ice: SdpIce | IceProblem | undefined,
 ): MediaProblem | undefined {
   if (media.port === 0) return undefined;
   const line = `m-line ${index + 1} (${media.media})`;
+  if (typeof ice === 'string') return { warnCode: 306, text: `${line}: a=${ice} is malformed or missing` };
   if (media.media !== 'audio' && media.media !== 'video') {
     return { warnCode: 304, text: `${line}: only audio and video are carried` };
   }

@@ -13,6 +13,11 @@ export function addressKey(address: string): string {
   return `${bytes(groups[6]!)}.${bytes(groups[7]!)}`;
 }
 
+/** In `c=` the old way to say that nothing is to be sent (RFC 3264 §8.4), or with ICE that nothing is known yet (RFC 8840 §4.1.1). */
+export function isUnspecified(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
 /** The part of an address that costs money: one IPv4 address, or a /64 of IPv6, which is what one customer gets (RFC 6177). */
 export function addressOwner(address: string): string {
   const key = addressKey(address);

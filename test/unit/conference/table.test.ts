@@ -115,6 +115,7 @@ const EVENTS: Readonly<Record<string, ConferenceEvent>> = {
   'fingerprint-mismatch': fail('fingerprint-mismatch'),
   'media-timeout': fail('media-timeout'),
   'spimap-timeout': fail('spimap-timeout'),
+  'consent-lost': fail('consent-lost'),
   'auth-failures': fail('auth-failures'),
   activity: { type: 'activity', channel, position: 1, energy: 50, packets: 5 },
   refresh: { type: 'refresh', channel: videoOf(2), position: 1 },

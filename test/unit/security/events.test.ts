@@ -18,6 +18,7 @@ const CATALOGUE = {
   'tls-verify-failed': 'error',
   'media-timeout': 'error',
   'spimap-timeout': 'error',
+  'consent-lost': 'warn',
   'member-lost': 'warn',
   'dtls-failed': 'error',
   'fingerprint-mismatch': 'critical',
