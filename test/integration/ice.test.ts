@@ -15,10 +15,9 @@ afterEach(async () => {
 
 const count = ({ received }: Caller): number => received.length;
 
-async function callers(
-  security: CallOptions['security'],
-  policy: string,
-): Promise<readonly [Caller, Caller, IceGateway]> {
+type Security = NonNullable<CallOptions['security']>;
+
+async function callers(security: Security, policy: string): Promise<readonly [Caller, Caller, IceGateway]> {
   host = await startSwitch({ 'conferences-policy': policy });
   const through = await iceGateway({ switchPort: host.running.sip.port });
   gateway = through;

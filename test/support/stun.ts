@@ -1,6 +1,5 @@
 /** STUN as a controlling ICE agent speaks it (RFC 8489, RFC 8445 §7.1): written here anew, to be compared with native/. */
 import { createHmac, randomBytes } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 
 export interface IceSide {
   readonly ufrag: string;
@@ -21,6 +20,16 @@ export interface CheckFacts {
 
 const COOKIE = 0x2112a442;
 const FINGERPRINT_MASK = 0x5354554e;
+
+/** ITU V.42 (RFC 8489 §14.7), bit by bit. */
+function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return ~crc;
+}
 
 function attribute(type: number, value: Uint8Array): Buffer {
   const head = Buffer.alloc(4);
