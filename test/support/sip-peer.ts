@@ -35,14 +35,14 @@ export interface SipPeer {
   close(): Promise<unknown>;
 }
 
-/** A 200 to an INVITE with an offer: plain RTP to port 4000 in every m-line, whatever the codecs. */
-export function plainAnswer(request: string, transport: SipPeerOptions['transport']): string {
+/** A 200 to an INVITE with an offer: plain RTP to port 4000 in every m-line, whatever the codecs. @param port in Contact, which counts over UDP */
+export function plainAnswer(request: string, transport: SipPeerOptions['transport'], port = 5060): string {
   const lines = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'];
   for (const line of request.split('\r\n')) {
     if (line.startsWith('m=')) lines.push(line.replace(/ \d+ /, ' 4000 '));
     if (/^a=(rtpmap|fmtp):/.test(line)) lines.push(line);
   }
-  const head = `SIP/2.0 200 OK\nContact: <sip:x@127.0.0.1;transport=${transport}>\nContent-Type: application/sdp`;
+  const head = `SIP/2.0 200 OK\nContact: <sip:x@127.0.0.1:${port};transport=${transport}>\nContent-Type: application/sdp`;
   return `${head}\n\n${lines.join('\r\n')}\r\n`;
 }
 
