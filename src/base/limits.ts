@@ -297,6 +297,8 @@ export const TLS_EXPIRY_CHECK_INTERVAL_MS = 86_400_000;
 /** X.509 subject names of one trunk, all together, and trunks (REQUIREMENTS T2). */
 export const TRUNK_MAX_NAME_CHARS = 4_096;
 export const MAX_TRUNKS = 256;
+/** How often DNS is asked for the addresses that peers of trunks without TLS call from. */
+export const TRUNK_ADDRESS_REFRESH_MS = 60_000;
 /** DNS for SIP: lookups under way, records of one answer, servers that one lookup gives, and how long it may take. */
 export const SIP_LOCATE_MAX_LOOKUPS = 256;
 export const SIP_LOCATE_MAX_RECORDS = 16;

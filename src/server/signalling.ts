@@ -16,6 +16,7 @@ import type { Config } from './config.js';
 import { MAIN, type TlsPort, tlsPorts, userOf, WSS } from './config-tls.js';
 import { trunkProfile } from './config-trunks.js';
 import { LogThrottle } from './log.js';
+import { PeerAddresses } from './peer-addresses.js';
 import { resolverOf } from './resolver.js';
 import type { SipConnectionsOptions, SipProblem } from './sip-connections.js';
 import { type Identify, SipTransports } from './sip-transports.js';
@@ -81,6 +82,7 @@ export class Signalling {
   readonly trunks: readonly TrunkProfile[];
   readonly #options: SignallingOptions;
   readonly #trunkConnections: TrunkConnections;
+  readonly #peerAddresses: PeerAddresses;
   readonly #throttle = new LogThrottle(LOG_THROTTLE_INTERVAL_MS, LOG_THROTTLE_MAX_NAMES);
   /** Of TLS listeners, by their user's name. */
   readonly #bound = new Map<string, { readonly port: number; readonly mutual: boolean }>();
@@ -97,10 +99,12 @@ export class Signalling {
       },
       onProblem: (kind, detail, remote) => this.#onProblem(kind, detail, remote),
     });
+    const resolve = resolverOf(options.config);
+    this.#peerAddresses = new PeerAddresses(resolve, this.trunks);
     const nameChecks = new Map(options.config.trunks.map((t) => [t.name, t.targetNameCheck]));
     this.#trunkConnections = new TrunkConnections({
       transports: this.transports,
-      resolve: resolverOf(options.config),
+      resolve,
       tlsSet: (port) => this.tlsSet(port),
       mainPort: () => this.#bound.get(MAIN)!.port,
       targetNameCheck: (trunk) => nameChecks.get(trunk) ?? 'host',
@@ -124,6 +128,7 @@ export class Signalling {
   async listen(): Promise<SipAddress> {
     const { config, certificates } = this.#options;
     const { address } = config.sip;
+    await this.#peerAddresses.start();
     for (const wanted of tlsPorts(config)) await this.#listenTls(address, wanted);
     const plain = this.trunks.flatMap((t) => t.incoming.map((transport) => ({ transport, port: t.port })));
     const opened = new Set<string>();
@@ -182,13 +187,16 @@ export class Signalling {
 
   async close(): Promise<void> {
     clearInterval(this.#expiryTimer);
+    this.#peerAddresses.close();
     await this.transports.close();
     this.#options.certificates.close();
   }
 
   #identify(transport: SipTransport, port: number | undefined): Identify {
     return (address, names) => {
-      const access = accessOf(this.trunks, { port, transport, remote: { address, port: 0 }, names });
+      const access = accessOf(this.trunks, { port, transport, remote: { address, port: 0 }, names }, (peer, at) =>
+        this.#peerAddresses.has(peer, at),
+      );
       // All connections of a trunk are one peer's: it may go on with a dialog on another of them.
       if (access.type === 'trunk' && transport === 'tls') return { access, identity: `trunk ${access.trunk}` };
       const [subject] = names;

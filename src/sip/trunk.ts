@@ -62,8 +62,15 @@ function sameName(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 
-/** First of T4's checks, once a connection: which trunk it is. A port that a trunk has is closed to everybody else. */
-export function accessOf(trunks: readonly TrunkProfile[], facts: ConnectionFacts): Access {
+/**
+ * First of T4's checks, once a connection: which trunk it is. A port that a trunk has is closed to everybody else.
+ * @param isAt whether a peer that is a name has this address.
+ */
+export function accessOf(
+  trunks: readonly TrunkProfile[],
+  facts: ConnectionFacts,
+  isAt: (peer: TrunkPeer, address: string) => boolean = () => false,
+): Access {
   const here = trunks.filter(
     (t) => t.port === facts.port && t.incoming.some((incoming) => incoming === facts.transport),
   );
@@ -75,7 +82,7 @@ export function accessOf(trunks: readonly TrunkProfile[], facts: ConnectionFacts
   const found =
     facts.transport === 'tls'
       ? here.find((t) => t.x509Names.some((name) => facts.names.some((shown) => sameName(name, shown))))
-      : here.find((t) => t.peers.some((peer) => sameName(peer.host, facts.remote.address)));
+      : here.find((t) => t.peers.some((p) => sameName(p.host, facts.remote.address) || isAt(p, facts.remote.address)));
   if (found !== undefined) return { type: 'trunk', trunk: found.name };
   if (facts.transport !== 'tls') {
     return { type: 'denied', code: 'trunk-denied', cause: `${facts.remote.address} is not the peer of a trunk here` };
@@ -111,6 +118,8 @@ export function trunkProblems(trunks: readonly TrunkProfile[], mainPort: number)
     if (other !== undefined && other.secure !== secure)
       say(`port ${port} is shared with ${other.trunk}: one has TLS, one has not`);
     layers.set(port, { secure, trunk: trunk.name });
+    if (trunk.outgoing === 'udp' && !trunk.incoming.includes('udp'))
+      say('outgoing udp needs udp in incoming: it is one socket');
     if (!secure && trunk.port === undefined) say('port is missing: without TLS a trunk needs one of its own');
     if (secure && trunk.x509Names.length === 0) say('x509Names is empty: nobody could use the trunk');
     if (trunk.peers.length === 0 && !secure) say('peers is empty: without TLS they say who may call');

@@ -5,10 +5,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Switch } from '../../src/server/switch.js';
 import { createOffer } from '../../src/sip/offer-answer.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
+import { a, type DnsServer, openDnsServer } from '../support/dns-server.js';
 import { until } from '../support/running-switch.js';
 import { openSipPeer, plainAnswer, type SipPeer } from '../support/sip-peer.js';
 
 let place: Place;
+let dns: DnsServer;
 let peer: SipPeer;
 let running: Switch;
 let port = 0;
@@ -16,17 +18,19 @@ const sockets: (() => void)[] = [];
 
 beforeEach(async () => {
   place = await makePlace();
+  dns = await openDnsServer();
 });
 afterEach(async () => {
   for (const close of sockets.splice(0)) close();
   await place.close();
   await peer.close();
+  await dns.close();
 });
 
 type Transport = 'tcp' | 'udp';
 
 /** @param policy of the conferences; the peer answers every INVITE with plain RTP, and everything else with 200. */
-async function start(transport: Transport, policy = 'non-secure'): Promise<void> {
+async function start(transport: Transport, policy = 'non-secure', name?: string): Promise<void> {
   peer = await openSipPeer({
     transport,
     reply: (request) => {
@@ -35,8 +39,9 @@ async function start(transport: Transport, policy = 'non-secure'): Promise<void>
     },
   });
   port = await freePort();
+  const more = name === undefined ? '' : `[dns]\nservers = ["${dns.address}"]\n`;
   running = await place.start(
-    `[conferences]\npolicy = "${policy}"\n[[trunks]]\nname = "pbx"\nsecurity = "non-secure"\nsrtp = false\nincoming = ["${transport}"]\noutgoing = "${transport}"\nport = ${port}\npeers = ["127.0.0.1:${peer.port}"]\n`,
+    `[conferences]\npolicy = "${policy}"\n[[trunks]]\nname = "pbx"\nsecurity = "non-secure"\nsrtp = false\nincoming = ["${transport}"]\noutgoing = "${transport}"\nport = ${port}\npeers = ["${name ?? '127.0.0.1'}:${peer.port}"]\n${more}`,
   );
 }
 
@@ -146,6 +151,15 @@ describe.each<Transport>(['tcp', 'udp'])('a trunk over %s', (transport) => {
     const answer = await callIn(transport, how === 'with' ? offer(1) : '');
     expect(answer).toMatch(/^SIP\/2.0 200 [\s\S]*m=audio \d+ RTP\/AVPF? /);
     expect(answer).not.toContain('SAVP');
+  });
+
+  it.each([
+    ['is taken for the peer', '127.0.0.1', '200'],
+    ['is refused where the name is elsewhere', '127.0.0.9', '403'],
+  ])('a call from the address of a peer that is a name %s', async (_, address, status) => {
+    dns.zone.set('A pbx.example', [a(address)]);
+    await start(transport, 'non-secure', 'pbx.example');
+    expect(await callIn(transport, offer(1))).toMatch(new RegExp(`^SIP/2.0 ${status} `));
   });
 
   it('an offer of SRTP gets 488, with the reason', async () => {

@@ -90,6 +90,7 @@ describe('start-up refuses', () => {
     ['a TLS trunk that nobody could use', { x509Names: [] }, /x509Names is empty/],
     ['a trunk without TLS on the main port', { ...PLAIN, port: undefined as never }, /port is missing/],
     ['a trunk without TLS that anybody could use', { ...PLAIN, peers: [] }, /peers is empty/],
+    ['UDP out without UDP in', { ...PLAIN, incoming: ['tcp'], outgoing: 'udp' }, /outgoing udp needs udp in incoming/],
   ])('%s', (_, change, problem) => {
     expect(trunkProblems([{ ...TRUNK, ...change }], 5061).join('\n')).toMatch(problem);
   });
