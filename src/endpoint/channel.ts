@@ -135,23 +135,23 @@ export class EndpointChannel implements Engine<ChannelInput, ChannelOutput> {
       const clear = this.#security === undefined ? ok(bytes) : this.#security.unprotectRtp(bytes);
       if (!clear.ok) return this.#drop(clear.reason);
       const rtp = receivedInClear(clear.value, media, this.#options.standard === true);
-      return rtp.ok ? this.#received(rtp.value, now) : this.#drop(rtp.reason);
+      return rtp.ok ? this.#received(rtp.value, 'sequence', now) : this.#drop(rtp.reason);
     }
     const received = this.#receiver.receiveRtp(bytes, now);
     if (!received.ok) return this.#drop(received.reason);
     const first = received.value.csrcs[0];
     if (first === undefined) return this.#drop('no_multiplex_word');
     const { source, sink } = parseMultiplexWord(first);
-    this.#received({ ...received.value, media, source, sink }, now);
+    this.#received({ ...received.value, media, source, sink }, 'index', now);
   }
 
-  #received(rtp: ReceivedMedia, now: number): void {
+  #received(rtp: ReceivedMedia, known: 'index' | 'sequence', now: number): void {
     const { ssrc, index, timestamp, sink } = rtp;
     const own = this.#senders.findIndex((sender) => sender.ssrc === ssrc);
     if (own >= 0) this.#giveUpSsrc(own);
     this.#heard = ssrc;
     this.#outputs.push({ type: 'received', rtp });
-    this.#feedback.receive({ type: 'packet', ssrc, index, timestamp, sink }, now);
+    this.#feedback.receive({ type: 'packet', ssrc, known, value: index, timestamp, sink }, now);
   }
 
   /** Somebody else has our SSRC (RFC 3550 §8.2): the switch keeps it for who had it first (WIRE.md 10), so we take another. */

@@ -10,8 +10,9 @@ export type FeedbackInput =
   | {
       readonly type: 'packet';
       readonly ssrc: number;
-      /** ROC ‖ sequence number; on plain RTP the sequence number alone. */
-      readonly index: number;
+      /** `index`: ROC ‖ sequence number; `sequence`: that alone, of what is not under EKT. */
+      readonly known: 'index' | 'sequence';
+      readonly value: number;
       readonly timestamp: number;
       readonly sink: number;
     }
@@ -52,10 +53,10 @@ export class ReceiverFeedback implements Engine<FeedbackInput, FeedbackOutput> {
   receive(input: FeedbackInput, now: number): void {
     switch (input.type) {
       case 'packet': {
-        const { ssrc, index, timestamp, sink } = input;
+        const { ssrc, known, value, timestamp, sink } = input;
         this.#nextReport ??= now + SENDER_REPORT_INTERVAL_MS;
-        this.#log.packet(ssrc, this.#options.plain ? 'sequence' : 'index', index, timestamp, now);
-        this.#loss?.receive({ type: 'packet', ssrc, index, sink }, now);
+        const index = this.#log.packet(ssrc, known, value, timestamp, now);
+        if (index !== undefined) this.#loss?.receive({ type: 'packet', ssrc, index, sink }, now);
         break;
       }
       case 'media-rtcp': {

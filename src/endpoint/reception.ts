@@ -51,10 +51,12 @@ export class Reception {
     this.#transit = transit;
   }
 
-  /** A packet of plain RTP: its cycle is estimated. */
-  sequence(sequence: number, timestamp: number, now: number): void {
+  /** A packet whose cycle nobody says: it is estimated. @returns its index; undefined from before the first cycle */
+  sequence(sequence: number, timestamp: number, now: number): number | undefined {
     const index = this.#base < 0 ? sequence : estimateIndex(this.#highest, sequence);
-    if (index >= 0) this.packet(index, timestamp, now);
+    if (index < 0) return undefined;
+    this.packet(index, timestamp, now);
+    return index;
   }
 
   senderReport(ntp: bigint, now: number): void {
@@ -90,11 +92,12 @@ export class ReceptionLog {
     this.#clockRateHz = clockRateHz;
   }
 
-  /** @param known `index`: ROC ‖ sequence number; `sequence`: of plain RTP, without cycles */
-  packet(ssrc: number, known: 'index' | 'sequence', value: number, timestamp: number, now: number): void {
+  /** @param known `index`: ROC ‖ sequence number; `sequence`: without cycles. @returns its index, see {@link Reception} */
+  packet(ssrc: number, known: 'index' | 'sequence', value: number, timestamp: number, now: number): number | undefined {
     const stream = this.#streams.get(ssrc) ?? this.#add(ssrc);
-    if (known === 'index') stream.packet(value, timestamp, now);
-    else stream.sequence(value, timestamp, now);
+    if (known === 'sequence') return stream.sequence(value, timestamp, now);
+    stream.packet(value, timestamp, now);
+    return value;
   }
 
   senderReport(ssrc: number, ntp: bigint, now: number): void {
