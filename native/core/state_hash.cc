@@ -78,6 +78,17 @@ void addChannel(Digest& d, const Channel& c) {
     addStream(d, *c.streams[i]);
     d.add(c.reception[i].received());
     d.add(c.kept[i] == nullptr ? 0 : c.kept[i]->head());
+    if (c.hop) {
+      d.add(c.received[i].highest());
+      d.add(c.received[i].bits());
+    }
+  }
+  d.add(c.latching);
+  if (!c.own) return;
+  for (const OwnStream& own : c.own->lanes) {
+    d.add(own.packets);
+    d.add(own.place.source());
+    d.add(own.place.lastTimestamp());
   }
 }
 

@@ -1,57 +1,11 @@
 // Fuzzers with live contexts. One that refuses an input must be as it was before; one that accepts a changed packet is
 // broken. Deterministic: the same RUNS and SEED give the same inputs.
-#include <algorithm>
-#include <cstdlib>
-
-#include "world.h"
+#include "fuzz.h"
 
 using namespace test;
+using namespace fuzz;
 
 namespace {
-
-struct Random {
-  uint64_t state;
-  uint64_t next() {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-  }
-  size_t below(size_t n) { return static_cast<size_t>(next() % n); }
-};
-
-[[noreturn]] void broken(const char* what, const Bytes& input) {
-  std::printf("fuzz: FAILED: %s:", what);
-  for (const uint8_t b : input) std::printf(" %02x", b);
-  std::printf("\n");
-  std::exit(1);
-}
-
-void mutate(Random& random, Bytes& b, const Bytes& other) {
-  for (size_t times = 1 + random.below(3); times > 0; times--) {
-    switch (random.below(b.empty() ? 1 : 8)) {
-      case 0:
-        b.insert(b.begin() + static_cast<std::ptrdiff_t>(random.below(b.size() + 1)), 1 + random.below(40),
-                 static_cast<uint8_t>(random.next()));
-        break;
-      case 1: b.resize(random.below(b.size() + 1)); break;
-      case 2: b[random.below(b.size())] = static_cast<uint8_t>(random.next()); break;
-      case 3: b[random.below(b.size() < 20 ? b.size() : 20)] ^= static_cast<uint8_t>(1u << random.below(8)); break;
-      case 4: b[b.size() - 1 - random.below(b.size() < 40 ? b.size() : 40)] ^= static_cast<uint8_t>(1u << random.below(8)); break;
-      case 5: {  // the tail of another input
-        const size_t n = random.below((b.size() < other.size() ? b.size() : other.size()) + 1);
-        std::copy(other.end() - static_cast<std::ptrdiff_t>(n), other.end(), b.end() - static_cast<std::ptrdiff_t>(n));
-        break;
-      }
-      case 6: {  // its head
-        const size_t n = random.below((b.size() < other.size() ? b.size() : other.size()) + 1);
-        std::copy(other.begin(), other.begin() + static_cast<std::ptrdiff_t>(n), b.begin());
-        break;
-      }
-      default: b.erase(b.begin() + static_cast<std::ptrdiff_t>(random.below(b.size()))); break;
-    }
-  }
-}
 
 // Equal but for the bits of a Short tag's last byte that carry nothing.
 // In field mode (WIRE.md 6) what differs in the payload alone, in its length too, is equal to the switch, which does not look
@@ -99,19 +53,19 @@ struct World {
   }
 };
 
-uint64_t acceptedCount = 0, mutatedCount = 0;
+Counts counts;
 
 // Mutations of `valid`; now and then the packet itself, which must be accepted.
 void packetRound(Random& random, World& world, uint32_t id, const Bytes& valid, const Bytes& other, uint64_t now) {
   for (int i = 0; i < 15; i++) {
     Bytes bad = valid;
     mutate(random, bad, other);
-    mutatedCount++;
+    counts.mutated++;
     if ((world.fields ? equalBesidePayload(bad, valid) : equivalent(bad, valid)) || protocolOf(bad.data(), bad.size()) == Protocol::dtls) continue;
     if (bad == other) continue;
     if (world.feed(id, bad, now) == Drop::none) broken("a changed packet was accepted", bad);
   }
-  acceptedCount++;
+  counts.accepted++;
   if (world.feed(id, valid, now) != Drop::none) broken("a valid packet was refused", valid);
   if (world.feed(id, valid, now) != Drop::replayed) broken("a packet was accepted twice", valid);
 }
@@ -121,7 +75,7 @@ void rtpTarget(Random& random, uint64_t runs) {
   TestSender sender(0xa1, 1, 0x1235);
   Bytes other(60);
   uint32_t index = 65000, start = 65001, seed = 1;
-  while (mutatedCount < runs) {
+  while (counts.mutated < runs) {
     index += index < start ? 1 : 1 + static_cast<uint32_t>(random.below(5));
     if (random.below(50) == 0) {
       sender = TestSender(0xa1, ++seed, 0x1235);
@@ -141,7 +95,7 @@ void fieldTarget(Random& random, uint64_t runs) {
   TestFieldSender sender(0xa1, 1, 0x1235, 0);
   Bytes other(60);
   uint32_t index = 65000, start = 65001, seed = 1, srtcp = 0;
-  while (mutatedCount < runs) {
+  while (counts.mutated < runs) {
     index += index < start ? 1 : 1 + static_cast<uint32_t>(random.below(5));
     if (random.below(50) == 0) {
       ++seed;
@@ -164,12 +118,14 @@ void rtcpTarget(Random& random, uint64_t runs) {
   World world(Media::audio);
   const TestSender sender(0xa1, 1, 0x1235);
   Bytes other(60);
-  for (uint32_t index = 1; mutatedCount < runs; index++) {
+  bool taught = false;  // the first one brings the key
+  for (uint32_t index = 1; counts.mutated < runs; index++) {
     const size_t kind = random.below(4);
     const Bytes valid = kind == 0   ? controlPacket(1, PROFILE_AES128_CM_SHA1_80, 0x100, index)
                         : kind == 1 ? controlPacket(2, PROFILE_AES128_GCM, 0x100, index)
                         : kind == 2 ? controlPacket(1, PROFILE_AES128_CM_SHA1_80, 0xa1, index)
-                                    : sender.rtcp(index, index < 9 || random.below(2) == 0, 1);
+                                    : sender.rtcp(index, !taught || random.below(2) == 0, 1);
+    taught = taught || kind == 3;
     packetRound(random, world, kind == 1 ? 2 : 1, valid, other, index * NS_PER_MS);
     other = valid;
   }
@@ -182,7 +138,7 @@ void nackTarget(Random& random, uint64_t runs) {
   const TestSender sender(0xa1, 1, 0x1235);
   std::vector<Bytes> sent;
   Bytes other = nackCompound(0xa1, {{3, 0xffff}, {9, 1}});
-  for (uint32_t index = 1; mutatedCount < runs; index++) {
+  for (uint32_t index = 1; counts.mutated < runs; index++) {
     const uint64_t now = index * NS_PER_MS;
     const Bytes p = sender.rtp(index >> 16, static_cast<uint16_t>(index), true, random.below(60), 1);
     h.feed(*h.core().channel(1), p.data(), p.size(), now);
@@ -191,7 +147,7 @@ void nackTarget(Random& random, uint64_t runs) {
     sent.emplace_back(out.begin() + 6, out.begin() + 6 + get16(&out[4]));
     if (sent.size() > 600) sent.erase(sent.begin());
     h.clearOutputs();
-    for (uint32_t i = 0; i < 8; i++, mutatedCount++) {
+    for (uint32_t i = 0; i < 8; i++, counts.mutated++) {
       Bytes bad = nackCompound(0xa1, {{static_cast<uint16_t>(index - random.below(700)), static_cast<uint16_t>(random.next())},
                                       {static_cast<uint16_t>(random.next()), 3}});
       mutate(random, bad, other);
@@ -206,7 +162,7 @@ void nackTarget(Random& random, uint64_t runs) {
         if (get32(&answers[at]) != 3) broken("a NACK was answered to another", bad);
         if (std::find(sent.begin(), sent.end(), answer) == sent.end()) broken("an answer was never sent before", answer);
       }
-      acceptedCount += answers.empty() ? 0 : 1;
+      counts.accepted += answers.empty() ? 0 : 1;
       h.clearOutputs();
     }
     h.core().events().clear();
@@ -216,7 +172,7 @@ void nackTarget(Random& random, uint64_t runs) {
 
 void commandTarget(Random& random, uint64_t runs) {
   const TestSender sender(0xa1, 1, 0x1235);
-  while (mutatedCount < runs) {
+  while (counts.mutated < runs) {
     World world(random.below(2) == 0 ? Media::audio : Media::video);
     std::vector<Bytes> seeds = worldCommands(3, Media::video);
     seeds.push_back(openCommand(4, Media::video));
@@ -229,7 +185,7 @@ void commandTarget(Random& random, uint64_t runs) {
     for (int i = 0; i < 400; i++) {
       Bytes command = seeds[random.below(seeds.size())];
       mutate(random, command, seeds[random.below(seeds.size())]);
-      mutatedCount++;
+      counts.mutated++;
       const bool done = world.h.apply(command.data(), command.size(), 0);
       if (!done && world.h.core().stateHash() != world.hash) broken("a refused command changed the state", command);
       world.settle();
@@ -252,7 +208,8 @@ int main(int argc, char** argv) {
   rtcpTarget(random, runs * 3 / 4);
   nackTarget(random, runs * 17 / 20);
   commandTarget(random, runs);
-  std::printf("fuzz: ok: %llu mutated inputs, %llu valid ones between them\n", static_cast<unsigned long long>(mutatedCount),
-              static_cast<unsigned long long>(acceptedCount));
+  hopTargets(random, runs, counts);
+  std::printf("fuzz: ok: %llu mutated inputs, %llu valid ones between them\n", static_cast<unsigned long long>(counts.mutated),
+              static_cast<unsigned long long>(counts.accepted));
   return 0;
 }
