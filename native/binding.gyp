@@ -31,6 +31,7 @@
         "core/ingress_rtcp.cc",
         "core/ingress_rtp.cc",
         "core/key_wrap.cc",
+        "core/latch.cc",
         "core/media_cipher.cc",
         "core/packet.cc",
         "core/payload.cc",

@@ -14,6 +14,7 @@ struct Address {
   uint16_t port = 0;
   bool operator==(const Address& o) const { return port == o.port && std::memcmp(ip, o.ip, sizeof ip) == 0; }
   bool operator!=(const Address& o) const { return !(*this == o); }
+  bool sameHost(const Address& o) const { return std::memcmp(ip, o.ip, sizeof ip) == 0; }
   bool isIpv4() const;
 };
 

@@ -89,6 +89,8 @@ struct Channel : Outlet {
   DtlsDoor door;
   std::unique_ptr<IceAgent> ice;  // in force: an offer had it
   Rate ingress;
+  bool latchAnywhere = false;  // else at the IP address of `peer` or of `latchFrom`
+  Address latchFrom;
   std::unique_ptr<Outlet> rtcpPort;  // null: RTCP goes with RTP (RFC 5761)
 
   Channel();

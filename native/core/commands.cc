@@ -20,6 +20,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
     case OPCODE_setBranch: return setBranch(r);
     case OPCODE_setRtcpPort: return setRtcpPort(r);
     case OPCODE_setIce: return setIce(r, now);
+    case OPCODE_setLatch: return setLatch(r, now);
     case OPCODE_closeChannel: {
       Outlet* o = outlet(r.u32());
       if (o == nullptr || !r.whole()) return false;
@@ -34,6 +35,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
       o->peer = peer;
       o->proven = true;
       o->awaiting = o->latching = false;
+      o->latchUntil = 0;
       if (o->away == nullptr && !o->roams) transport_.connect(*o, peer);
       if (o->roams && !o->branch) judgeConsent(static_cast<Channel&>(*o), now);
       return true;

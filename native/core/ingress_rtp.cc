@@ -28,7 +28,7 @@ uint64_t plainIndex(Stream& s, uint16_t sequence) {
 Drop Switch::ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now) {
   RtpView rtp;
   if (!parseRtp(datagram.bytes, datagram.length, rtp)) return Drop::malformed;
-  if (c.plain) return ingressPlainRtp(c, datagram, rtp);
+  if (c.plain) return ingressPlainRtp(c, datagram, rtp, from, now);
   return c.ends ? ingressHopRtp(c, datagram, rtp, from, now) : ingressSrtp(c, datagram, rtp, now);
 }
 
@@ -76,7 +76,7 @@ Drop Switch::ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint
 }
 
 // Nothing is authenticated here: the datagram came from the address that the signalling named, and that is all.
-Drop Switch::ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp) {
+Drop Switch::ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp, const Address& from, uint64_t now) {
   if (c.trailingByte && datagram.length == rtp.headerLength) return Drop::malformed;
   if (c.tip && rtp.csrcCount == 0) return Drop::no_multiplex_word;
   if (!mediaReady(c)) return Drop::not_ready;
@@ -85,6 +85,7 @@ Drop Switch::ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp) 
   if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
   if (stream == nullptr && c.streamCount == MAX_STREAMS_PER_CHANNEL) return Drop::stream_limit;
+  if (c.latchUntil != 0 && !latch(c, rtp, from, now)) return Drop::unknown_source;
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   c.reception[s.place].packet(rtp.sequence, rtp.timestamp, now_, c.clockHz(rtp.payloadType));
   fixPosition(c, s, position);

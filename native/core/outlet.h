@@ -37,6 +37,7 @@ struct Outlet {
   bool ready = false;
   Level level = Level::unknown;
   bool branch = false;  // a Branch, not a Channel
+  uint64_t latchUntil = 0;  // latch.cc: until then a peer of plain RTP may turn out to be elsewhere; 0: not any more
   Outlet* rtcpOf = nullptr;  // the channel whose RTCP has this port to itself (rtcp_port.cc)
   uint16_t awaySlot = 0;
   Away* away = nullptr;  // a channel whose socket is on another thread: the way there

@@ -26,6 +26,7 @@ bool Switch::setRtcpPort(CommandReader& r) {
     if (port.connected) transport_.disconnect(port);
     port.peer = peer;
     port.latching = c->sdes;
+    port.latchUntil = 0;
     if (c->plain) transport_.connect(port, peer);
     return true;
   }
@@ -58,9 +59,10 @@ void Switch::closeRtcpPort(Channel& c) {
 
 void Switch::receiveRtcp(Outlet& port, Variant& datagram, const Address& from, uint64_t now) {
   auto& c = static_cast<Channel&>(*port.rtcpOf);
-  if (receive(c, port, datagram, from, now) != Drop::none || !port.latching) return;
-  // What verified says where the peer really is, as with RTP.
+  if (receive(c, port, datagram, from, now) != Drop::none || !(port.latching || port.latchUntil != 0)) return;
+  // What verified says where the peer really is, as with RTP; or what came within the window (latch.cc).
   port.latching = false;
+  port.latchUntil = 0;
   port.peer = from;
   transport_.connect(port, from);
 }

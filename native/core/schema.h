@@ -22,6 +22,7 @@
   X(OPCODE_setBranch, 16)           \
   X(OPCODE_setRtcpPort, 24)         \
   X(OPCODE_setIce, 17)              \
+  X(OPCODE_setLatch, 25)            \
   X(EVENT_dtls, 1)                  \
   X(EVENT_control, 2)               \
   X(EVENT_bound, 3)                 \

@@ -95,7 +95,9 @@ Drop Switch::judge(Channel& c, bool hasLine, const Outlet& port, Variant& datagr
   if (ice != nullptr && protocol == Protocol::stun) return stun(c.lead(), bytes, length, from, now);
   const bool stranger =
       ice != nullptr ? !ice->hears(from, socket.peer, now) : socket.proven && from != socket.peer && !socket.latching;
-  if (stranger && (ice != nullptr || !(socket.awaiting && protocol == Protocol::dtls))) return Drop::unknown_source;
+  const bool mayBePeer =
+      ice == nullptr && ((socket.awaiting && protocol == Protocol::dtls) || mayLatch(c, socket, protocol, from, now));
+  if (stranger && !mayBePeer) return Drop::unknown_source;
   if (protocol == Protocol::unknown || protocol == Protocol::stun) return Drop::unknown_protocol;
   // Either kind on its own port only.
   if (c.rtcpPort && (protocol == Protocol::rtcp) != (port.rtcpOf != nullptr)) return Drop::unknown_protocol;

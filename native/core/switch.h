@@ -108,7 +108,7 @@ class Switch {
   // ingress_rtp.cc
   Drop ingressRtp(Channel& c, Variant& datagram, const Address& from, uint64_t now);
   Drop ingressSrtp(Channel& c, Variant& datagram, const RtpView& rtp, uint64_t now);
-  Drop ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp);
+  Drop ingressPlainRtp(Channel& c, Variant& datagram, const RtpView& rtp, const Address& from, uint64_t now);
   Drop ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, const Address& from, uint64_t now);
   void readPayload(Channel& c, Stream& stream, MediaPacket& packet, int& trailing);
   Drop judgeBinding(const Channel& c, const Stream* stream, uint32_t ssrc) const;
@@ -188,6 +188,11 @@ class Switch {
   bool setRtcpPort(CommandReader& r);
   void closeRtcpPort(Channel& c);
   void receiveRtcp(Outlet& port, Variant& datagram, const Address& from, uint64_t now);
+
+  // latch.cc
+  bool setLatch(CommandReader& r, uint64_t now);
+  bool mayLatch(const Channel& c, const Outlet& port, Protocol protocol, const Address& from, uint64_t now) const;
+  bool latch(Channel& c, const RtpView& rtp, const Address& from, uint64_t now);
 
   // commands.cc
   bool openChannel(CommandReader& r);

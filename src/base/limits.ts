@@ -285,6 +285,8 @@ export const DIAL_RING_TIMEOUT_MS = 120_000;
 export const DIAL_MAX_TRIES_PER_SERVER = 2;
 export const DIAL_MAX_WAIT_MS = 32_000;
 export const DIAL_MAX_SEARCH_MS = 60_000;
+/** The longest window in which plain RTP may show that its peer is elsewhere. */
+export const MAX_LATCH_WINDOW_S = 60;
 /** Calls under way that we make, and those that are over whose outcome is kept. */
 export const MAX_DIALS = 256;
 export const MAX_FINISHED_DIALS = 256;

@@ -173,11 +173,15 @@ function openLine(
   });
   if (!opened.ok) return opened;
   const { suite, cipher } = conference.state;
+  const { latch } = host;
   const setup: ChannelSetup = {
     ...{ id, media, transport: security, conferenceId: BigInt(conference.id), cname },
     suite: { suite, cipher },
     tip,
     rtcpApart: rtcp !== undefined,
+    ...(latch === undefined
+      ? {}
+      : { latch: latch.anywhere ? { ms: latch.ms } : { ms: latch.ms, from: nowhere.address } }),
     readable: policy === 'best-effort' || requiredLevel === 'hop-by-hop',
     random: (bytes) => host.random(bytes),
   };

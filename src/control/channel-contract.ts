@@ -1,11 +1,11 @@
 /** What a channel of the switch is made with, what it tells its conference, and what it may do. */
 import type { Address, ChannelId, Media } from '../base/ids.js';
-import type { ChannelKeys, ChannelParameters, Relay } from '../relay/contract.js';
+import type { ChannelKeys, ChannelParameters, LatchWindow, Relay } from '../relay/contract.js';
 import type { PictureRequest } from '../sip/remote-media.js';
 import type { TipPeer } from '../tip/index.js';
 import type { InForce } from '../tip/options.js';
 import type { Suite } from '../wire/tip.js';
-import type { AssociationNumber, ControlOutput } from './contract.js';
+import type { AssociationNumber, ControlOutput, LatchRules } from './contract.js';
 
 /** What offer and answer have agreed on a channel. */
 export interface ChannelAgreement {
@@ -34,6 +34,8 @@ export interface ChannelSetup {
   readonly tip: boolean;
   /** RTCP has a port of its own, until the peer agrees that it goes with RTP. */
   readonly rtcpApart: boolean;
+  /** What plain RTP may do about an address that is not the SDP's. */
+  readonly latch?: LatchWindow;
   /** The conference may run below end-to-end: then payloads end at the switch, and it sends streams of its own. */
   readonly readable: boolean;
   readonly random: (bytes: number) => Uint8Array;
@@ -67,6 +69,8 @@ export type ChannelNews =
 
 export interface ChannelHost {
   readonly relay: Relay;
+  /** Default: plain RTP is taken from the address of the SDP only. */
+  readonly latch?: LatchRules | undefined;
   random(bytes: number): Uint8Array;
   newAssociation(channel: ChannelId): AssociationNumber;
   endAssociation(association: AssociationNumber): void;

@@ -125,10 +125,12 @@ export class SwitchChannel {
   expect(named: Omit<ExpectedPeer, 'checks'>, now: number): void {
     this.#now = now;
     const peer = this.consent.expected(named);
-    const { id, transport } = this.setup;
+    const { id, transport, latch } = this.setup;
     this.#dtls?.expect(peer, now);
     // With keys of signalling the first packet that verifies says where it is.
-    if (transport === 'plain' && peer.address !== undefined) this.#host.relay.provePeer(id, peer.address);
+    if (transport !== 'plain' || peer.address === undefined) return;
+    this.#host.relay.provePeer(id, peer.address);
+    if (latch !== undefined) this.#host.relay.latch(id, latch);
   }
 
   /** A DTLS datagram that reached the channel's port. */

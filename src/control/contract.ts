@@ -125,6 +125,12 @@ export interface ConferenceSettings {
   readonly rekeyAfterMs?: number;
 }
 
+/** For how long after an answer plain RTP from elsewhere shows where a peer is; from its signalling's address, or any. */
+export interface LatchRules {
+  readonly ms: number;
+  readonly anywhere: boolean;
+}
+
 export interface ControlOptions {
   readonly relay: Relay;
   readonly random: (bytes: number) => Uint8Array;
@@ -136,6 +142,8 @@ export interface ControlOptions {
   readonly product?: string;
   /** Address for SDP; undefined: the one that the caller reached us at. */
   readonly advertise?: string;
+  /** Default: none. */
+  readonly latch?: LatchRules;
   readonly adHoc: ConferenceSettings | undefined;
   readonly fixed: ReadonlyMap<string, ConferenceSettings>;
   /** Trunk profiles, and what is asked before a request counts; default: none. */

@@ -68,6 +68,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       fingerprint: options.fingerprint,
       name: options.name,
       random: options.random,
+      latch: options.latch,
       newId: () => this.#nextId++,
       opened: (channel, conference) => void this.#channels.set(channel.setup.id, { channel, conference }),
       closed: (channel) => this.#closeChannel(channel),

@@ -9,6 +9,7 @@ import type {
   Edge,
   GroupParameterSet,
   IceCredentials,
+  LatchWindow,
   OpenChannel,
   RelayLevel,
 } from './contract.js';
@@ -180,6 +181,12 @@ export function rtcpPortCommand(
     .u32(socket >>> 0)
     .address(peer)
     .done();
+}
+
+export function latchCommand(channel: ChannelId, { ms, from }: LatchWindow): Uint8Array<ArrayBuffer> {
+  demand(Number.isInteger(ms) && ms >= 0 && ms <= 0xffffffff, 'latch window out of range');
+  const address = from === undefined ? undefined : { address: from, port: 0 };
+  return new Writer(OPCODES.setLatch, 8 + addressBytes(address)).u32(channel).u32(ms).address(address).done();
 }
 
 export function awaitPeerCommand(

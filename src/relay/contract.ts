@@ -56,6 +56,13 @@ export interface RelayOptions {
   readonly membersBeforeSpreading?: number;
 }
 
+/** In which plain RTP may come from elsewhere than its SDP says (RFC 7362 §4). */
+export interface LatchWindow {
+  readonly ms: number;
+  /** Literal: from this IP address or the SDP's only; undefined: from anywhere. */
+  readonly from?: string;
+}
+
 export interface OpenChannel {
   readonly channel: ChannelId;
   readonly conference: ConferenceId;
@@ -252,6 +259,11 @@ export interface Relay {
    * socket is connected to it, everything else is a stranger's.
    */
   provePeer(channel: ChannelId, peer: Address): void;
+  /**
+   * After `provePeer` of a plain channel: RTP from elsewhere may show within the window where the peer really is. The first
+   * source wins, also the one of the SDP.
+   */
+  latch(channel: ChannelId, window: LatchWindow): void;
   /** The peer's RTCP port of a channel that has one; undefined: RTCP goes with RTP after all, and our port is closed. */
   setRtcpPort(channel: ChannelId, peer: Address | undefined): void;
   /**

@@ -21,6 +21,7 @@ import type {
   Edge,
   GroupParameterSet,
   IceCredentials,
+  LatchWindow,
   OpenChannel,
   Relay,
   RelayCounters,
@@ -141,6 +142,10 @@ class NativeFace implements Relay {
 
   provePeer(channel: ChannelId, peer: Address): void {
     this.#toBoth(channel, () => commands.provePeerCommand(channel, peer));
+  }
+
+  latch(channel: ChannelId, window: LatchWindow): void {
+    this.#toBoth(channel, () => commands.latchCommand(channel, window));
   }
 
   setRtcpPort(channel: ChannelId, peer: Address | undefined): void {

@@ -47,6 +47,8 @@ export const OPCODES = {
   setRtcpPort: 24,
   /** channel u32, in force u8, length u8, our ufrag, length u8, our pwd, length u16, the peer's ufrag; to a branch all empty */
   setIce: 17,
+  /** channel u32, window u32 ms, an address whose IP may be the peer's too (none: any may) */
+  setLatch: 25,
 } as const;
 
 export const EVENTS = {

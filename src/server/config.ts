@@ -3,7 +3,7 @@
  * Order of precedence: flags over environment (`CLAVIGER_SIP_PORT`) over the file (TOML) over the defaults here.
  */
 import { z } from 'zod';
-import { MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
+import { MAX_LATCH_WINDOW_S, MAX_TRUNKS, MIN_REKEY_AGE_MS } from '../base/limits.js';
 import { DEFAULT_ENGINE } from '../dtls/engines.js';
 import { AUDIO_CODECS, VIDEO_CODECS } from '../sip/codecs.js';
 import { addressFamily, parseHostPort } from '../wire/sip-address.js';
@@ -100,6 +100,20 @@ export const configSchema = z.strictObject({
       portMin: z.int().min(1_024).max(65_535).default(16_384).describe('first UDP port for media'),
       portMax: z.int().min(1_024).max(65_535).default(32_767).describe('last UDP port for media'),
       threads: z.int().min(0).max(64).default(0).describe('relay threads (0: one a core)'),
+      latchSeconds: z
+        .int()
+        .min(0)
+        .max(MAX_LATCH_WINDOW_S)
+        .default(0)
+        .describe(
+          'plain RTP: for so long after an answer the first source shows where a peer is (0: only its SDP does)',
+        ),
+      latchAnywhere: z
+        .boolean()
+        .default(false)
+        .describe(
+          "that source may be at any address, not only at its SDP's or its signalling's: anybody may win that race",
+        ),
     })
     .prefault({}),
   dtls: z

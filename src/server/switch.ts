@@ -147,6 +147,7 @@ export class Switch {
       name: sip.name,
       product: 'Claviger',
       ...(media.advertise === undefined ? {} : { advertise: media.advertise }),
+      ...(media.latchSeconds === 0 ? {} : { latch: { ms: media.latchSeconds * 1_000, anywhere: media.latchAnywhere } }),
       adHoc: conferences.adHoc ? settings(conferences.policy) : undefined,
       fixed: new Map(conferences.fixed.map((c) => [c.name, settings(c.policy, c.suite)])),
       ...gate,

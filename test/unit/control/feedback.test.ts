@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { concat } from '../../../src/base/bytes.js';
 import { REFRESH_MIN_INTERVAL_MS } from '../../../src/base/limits.js';
+import type { ControlOptions } from '../../../src/control/contract.js';
 import { parseCompound, type RtcpPacket } from '../../../src/wire/rtcp.js';
 import { buildControlCompound, writeFir, writePli } from '../../../src/wire/rtcp-write.js';
 import { Bench, CLIENT_HELLO, keysReport, SIGNALLED, TipPeer } from './harness.js';
@@ -225,6 +226,34 @@ describe('RTCP apart from RTP: a plain caller without rtcp-mux and without TIP',
       bench.callerDoes({ type: 'reinvite', call: id, sdp: offer(more) });
     }
     expect(told().map(([, rtcp]) => rtcp?.port)).toEqual([port + 1, 4_242, undefined]);
+  });
+});
+
+describe('the latch window of plain RTP', () => {
+  const dialled = (latch: ControlOptions['latch'], security: 'plain' | 'dtls' = 'plain'): Bench => {
+    const policy = security === 'plain' ? 'non-secure' : 'secure';
+    const requiredLevel = security === 'plain' ? 'none' : 'end-to-end';
+    const bench = new Bench({
+      adHoc: { policy, requiredLevel },
+      ...(latch === undefined ? {} : { latch }),
+    });
+    bench.dial('8000', security);
+    return bench;
+  };
+
+  it.each([
+    ['from the address of signalling', { ms: 3_000, anywhere: false }, { ms: 3_000, from: SIGNALLED.address }],
+    ['from anywhere', { ms: 3_000, anywhere: true }, { ms: 3_000 }],
+  ])('begins with the answer, %s', (_, rules, window) => {
+    const bench = dialled(rules);
+    expect(bench.called('latch').map(([, told]) => told)).toEqual([window, window]);
+    const names = bench.relayCalls.map(({ name }) => name);
+    expect(names.indexOf('latch')).toBe(names.indexOf('provePeer') + 1);
+  });
+
+  it('is not there by default, and never where there are keys', () => {
+    expect(dialled(undefined).called('latch')).toEqual([]);
+    expect(dialled({ ms: 3_000, anywhere: true }, 'dtls').called('latch')).toEqual([]);
   });
 });
 

@@ -41,6 +41,7 @@ export function fakeRelay(calls: RelayCall[]): Relay {
     provePeer: note('provePeer'),
     setRtcpPort: note('setRtcpPort'),
     setIce: note('setIce'),
+    latch: note('latch'),
     awaitPeer: note('awaitPeer'),
     setChannelKeys: note('setChannelKeys'),
     setParameters: note('setParameters'),

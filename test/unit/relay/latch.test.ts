@@ -1,0 +1,72 @@
+/** The latch window of plain RTP on real sockets, of a member on its conference's thread and of one whose socket is elsewhere. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { concat } from '../../../src/base/bytes.js';
+import type { Relay } from '../../../src/relay/contract.js';
+import { openRelay } from '../../../src/relay/relay.js';
+import { writeRtpHeader } from '../../../src/wire/rtp.js';
+import { counted, LOOPBACK, Peer } from './peers.js';
+import { CONFERENCE, mesh, PARAMETERS } from './room.js';
+
+let relay: Relay;
+let peers: Peer[];
+beforeEach(async () => {
+  peers = await Promise.all([0, 1, 2, 3].map(() => Peer.open()));
+  const range = { portMin: 21_000 + (process.pid % 40) * 200, portMax: 31_999, membersBeforeSpreading: 1 };
+  relay = openRelay({ threads: 2, bindAddress: LOOPBACK, ...range }, () => undefined);
+  relay.setConference(CONFERENCE, { requiredLevel: 'none' });
+});
+afterEach(() => {
+  relay.close();
+  for (const { socket } of peers) socket.close();
+});
+
+/** Members 1 and 2 at the first two peers; gives their ports. */
+function open(ms: number): readonly [number, number] {
+  const ports = [1, 2].map((id) => {
+    const peer = peers[id - 1]!.address;
+    const channel = { channel: id, conference: CONFERENCE, member: id, media: 'audio', transport: 'plain' } as const;
+    const opened = relay.openChannel({ ...channel, peer });
+    if (!opened.ok) throw new Error(opened.reason);
+    relay.setParameters(id, { ...PARAMETERS, tip: false, trailingByte: false, level: 'none' });
+    relay.provePeer(id, peer);
+    relay.latch(id, { ms, from: LOOPBACK });
+    return opened.value.port;
+  });
+  relay.setRoutes(CONFERENCE, 'audio', mesh([1, 2]));
+  return [ports[0]!, ports[1]!];
+}
+
+let sequence = 0;
+const rtp = (ssrc: number): Uint8Array =>
+  concat(writeRtpHeader({ payloadType: 96, sequence: ++sequence, timestamp: sequence, ssrc }), Uint8Array.of(1, 2, 3));
+
+it.each([
+  ['at home', 1],
+  ['on another thread', 2],
+])('what comes first within the window is the peer; a second source moves nothing: a socket %s', async (_, id) => {
+  const ports = open(60_000);
+  expect(relay.threadLoads().map(({ channels }) => channels)).toEqual([1, 1]);
+  const [behindNat, stranger] = [peers[2]!, peers[3]!];
+  const other = 3 - id;
+  await behindNat.send(ports[id - 1]!, rtp(0xa1));
+  await counted(() => relay.counters().verified === 1);
+  await stranger.send(ports[id - 1]!, rtp(0xb1));
+  await peers[other - 1]!.send(ports[other - 1]!, rtp(0xc1));
+  const [heard] = await behindNat.inbox.until((items) => items.length === 1);
+  expect(heard!.subarray(-3)).toEqual(Uint8Array.of(1, 2, 3));
+  await behindNat.send(ports[id - 1]!, rtp(0xa1));
+  await counted(() => relay.counters().verified === 3);
+  expect([stranger, peers[id - 1]!].map(({ inbox }) => inbox.items.length)).toEqual([0, 0]);
+});
+
+it('attack: a late packet after the window moves nothing', async () => {
+  const ports = open(0);
+  const [late, signalled] = [peers[2]!, peers[0]!];
+  await late.send(ports[0], rtp(0xb1));
+  await counted(() => relay.counters().drops.unknown_source === 1);
+  await signalled.send(ports[0], rtp(0xa1));
+  await counted(() => relay.counters().verified === 1);
+  await peers[1]!.send(ports[1], rtp(0xc1));
+  await signalled.inbox.until((items) => items.length === 1);
+  expect(late.inbox.items).toEqual([]);
+});
