@@ -1,6 +1,6 @@
 /** One m-line of one call on the switch's side: its DTLS candidates, its TIP machine, what the relay is told of it. */
 import type { Address } from '../base/ids.js';
-import { LEVEL_CHANGE_ANSWER_TIMEOUT_MS, MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
+import { LEVEL_CHANGE_ANSWER_TIMEOUT_MS } from '../base/limits.js';
 import type { ChannelKeys } from '../relay/contract.js';
 import type { Level } from '../security/levels.js';
 import { endToEndCapable, switchOptions, type TipMachine, type TipOutput, type TipPeer } from '../tip/index.js';
@@ -34,8 +34,6 @@ export class SwitchChannel {
   #transmitMask = 0;
   #tipDone = false;
   #trailingByte = false;
-  /** Control compounds heard in the second that began at `since`. */
-  #heard = { since: 0, count: 0 };
   /** What our MUXCTRL lists. */
   #suites: readonly Suite[] | undefined;
   #closed = false;
@@ -145,9 +143,7 @@ export class SwitchChannel {
 
   /** A verified control compound, or feedback (WIRE.md 3). */
   control(rtcp: Uint8Array, tipAllowed: boolean, now: number): void {
-    if (now - this.#heard.since >= 1_000) this.#heard = { since: now, count: 0 };
-    // One member's flood of requests is not to take the main thread's time from the others.
-    if (++this.#heard.count > MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND) return;
+    if (!this.#rtcp.admits(now)) return;
     const packets = splitCompound(rtcp, { reducedSize: true });
     if (this.#closed || !packets.ok) return;
     for (const packet of packets.value) {

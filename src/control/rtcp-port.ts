@@ -1,5 +1,9 @@
-/** Whether RTCP of a channel has a port of its own, and where the peer wants it: peers from before RFC 5761. */
+/**
+ * Whether RTCP of a channel has a port of its own, and where the peer wants it: peers from before RFC 5761; and how much of it
+ * is heard.
+ */
 import type { Address, ChannelId } from '../base/ids.js';
+import { MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND } from '../base/limits.js';
 import type { Relay } from '../relay/contract.js';
 import type { RemoteMedia } from '../sip/offer-answer-types.js';
 import { addressKey } from '../wire/ip-address.js';
@@ -20,6 +24,8 @@ export class RtcpPort {
   #apart: boolean;
   /** As told the relay last. */
   #peer: Address | undefined;
+  /** Control compounds heard in the second that began at `since`. */
+  #heard = { since: 0, count: 0 };
 
   constructor({ id, rtcpApart: apart }: Pick<ChannelSetup, 'id' | 'rtcpApart'>, relay: Relay) {
     this.#channel = id;
@@ -29,6 +35,12 @@ export class RtcpPort {
 
   get apart(): boolean {
     return this.#apart;
+  }
+
+  /** One member's flood of requests is not to take the main thread's time from the others. */
+  admits(now: number): boolean {
+    if (now - this.#heard.since >= 1_000) this.#heard = { since: now, count: 0 };
+    return ++this.#heard.count <= MAX_CONTROL_COMPOUNDS_PER_CHANNEL_SECOND;
   }
 
   /** Once it goes with RTP it stays there. @param tip the peer speaks TIP */
