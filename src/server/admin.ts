@@ -25,8 +25,8 @@ export interface AdminOptions {
   readonly address: string;
   readonly port: number;
   readonly tls: TlsSet;
-  /** Client certificates are asked for, and verified with these. */
-  readonly clientCaPem?: string;
+  /** Client certificates are asked for, and verified with the authorities of the set. */
+  readonly clients: boolean;
   /** The API is answered over plain HTTP too. */
   readonly plain: boolean;
   readonly registry: Registry;
@@ -51,7 +51,7 @@ export class AdminServer {
     this.#options = options;
     const limits = { requestTimeout: ADMIN_REQUEST_TIMEOUT_MS, headersTimeout: ADMIN_REQUEST_TIMEOUT_MS / 2 };
     this.#plain = createHttp(limits, (request, response) => this.#answer(request, response, options.plain));
-    const clients = options.clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: false };
+    const clients = !options.clients ? {} : { requestCert: true, rejectUnauthorized: false };
     this.#secure = withKey(options.tls, (key) =>
       createHttps(
         { ...limits, ...this.#tls(options.tls, key), ...clients, handshakeTimeout: ADMIN_REQUEST_TIMEOUT_MS },
@@ -85,13 +85,12 @@ export class AdminServer {
   }
 
   #tls(set: TlsSet, key: Buffer) {
-    const { clientCaPem: ca } = this.#options;
     return {
       cert: set.chainPem,
       key,
       ciphers: set.ciphers ?? DEFAULT_CIPHERS,
       minVersion: 'TLSv1.2' as const,
-      ...(ca === undefined ? {} : { ca }),
+      ...(this.#options.clients ? { ca: [...set.caPem] } : {}),
     };
   }
 

@@ -15,7 +15,6 @@ import { Drain } from './drain.js';
 import type { EventJournal } from './events/journal.js';
 import { LevelHistory } from './level-history.js';
 import { loadConfig } from './load-config.js';
-import { readCertificates } from './tls-files.js';
 import type { TlsSet } from './tls-set.js';
 import { TrafficMeter } from './traffic.js';
 
@@ -42,7 +41,6 @@ export const VERSION = (createRequire(import.meta.url)('claviger/package.json') 
 /** What the administration port needs of files. */
 export interface AdministrationFiles {
   readonly tls: TlsSet;
-  readonly clientCaPem?: string;
   readonly credentials: Credentials;
   /** File with the token of an installation that configures none. */
   readonly tokenFile?: string;
@@ -51,10 +49,8 @@ export interface AdministrationFiles {
 /** Reads and makes them, before anything is started; throws with the setting to mend. */
 export function administrationFiles({ admin, data }: Config, tls: TlsSet): AdministrationFiles {
   const own = admin.tokens.length + admin.clients.length === 0 ? ownToken(data.dir) : undefined;
-  const { clientCa } = admin;
   return {
     tls,
-    ...(clientCa === undefined ? {} : { clientCaPem: readCertificates(clientCa, 'check --admin-client-ca') }),
     credentials: new Credentials(own === undefined ? admin.tokens : [own.entry], admin.clients),
     ...(own === undefined ? {} : { tokenFile: own.file }),
   };
@@ -80,10 +76,10 @@ export class Administration {
           if (state !== undefined) receive({ type: 'administration', command: { type: 'end-conference', name } });
       },
     });
-    const { tls, clientCaPem, credentials } = options.files;
+    const { tls, credentials } = options.files;
     this.server = new AdminServer({
       ...{ address: admin.address, port: admin.port, plain: admin.plain, tls },
-      ...(clientCaPem === undefined ? {} : { clientCaPem }),
+      clients: admin.clientCa !== undefined,
       registry: options.registry,
       isReady: () => this.isReady(),
       onProblem,

@@ -61,9 +61,12 @@ export async function readCertificatesOf(config: Config, now: number): Promise<T
     { where: 'admin', settings: { certificate, key } },
     { where: 'tls', settings: config.tls },
   ];
-  const users = [...ports.map(({ user, levels }) => ({ name: user, levels })), { name: ADMIN, levels: admin }];
+  const users = [
+    ...ports.map(({ user, levels }) => ({ name: user, levels })),
+    { name: ADMIN, levels: admin, ca: config.admin.clientCa },
+  ];
   if (users.some(({ levels }) => isUnset(levels))) await serverCertificate(config.data.dir, config.sip.name, now);
-  const store = new TlsStore(users.map(({ name, levels }) => ({ name, levels: isUnset(levels) ? [own] : levels })));
+  const store = new TlsStore(users.map((user) => (isUnset(user.levels) ? { ...user, levels: [own] } : user)));
   for (const { user, port } of ports) {
     const { where, caPem } = store.set(user);
     if (!isMutual(config, user, port) || caPem.length > 0) continue;

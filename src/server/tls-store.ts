@@ -9,6 +9,8 @@ export interface TlsUser {
   /** `sip 5061`, `admin`. */
   readonly name: string;
   readonly levels: readonly TlsLevel[];
+  /** File with the authorities of those who connect, where they are others than the level's. */
+  readonly ca?: string | undefined;
 }
 
 export interface TlsStoreHandlers {
@@ -32,11 +34,12 @@ function sameSet(a: TlsSet, b: TlsSet): boolean {
   return text(a) === text(b);
 }
 
-function readUser({ name, levels }: TlsUser): TlsSet | { readonly problem: TlsProblem; readonly detail: string } {
+function readUser({ name, levels, ca }: TlsUser): TlsSet | { readonly problem: TlsProblem; readonly detail: string } {
   const level = chooseLevel(levels);
   if (!level.ok) return { problem: level.reason, detail: level.detail ?? level.reason };
   if (level.value === undefined) return { problem: 'mixture', detail: `nothing supplies certificates for ${name}` };
-  const set = readTlsSet(level.value);
+  const { where, settings } = level.value;
+  const set = readTlsSet(ca === undefined ? level.value : { where, settings: { ...settings, ca, crl: undefined } });
   return set.ok ? set.value : { problem: set.reason, detail: set.detail ?? set.reason };
 }
 
