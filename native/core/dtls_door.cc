@@ -169,12 +169,14 @@ Admission admitDtls(DtlsDoor& door, CookieJar& jar, const Address& from, const u
   return Admission::pass;
 }
 
-Admission admitChecked(Rate& rate, CookieJar& jar, const Address& from, const uint8_t* bytes, size_t length, uint64_t now,
+Admission admitChecked(Rate& rate, CookieJar& jar, uint32_t channel, const uint8_t* bytes, size_t length, uint64_t now,
                        uint8_t (&answer)[HELLO_VERIFY_BYTES]) {
   if (!take(rate, now, PER_ADDRESS)) return Admission::limited;
   Hello hello;
   if (!readHello(bytes, length, hello)) return Admission::pass;
-  return bringsCookie(jar, from, hello, now, answer) ? Admission::pass : Admission::verify;
+  Address whose;  // nobody's: no datagram has it as its source
+  put32(whose.ip, channel);
+  return bringsCookie(jar, whose, hello, now, answer) ? Admission::pass : Admission::verify;
 }
 
 bool isHello(const uint8_t* bytes, size_t length) {

@@ -63,8 +63,10 @@ constexpr size_t HELLO_VERIFY_BYTES = 13 + 12 + 3 + COOKIE_BYTES;
 
 Admission admitDtls(DtlsDoor& door, CookieJar& jar, const Address& from, const uint8_t* bytes, size_t length, uint64_t now,
                 uint8_t (&answer)[HELLO_VERIFY_BYTES]);
-// Of an address that has a place for another reason, with a rate of its own: only hellos without a good cookie are held up.
-Admission admitChecked(Rate& rate, CookieJar& jar, const Address& from, const uint8_t* bytes, size_t length, uint64_t now,
+// With ICE: of an address that has checked, and so a place and a rate of its own. Its hellos are asked for a cookie all the
+// same, for that is how the engines begin; but the peer may bring it back from another of its addresses, whichever the better
+// one turns out to be, so it is bound to the channel instead.
+Admission admitChecked(Rate& rate, CookieJar& jar, uint32_t channel, const uint8_t* bytes, size_t length, uint64_t now,
                        uint8_t (&answer)[HELLO_VERIFY_BYTES]);
 // The first piece of a ClientHello.
 bool isHello(const uint8_t* bytes, size_t length);

@@ -148,7 +148,7 @@ Drop Switch::dtls(Channel& c, const uint8_t* bytes, size_t length, const Address
   uint8_t answer[HELLO_VERIFY_BYTES];
   CheckedAddress* checked = c.ice ? c.ice->find(from, now) : nullptr;
   if (c.ice && checked == nullptr) return Drop::unknown_source;
-  switch (checked != nullptr ? admitChecked(checked->dtls, cookies_, from, bytes, length, now, answer)
+  switch (checked != nullptr ? admitChecked(checked->dtls, cookies_, c.id, bytes, length, now, answer)
                              : admitDtls(c.door, cookies_, from, bytes, length, now, answer)) {
     case Admission::pass:
       break;

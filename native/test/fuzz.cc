@@ -1,6 +1,7 @@
 // Fuzzers with live contexts. One that refuses an input must be as it was before; one that accepts a changed packet is
 // broken. Deterministic: the same RUNS and SEED give the same inputs.
 #include "fuzz.h"
+#include "stun_peer.h"
 
 using namespace test;
 using namespace fuzz;
@@ -170,6 +171,38 @@ void nackTarget(Random& random, uint64_t runs) {
   }
 }
 
+// Changed checks, half of them with a length and a FINGERPRINT that are right again, so that attributes are reached: what
+// MESSAGE-INTEGRITY covers may not be changed, and whatever is refused leaves everything as it was.
+void stunTarget(Random& random, uint64_t runs) {
+  World world(Media::audio);
+  const Bytes ice = iceCommand(1);
+  if (!world.h.apply(ice.data(), ice.size(), 0)) broken("a valid command was refused", ice);
+  world.settle();
+  Bytes other(60);
+  for (uint32_t n = 1; counts.mutated < runs; n++) {
+    CheckOptions options;
+    options.useCandidate = random.below(2) == 0;
+    const Bytes valid = check(n, options);
+    const uint64_t now = n * NS_PER_S;  // within every rate
+    for (int i = 0; i < 15; i++, counts.mutated++) {
+      Bytes bad = valid;
+      mutate(random, bad, other);
+      if (random.below(2) == 0 && bad.size() >= 28) sealStun(bad);
+      if (bad.empty() || protocolOf(bad.data(), bad.size()) != Protocol::stun) continue;
+      StunMessage m;
+      const bool read = parseStun(bad.data(), bad.size(), m);
+      if (world.feed(1, bad, now) != Drop::none || m.kind == StunClass::indication) continue;
+      // The length apart, which stands for what is behind as well.
+      const size_t end = m.integrityAt + 24;
+      const auto covers = [&](const Bytes& b) { return b.size() >= end && std::equal(b.begin() + 4, b.begin() + static_cast<std::ptrdiff_t>(end), bad.begin() + 4); };
+      if (!read || !(covers(valid) || covers(other))) broken("a changed check was accepted", bad);
+    }
+    counts.accepted++;
+    if (world.feed(1, valid, now) != Drop::none) broken("a valid check was refused", valid);
+    other = valid;
+  }
+}
+
 void commandTarget(Random& random, uint64_t runs) {
   const TestSender sender(0xa1, 1, 0x1235);
   while (counts.mutated < runs) {
@@ -179,6 +212,7 @@ void commandTarget(Random& random, uint64_t runs) {
     seeds.push_back(setCommand(0x1237));
     seeds.push_back(CommandWriter(OPCODE_dropSet).u32(CONFERENCE).u16(0x1235).bytes);
     seeds.push_back(CommandWriter(OPCODE_closeChannel).u32(2).bytes);
+    seeds.push_back(iceCommand(3));
     seeds.push_back(CommandWriter(OPCODE_closeConference).u32(CONFERENCE).bytes);
     seeds.push_back(CommandWriter(OPCODE_sendControl).u32(1).u16(8).block({0x80, RTCP_RR, 0, 1, 0, 0, 1, 0}).bytes);
     seeds.push_back(CommandWriter(OPCODE_sendDatagram).u32(1).address("127.0.0.1", 4001).u16(2).block({22, 1}).bytes);
@@ -207,6 +241,7 @@ int main(int argc, char** argv) {
   fieldTarget(random, runs * 6 / 10);
   rtcpTarget(random, runs * 3 / 4);
   nackTarget(random, runs * 17 / 20);
+  stunTarget(random, runs * 18 / 20);
   commandTarget(random, runs);
   hopTargets(random, runs, counts);
   std::printf("fuzz: ok: %llu mutated inputs, %llu valid ones between them\n", static_cast<unsigned long long>(counts.mutated),

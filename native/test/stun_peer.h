@@ -35,6 +35,14 @@ inline uint32_t crc32(const Bytes& bytes) {
   return ~c;
 }
 
+// Length and FINGERPRINT anew, in place of the last 8 bytes.
+inline void sealStun(Bytes& message) {
+  const size_t at = message.size() - 8;
+  put16(&message[2], static_cast<uint16_t>(message.size() - 20));
+  put32(&message[at], 0x80280004);
+  put32(&message[at + 4], crc32(Bytes(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(at))) ^ 0x5354554e);
+}
+
 // `transaction`: different ones are different transactions.
 inline Bytes check(uint32_t transaction, const CheckOptions& o = CheckOptions()) {
   Bytes out = CommandWriter(o.type >> 8).u8(o.type).u16(0).u32(0x2112a442).u32(0x7e57).u32(transaction).u32(transaction * 77).bytes;
@@ -60,9 +68,8 @@ inline Bytes check(uint32_t transaction, const CheckOptions& o = CheckOptions())
     mac.finish(&out[at + 4]);
   }
   if (o.fingerprint) {
-    put16(&out[2], static_cast<uint16_t>(out.size() + 8 - 20));
-    const uint32_t crc = crc32(out) ^ 0x5354554e;
-    attribute(0x8028, CommandWriter(crc >> 24).u8(crc >> 16).u16(crc).bytes);
+    out.resize(out.size() + 8);
+    sealStun(out);
   }
   return out;
 }

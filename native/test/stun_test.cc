@@ -101,13 +101,9 @@ TEST("stun", "an attribute behind MESSAGE-INTEGRITY, which it does not cover, is
   CheckOptions o;
   o.useCandidate = false;
   Bytes bytes = check(1, o);
-  bytes.resize(bytes.size() - 8);
   const Bytes added = {0, 0x25, 0, 0};
-  bytes.insert(bytes.end(), added.begin(), added.end());
-  put16(&bytes[2], static_cast<uint16_t>(bytes.size() + 8 - 20));
-  const uint32_t crc = crc32(bytes) ^ 0x5354554e;
-  const Bytes fingerprint = CommandWriter(0x80).u8(0x28).u16(4).u32(crc).bytes;
-  bytes.insert(bytes.end(), fingerprint.begin(), fingerprint.end());
+  bytes.insert(bytes.end() - 8, added.begin(), added.end());
+  sealStun(bytes);
   StunMessage m;
   CHECK(parseStun(bytes.data(), bytes.size(), m) && m.integrityAt > 0 && !m.useCandidate);
 }

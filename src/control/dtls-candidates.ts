@@ -12,6 +12,9 @@ import type { AssociationNumber, AssociationReport, ChannelProfile } from './con
 
 /** TLS record type handshake (RFC 5246 §6.2.1): only a hello may make us spend an association on an address. */
 const DTLS_HANDSHAKE_RECORD = 22;
+/** Where a handshake record says which message it is, and what that is of a ClientHello (RFC 6347 §4.2.2, §4.1). */
+const MESSAGE_TYPE_AT = 13;
+const CLIENT_HELLO = 1;
 
 /** Whom signalling has named. */
 export interface ExpectedPeer {
@@ -112,14 +115,20 @@ export class DtlsCandidates {
   /** A DTLS datagram that reached the channel's port. */
   datagram(from: Address, bytes: Uint8Array, now: number): void {
     const key = keyOf(from);
+    const checks = this.#expected.checks === true;
+    const begins = bytes[0] === DTLS_HANDSHAKE_RECORD && (!checks || bytes[MESSAGE_TYPE_AT] === CLIENT_HELLO);
     let candidate = this.#candidates.get(key);
+    if (candidate === undefined && checks && !begins) candidate = this.#moved(from);
     if (candidate === undefined && this.#deadline !== undefined) {
       // Before signalling has told whom to expect nobody can be proven; the peer's hello comes again.
-      const hello = bytes[0] === DTLS_HANDSHAKE_RECORD && this.#expected.fingerprints.length > 0;
-      if (hello && this.#expected.role !== 'client' && this.#makeRoom(from, now))
+      if (
+        begins &&
+        this.#expected.fingerprints.length > 0 &&
+        this.#expected.role !== 'client' &&
+        this.#makeRoom(from, now)
+      )
         candidate = this.#open(from, 'server', now);
     }
-    if (candidate === undefined && this.#expected.checks === true) candidate = this.#moved(from);
     // What is not for a new association is for the old one, also on the same address (RFC 6347 §4.2.8).
     if (candidate === undefined && this.#proven !== undefined && keyOf(this.#proven.address) === key) {
       candidate = this.#proven;

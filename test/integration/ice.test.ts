@@ -1,9 +1,12 @@
 /** Peers that speak ICE, over real sockets: the switch is lite, they check, nominate, move and restart. */
+import { createSocket } from 'node:dgram';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CallOptions } from '../../src/endpoint/index.js';
 import { type Caller, dial } from '../support/caller.js';
+import { clientHello } from '../support/hello.js';
 import { type IceGateway, iceGateway } from '../support/ice-gateway.js';
 import { type RunningSwitch, startSwitch, until } from '../support/running-switch.js';
+import { check, readAnswer } from '../support/stun.js';
 
 let host: RunningSwitch | undefined;
 let gateway: IceGateway | undefined;
@@ -56,4 +59,68 @@ describe('a peer that offers ICE', () => {
     },
     60_000,
   );
+
+  it('an ICE restart by re-INVITE: other credentials of both, and the call goes on under them', async () => {
+    const [ann, ben, { lines, restart, fromSwitch }] = await callers('dtls', 'secure');
+    await until('Ann is sent to', () => count(ann) > 20);
+    const before = lines.map(({ remote }) => remote!.ufrag);
+    restart();
+    for (const line of lines) await line.rebind();
+    await ann.call.direct('sendrecv');
+    for (const [i, line] of lines.entries()) {
+      expect(line.remote!.ufrag).not.toBe(before[i]);
+      await until('media follows', () => line.arrived.filter((socket) => socket === 1).length > 20);
+    }
+    expect(fromSwitch.at(-1)).toMatch(/^a=ice-lite\r$/m);
+    const since = [count(ann), count(ben)] as const;
+    await until('both go on', () => count(ann) > since[0] + 20 && count(ben) > since[1] + 20);
+  }, 60_000);
+
+  it('attack: who sees every check on its way, and sends them again from an address of its own, gets no media and takes none away', async () => {
+    const [ann, , { lines }] = await callers('dtls', 'secure');
+    const attacker = createSocket('udp4');
+    const got: Buffer[] = [];
+    attacker.on('message', (bytes) => got.push(bytes));
+    try {
+      for (const line of lines) await until('it has checked', () => line.answers.length > 3);
+      const refused = host!.running.counters().drops;
+      for (const line of lines) {
+        const answered = line.checks.slice(0, line.answers.length);
+        for (const captured of answered) line.send(captured, attacker);
+        line.send(
+          check({ remote: line.remote!, localUfrag: line.local.ufrag, pwd: 'made/up/by/the/attacker' }),
+          attacker,
+        );
+        line.send(check({ remote: { ufrag: 'nobody', pwd: line.remote!.pwd }, localUfrag: 'x' }), attacker);
+        line.send(clientHello(), attacker);
+      }
+      const drops = (name: 'replayed' | 'check_refused' | 'unknown_source') =>
+        host!.running.counters().drops[name] - refused[name];
+      await until(
+        'all of it was seen',
+        () => drops('replayed') >= 6 && drops('check_refused') >= 4 && drops('unknown_source') >= 2,
+      );
+      const since = count(ann);
+      await until('Ann is still sent to', () => count(ann) > since + 50);
+      // Two errors a line, and nothing else.
+      expect(got.map((bytes) => readAnswer(bytes, '')?.error)).toEqual([401, 401, 401, 401]);
+    } finally {
+      attacker.close();
+    }
+  }, 60_000);
+
+  it('what an ALG has rewritten: ice-mismatch is said, and the call is one without ICE', async () => {
+    host = await startSwitch();
+    gateway = await iceGateway({
+      switchPort: host.running.sip.port,
+      edit: (sdp) => sdp.replace(/^(a=candidate:.*) typ/gm, (_, head: string) => `${head.replace(/\d+$/, '9')} typ`),
+    });
+    const ann = await dial({ target: gateway.target('8000'), caPem: gateway.caPem }, { name: 'ann' });
+    const ben = await dial({ target: host.target('8000'), caPem: host.caPem }, { name: 'ben' });
+    await Promise.all([ann.call.ready, ben.call.ready]);
+    expect(gateway.fromSwitch[0]).toMatch(/^a=ice-mismatch\r$/m);
+    expect(gateway.fromSwitch[0]).not.toMatch(/ice-lite|ice-ufrag|candidate/);
+    await until('both hear', () => count(ann) > 20 && count(ben) > 20);
+    expect(gateway.lines.every(({ checks }) => checks.length === 0)).toBe(true);
+  }, 60_000);
 });
