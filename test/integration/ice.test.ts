@@ -20,11 +20,15 @@ const count = ({ received }: Caller): number => received.length;
 
 type Security = NonNullable<CallOptions['security']>;
 
-async function callers(security: Security, policy: string): Promise<readonly [Caller, Caller, IceGateway]> {
+async function callers(
+  security: Security,
+  policy: string,
+  bundle = false,
+): Promise<readonly [Caller, Caller, IceGateway]> {
   host = await startSwitch({ 'conferences-policy': policy });
   const through = await iceGateway({ switchPort: host.running.sip.port });
   gateway = through;
-  const ann = await dial({ target: through.target('8000'), caPem: through.caPem }, { name: 'ann', security });
+  const ann = await dial({ target: through.target('8000'), caPem: through.caPem }, { name: 'ann', security, bundle });
   const ben = await dial({ target: host.target('8000'), caPem: host.caPem }, { name: 'ben', security });
   await Promise.all([ann.call.ready, ben.call.ready]);
   return [ann, ben, through];
@@ -59,6 +63,23 @@ describe('a peer that offers ICE', () => {
     },
     60_000,
   );
+
+  it('bundled: one transport has ICE, its checks move every line', async () => {
+    const [ann, ben, { lines, fromSwitch }] = await callers('dtls-srtp', 'best-effort', true);
+    const [line] = lines;
+    expect(new Set(lines).size).toBe(1);
+    expect(fromSwitch[0]).toMatch(/^a=group:BUNDLE /m);
+    expect(fromSwitch[0]!.match(/^a=ice-ufrag:/gm)).toHaveLength(1);
+    const of = ({ received }: Caller, media: 'audio' | 'video', since = 0) =>
+      received.slice(since).filter((rtp) => rtp.media === media).length > 20;
+    await until('both have everything', () => [ann, ben].every((c) => of(c, 'audio') && of(c, 'video')));
+    await line!.rebind();
+    await until('media follows', () => line!.arrived.filter((socket) => socket === 1).length > 20);
+    const since = new Map([ann, ben].map((c) => [c, count(c)]));
+    await until('and goes on', () =>
+      [ann, ben].every((c) => of(c, 'audio', since.get(c)) && of(c, 'video', since.get(c))),
+    );
+  }, 60_000);
 
   it('an ICE restart by re-INVITE: other credentials of both, and the call goes on under them', async () => {
     const [ann, ben, { lines, restart, fromSwitch }] = await callers('dtls', 'secure');

@@ -136,7 +136,8 @@ export async function iceGateway({ switchPort, edit = (sdp) => sdp }: IceGateway
         out.push(text);
         continue;
       }
-      lines[i] ??= await IceLine.open();
+      // Of a bundle the lines have one port.
+      lines[i] ??= lines.find((known) => known?.endpointPort === port) ?? (await IceLine.open());
       const line = lines[i];
       line.endpointPort = port;
       const { ufrag, pwd } = line.local;
@@ -153,10 +154,13 @@ export async function iceGateway({ switchPort, edit = (sdp) => sdp }: IceGateway
     return [
       session,
       ...media.map((text, i) => {
-        const line = lines[i];
         const port = Number(/^m=\S+ (\d+)/.exec(text)![1]);
+        const tagged = media.findIndex((other) => Number(/^m=\S+ (\d+)/.exec(other)![1]) === port);
+        const line = lines[tagged];
         if (line === undefined || port === 0) return text;
+        lines[i] = line;
         line.switchPort = port;
+        if (tagged !== i) return text.replace(/^(m=\S+) \d+/, `$1 ${line.inner.address().port}`);
         const [, ufrag] = /^a=ice-ufrag:(.*)\r$/m.exec(text) ?? [];
         const [, pwd] = /^a=ice-pwd:(.*)\r$/m.exec(text) ?? [];
         line.remote = ufrag === undefined || pwd === undefined ? undefined : { ufrag, pwd };
@@ -207,10 +211,10 @@ export async function iceGateway({ switchPort, edit = (sdp) => sdp }: IceGateway
     lines,
     fromSwitch,
     restart: () => {
-      for (const line of lines) line.local = newSide();
+      for (const line of new Set(lines)) line.local = newSide();
     },
     close: async () => {
-      for (const line of lines) line.close();
+      for (const line of new Set(lines)) line.close();
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
