@@ -67,6 +67,9 @@ describe('claviger doctor', () => {
     const [finding] = about(await findings({ 'sip-port': String(await takenPort()) }), 'ports', 'fail');
     expect(finding?.what).toContain('EADDRINUSE');
     expect(finding?.remedy).toContain('sip.address and .port');
+    const [browsers] = about(await findings({ 'sip-wss-port': String(await takenPort()) }), 'ports', 'fail');
+    expect(browsers?.what).toContain('SIP over secure WebSocket');
+    expect(browsers?.remedy).toContain('sip.address and .wssPort');
     const host = await startSwitch();
     ends.push(() => host.stop());
     const { sip, admin } = host.running;

@@ -4,13 +4,18 @@
  */
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import type { CallOptions } from '../../src/endpoint/index.js';
 import type { Switch } from '../../src/server/switch.js';
 import { hashCredentials } from '../../src/sip/digest.js';
 import { type ChromiumPhone, chromiumPhone, openPhoneBrowser, type PhoneOptions } from '../support/chromium-phone.js';
+import { BLUE, type Colour, RED, YELLOW } from '../support/colour.js';
 import { makePlace, type Place } from '../support/configured-switch.js';
+import { type GstCaller, type GstSecurity, gstCaller } from '../support/gstreamer.js';
 import { describeWithPeers } from '../support/peers.js';
-import { killPrograms } from '../support/programs.js';
+import { playingCaller } from '../support/playing-caller.js';
+import { killPrograms, stop } from '../support/programs.js';
 import { until } from '../support/running-switch.js';
+import { baresip, hears } from '../support/softphones.js';
 
 /** JsSIP knows MD5 only. */
 const MD5 = hashCredentials('MD5', 'ann', 'claviger', 'pw');
@@ -25,12 +30,13 @@ name = "ann"
 md5 = "${MD5}"
 `;
 
-describeWithPeers('Chromium over WebSocket', ['chromium'], () => {
+describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffmpeg', 'baresip'], () => {
   vi.setConfig({ testTimeout: 90_000 });
   let browser: Browser;
   let place: Place;
   let running: Switch;
   const phones: ChromiumPhone[] = [];
+  const callers: GstCaller[] = [];
   beforeAll(async () => {
     browser = await openPhoneBrowser();
   }, 60_000);
@@ -41,6 +47,7 @@ describeWithPeers('Chromium over WebSocket', ['chromium'], () => {
   });
   afterEach(async () => {
     for (const phone of phones.splice(0)) await phone.close();
+    for (const caller of callers.splice(0)) caller.close();
     killPrograms();
     await place.close();
   });
@@ -52,8 +59,7 @@ describeWithPeers('Chromium over WebSocket', ['chromium'], () => {
   }
 
   it('a page of a stranger cannot call with it', async () => {
-    const eve = await phone({ name: 'eve', hertz: 440, origin: 'https://evil.example' });
-    await eve.call('sip:lobby@127.0.0.1');
+    await phone({ name: 'eve', hertz: 440, origin: 'https://evil.example' });
     await until('the switch has refused', () => place.events.some(({ code }) => code === 'origin-refused'));
     expect(place.events.find(({ code }) => code === 'origin-refused')!.cause).toContain('https://evil.example');
     expect(running.conferenceLevel('lobby')).toBeUndefined();
@@ -62,5 +68,92 @@ describeWithPeers('Chromium over WebSocket', ['chromium'], () => {
   it('registers with digest over WebSocket, and can be called', async () => {
     await phone({ name: 'ann', password: 'pw', hertz: 440 });
     await until('a flow', () => running.dial({ conference: 'lobby', target: 'ann' }).ok);
+  });
+
+  /** Everybody hears and sees, in whatever way it can be asked. */
+  interface Party {
+    readonly hears: (hertz: number) => Promise<void>;
+    readonly sees: (colour: Colour) => Promise<void>;
+  }
+
+  const asked = (name: string, one: { hears(hertz: number): boolean; sees(colour: Colour): boolean }): Party => ({
+    hears: (hertz) => until(`${name} hears ${hertz} Hz`, () => one.hears(hertz), 20_000),
+    sees: (colour) => until(`${name} sees ${colour.name}`, () => one.sees(colour), 20_000),
+  });
+
+  const [LOW, HIGH] = [440, 1_000];
+  const codes = (): string[] => place.events.map(({ code }) => code).filter((code) => code !== 'certificate-expiring');
+
+  async function chromium(name: string, hertz: number, colour: Colour): Promise<Party> {
+    const made = await phone({ name, hertz, colour });
+    await made.call('sip:lobby@127.0.0.1');
+    return made;
+  }
+
+  async function reference(
+    name: string,
+    security: NonNullable<CallOptions['security']>,
+  ): Promise<Party & { readonly leave: () => Promise<unknown> }> {
+    const to = { target: `sips:lobby@127.0.0.1:${running.sip.port}`, caPem: place.root.pem, folder: place.folder };
+    const made = await playingCaller(to, { name, security, hertz: HIGH, colour: BLUE });
+    return { ...asked(name, made), leave: () => made.caller.call.hangup() };
+  }
+
+  async function gstreamer(name: string, security: GstSecurity, hertz = HIGH, colour = BLUE): Promise<Party> {
+    const target = `sip:lobby@127.0.0.1:${running.sip.port};transport=tls`;
+    const folder = place.file(name);
+    const made = await gstCaller({
+      ...{ name, folder, target, caPem: place.root.pem, security, hertz, colour },
+      // A receiver that cannot ask for a picture would have to be shown one by chance.
+      ...(security === 'plain' ? { rtcpApart: true } : {}),
+    });
+    callers.push(made);
+    return asked(name, made);
+  }
+
+  it.each([
+    ['another', () => chromium('high', HIGH, BLUE), 'hop-by-hop'],
+    ['the reference endpoint with EKT', () => reference('high', 'dtls'), 'hop-by-hop'],
+    ['the reference endpoint with SDES', () => reference('high', 'sdes'), 'hop-by-hop'],
+    ['GStreamer with DTLS-SRTP', () => gstreamer('high', 'dtls'), 'hop-by-hop'],
+    ['GStreamer with plain RTP', () => gstreamer('high', 'plain'), 'none'],
+  ] as const)('it and %s hear and see each other', async (_, other, level) => {
+    const low = await chromium('low', LOW, RED);
+    const high = await other();
+    await low.hears(HIGH);
+    await low.sees(BLUE);
+    await high.hears(LOW);
+    await high.sees(RED);
+    expect(running.conferenceLevel('lobby')).toBe(level);
+  });
+
+  it.each(['dtls_srtp', 'srtp-mand', 'srtp'] as const)('it and baresip with %s hear each other', async (encryption) => {
+    const low = await phone({ name: 'low', hertz: LOW });
+    await low.call('sip:lobby@127.0.0.1');
+    const high = baresip(place, 'high', `sip:lobby@127.0.0.1:${running.sip.port}`, HIGH, encryption);
+    await low.hears(HIGH);
+    await hears('high', high, LOW);
+    expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
+    stop(high.program);
+  });
+
+  it('lowers an end-to-end conference to hop-by-hop, and keeps SRTP when a plain one lowers it to none', async () => {
+    const ann = await reference('ann', 'dtls');
+    await until('end-to-end', () => running.conferenceLevel('lobby') === 'end-to-end');
+    const low = await phone({ name: 'low', hertz: LOW, colour: RED });
+    await low.call('sip:lobby@127.0.0.1');
+    await until('hop-by-hop', () => running.conferenceLevel('lobby') === 'hop-by-hop');
+    await low.hears(HIGH);
+    await ann.sees(RED);
+    const plain = await gstreamer('plain', 'plain', 1_700, YELLOW);
+    await until('none', () => running.conferenceLevel('lobby') === 'none');
+    await ann.leave();
+    await low.hears(1_700);
+    await low.sees(YELLOW);
+    await plain.sees(RED);
+    expect(await low.cipher()).toBe('SRTP_AES128_CM_HMAC_SHA1_80');
+    expect(codes()).toEqual(['endpoint-not-capable', 'conference-downgraded', 'conference-downgraded']);
+    await low.hangup();
+    await until('the page hears of the end', async () => (await low.state()).ended !== undefined);
   });
 });

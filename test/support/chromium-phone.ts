@@ -9,6 +9,7 @@ import { until } from './running-switch.js';
 
 /** Media between tabs and switch on loopback, tones without a click, and timers that run though nobody looks. */
 const FLAGS = [
+  '--ignore-certificate-errors', // a certificate of the test's own authority is no event at the switch then
   '--allow-loopback-in-peer-connection',
   '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks',
   '--autoplay-policy=no-user-gesture-required',
@@ -66,12 +67,14 @@ export interface ChromiumPhone {
   /** What it decoded last is this tone, this picture; rejects with what it knows. */
   readonly hears: (hertz: number) => Promise<void>;
   readonly sees: (colour: Colour) => Promise<void>;
+  /** Of SRTP, as the browser's DTLS agreed it. */
+  readonly cipher: () => Promise<string>;
   readonly close: () => Promise<void>;
 }
 
 export async function chromiumPhone(browser: Browser, options: PhoneOptions): Promise<ChromiumPhone> {
   const { wssPort, name, hertz, colour, password, bundlePolicy, origin = 'https://127.0.0.1' } = options;
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: ['microphone', 'camera'] });
+  const context = await browser.newContext({ permissions: ['microphone', 'camera'] });
   const page = await context.newPage();
   // No server: the page is where its address says, and the browser sends that as its origin.
   await page.route(`${origin}/`, (route) =>
@@ -109,6 +112,7 @@ export async function chromiumPhone(browser: Browser, options: PhoneOptions): Pr
     state,
     hears: (wanted) => perceives(`hears ${wanted} Hz`, 0.9, `hears(${wanted})`),
     sees: (wanted) => perceives(`sees ${wanted.name}`, SHARE, `sees(${JSON.stringify(wanted.rgb)})`),
+    cipher: () => ask('cipher()'),
     close: () => context.close(),
   };
 }

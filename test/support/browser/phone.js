@@ -54,10 +54,13 @@ function receive({ track }) {
 
 function follow(session) {
   state.session = session;
-  session.on('peerconnection', ({ peerconnection }) => {
-    state.connection = peerconnection;
-    peerconnection.addEventListener('track', receive);
-  });
+  const attach = (connection) => {
+    state.connection = connection;
+    connection.addEventListener('track', receive);
+  };
+  // Of a call that we make there is one already.
+  if (session.connection) attach(session.connection);
+  else session.on('peerconnection', ({ peerconnection }) => attach(peerconnection));
   session.on('sdp', ({ originator, type, sdp }) => state.sdp.push({ originator, type, sdp }));
   session.on('reinvite', () => state.offers++);
   for (const name of ['confirmed', 'ended', 'failed'])
@@ -88,8 +91,12 @@ window.phone = {
       follow(session);
       if (originator === 'remote') session.answer(options);
     });
+    const connected = new Promise((resolve) => ua.on('connected', resolve));
+    this.call = async (target) => {
+      await connected;
+      ua.call(target, options);
+    };
     ua.start();
-    this.call = (target) => void ua.call(target, options);
     this.stop = () => ua.stop();
   },
   hangup: () => state.session.terminate(),
@@ -108,8 +115,11 @@ window.phone = {
     ice: state.connection?.iceConnectionState,
     dtls: state.connection?.connectionState,
   }),
+  async cipher() {
+    const report = await state.connection.getStats();
+    return [...report.values()].find(({ type }) => type === 'transport').srtpCipher;
+  },
   async stats() {
-    if (state.connection === undefined) return [];
     const report = await state.connection.getStats();
     return [...report.values()].filter(({ type }) =>
       /^(inbound-rtp|outbound-rtp|transport|candidate-pair)$/.test(type),
