@@ -30,6 +30,8 @@ name = "ann"
 md5 = "${MD5}"
 `;
 
+const WSS = 'wssPort = 0';
+
 describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffmpeg', 'baresip'], () => {
   vi.setConfig({ testTimeout: 90_000 });
   let browser: Browser;
@@ -43,7 +45,7 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
   afterAll(() => browser.close());
   beforeEach(async () => {
     place = await makePlace();
-    running = await place.start(CONFIG, '', 'wssPort = 0');
+    running = await place.start(CONFIG, '', WSS);
   });
   afterEach(async () => {
     for (const phone of phones.splice(0)) await phone.close();
@@ -84,7 +86,7 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
   const [LOW, HIGH] = [440, 1_000];
   const codes = (): string[] => place.events.map(({ code }) => code).filter((code) => code !== 'certificate-expiring');
 
-  async function chromium(name: string, hertz: number, colour: Colour): Promise<Party> {
+  async function chromium(name: string, hertz: number, colour: Colour): Promise<ChromiumPhone> {
     const made = await phone({ name, hertz, colour });
     await made.call('sip:lobby@127.0.0.1');
     return made;
@@ -135,6 +137,32 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
     await hears('high', high, LOW);
     expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
     stop(high.program);
+  });
+
+  it.each(['VP8', 'VP9', 'AV1'])('two of them see each other in %s', async (codec) => {
+    await running.stop();
+    running = await place.start(CONFIG.replace('[registrar]', `videoCodecs = ["${codec}"]\n[registrar]`), '', WSS);
+    const low = await chromium('low', LOW, RED);
+    const high = await chromium('high', HIGH, BLUE);
+    await low.sees(BLUE);
+    await high.sees(RED);
+    expect(await low.codecs()).toContain(`video/${codec}`);
+  });
+
+  it('three of them: each hears and sees who is loudest, in one stream that goes over from one to the other', async () => {
+    const low = await chromium('low', LOW, RED);
+    const high = await chromium('high', HIGH, BLUE);
+    const third = await chromium('third', 1_700, YELLOW);
+    for (const [speaks, hertz, colour] of [
+      [high, HIGH, BLUE],
+      [third, 1_700, YELLOW],
+      [high, HIGH, BLUE],
+    ] as const) {
+      for (const one of [high, third]) await one.speak(one === speaks ? 0.5 : 0);
+      await low.speak(0);
+      await low.hears(hertz);
+      await low.sees(colour);
+    }
   });
 
   it('lowers an end-to-end conference to hop-by-hop, and keeps SRTP when a plain one lowers it to none', async () => {

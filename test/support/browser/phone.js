@@ -19,9 +19,10 @@ const [samples, picture] = [new Float32Array(WINDOW), document.createElement('ca
 [picture.width, picture.height] = [WIDTH / 4, HEIGHT / 4];
 const reader = picture.getContext('2d', { willReadFrequently: true });
 
+const volume = new GainNode(context, { gain: 0.25 });
+
 function toneTrack(hertz) {
   const oscillator = new OscillatorNode(context, { frequency: hertz });
-  const volume = new GainNode(context, { gain: 0.25 });
   const output = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
   oscillator.connect(volume).connect(output);
   oscillator.start();
@@ -100,6 +101,10 @@ window.phone = {
     this.stop = () => ua.stop();
   },
   hangup: () => state.session.terminate(),
+  /** @param gain 0: silence */
+  speak(gain) {
+    volume.gain.value = gain;
+  },
   hears(hertz) {
     analyser.getFloatTimeDomainData(samples);
     return toneShareOf(samples, RATE, hertz, 0.005);
@@ -118,6 +123,10 @@ window.phone = {
   async cipher() {
     const report = await state.connection.getStats();
     return [...report.values()].find(({ type }) => type === 'transport').srtpCipher;
+  },
+  async codecs() {
+    const report = await state.connection.getStats();
+    return [...report.values()].filter(({ type }) => type === 'codec').map(({ mimeType }) => mimeType);
   },
   async stats() {
     const report = await state.connection.getStats();
