@@ -10,6 +10,8 @@ namespace {
 constexpr uint8_t CENTER = 1;
 constexpr uint8_t OWN_SINK = 0;  // what is kept is no variant but what variants are made of
 constexpr size_t RTP_BYTES = 12;
+// Header, multiplex word, and the longest name of an m-line in the two-byte form.
+constexpr size_t MAX_OWN_HEADER_BYTES = RTP_BYTES + 4 + 4 + (2 + MAX_MID_BYTES + 3) / 4 * 4;
 constexpr size_t SR_BYTES = 28;
 
 // Another number for another stream, and for a stream that began anew.
@@ -17,12 +19,26 @@ uint64_t sourceOf(const Channel& c, const Stream& s) {
   return (uint64_t{1} << 63) | (uint64_t{c.id} << 24) | (uint64_t{s.place} << 16) | (s.beginnings & 0xffff);
 }
 uint32_t channelOf(uint64_t source) { return static_cast<uint32_t>(source >> 24); }
+
+// Whose m-line of its bundle it is (RFC 9143 §15.2), in the shorter form that has room for it (RFC 8285 §4.2, §4.3).
+size_t writeMid(const Channel& to, uint8_t* out) {
+  const bool brief = to.midId < 15 && to.midLength <= 16;
+  const size_t before = brief ? 1 : 2;
+  const size_t words = (before + to.midLength + 3) / 4;
+  std::memset(out + 4, 0, words * 4);
+  put16(out, brief ? 0xbede : 0x1000);
+  put16(out + 2, static_cast<uint16_t>(words));
+  out[4] = brief ? static_cast<uint8_t>(to.midId << 4 | (to.midLength - 1)) : to.midId;
+  if (!brief) out[5] = to.midLength;
+  std::memcpy(out + 4 + before, to.mid, to.midLength);
+  return 4 + words * 4;
+}
 size_t placeIn(uint64_t source) { return (source >> 16) & 0xff; }
 
 }  // namespace
 
 // The header that leaves; gives its length. CSRCs and extensions are the source's business with the switch: none goes on but
-// the multiplex word, to those who read it (WIRE.md 8).
+// the multiplex word, to those who read it (WIRE.md 8). What arrives in a bundle says whose it is: browsers go by nothing else.
 size_t Switch::writeHeader(const MediaHeader& from, const Channel& to, uint8_t sink, uint8_t payloadType, uint32_t ssrc,
                            const Placed& placed, uint8_t* out) {
   out[0] = static_cast<uint8_t>(0x80 | (from.padded ? 0x20 : 0) | (to.tip ? 1 : 0));
@@ -30,9 +46,14 @@ size_t Switch::writeHeader(const MediaHeader& from, const Channel& to, uint8_t s
   put16(out + 2, static_cast<uint16_t>(placed.index));
   put32(out + 4, placed.timestamp);
   put32(out + 8, ssrc);
-  if (!to.tip) return RTP_BYTES;
-  put32(out + 12, (from.multiplexWord & ~uint32_t{0xf}) | sink);
-  return RTP_BYTES + 4;
+  size_t length = RTP_BYTES;
+  if (to.tip) {
+    put32(out + length, (from.multiplexWord & ~uint32_t{0xf}) | sink);
+    length += 4;
+  }
+  if (to.midLength == 0) return length;
+  out[0] |= 0x10;
+  return length + writeMid(to, out + length);
 }
 
 Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, const Address& from, uint64_t now) {
@@ -119,7 +140,7 @@ Drop Switch::sendOwn(const uint8_t* payload, size_t length, const MediaHeader& h
   Channel& to = *edge.receiver;
   OwnStream& own = to.own->lanes[edge.lane];
   const size_t overhead = to.hop ? to.hop->local.tagBytes : 0;
-  if (RTP_BYTES + 4 + length + overhead > MAX_DATAGRAM_BYTES) return Drop::malformed;
+  if (MAX_OWN_HEADER_BYTES + length + overhead > MAX_DATAGRAM_BYTES) return Drop::malformed;
   Variant& out = *egress_.make();
   const uint32_t ssrc = own.place.ssrc();
   const size_t head = writeHeader(header, to, edge.sink, payloadType, ssrc, placed, out.bytes);

@@ -70,6 +70,38 @@ TEST("bundle", "what comes in is told apart by payload type, then by SSRC, or by
   }
 }
 
+TEST("bundle", "what goes out names its m-line, in the form that has room for the name; nothing goes out under a name that was not agreed on") {
+  const std::string longest(MAX_MID_BYTES, 'm'), sixteen(16, 'm');
+  struct {
+    std::string name;
+    Bytes extension;
+  } cases[] = {
+      {"", {}},
+      {"0", BundlePeer::oneByte("0")},
+      {"video", BundlePeer::oneByte("video")},
+      {sixteen, BundlePeer::oneByte(sixteen)},
+      {longest, BundlePeer::twoBytes(longest)},
+  };
+  for (const uint16_t profile : {PROFILE_AES128_CM_SHA1_80, PROFILE_AES128_GCM}) {
+    BundleRoom room(profile);
+    const BundlePeer peer(1, profile);
+    const HopPeer audio(3, 0xcccc0001, profile);
+    uint64_t index = 5;
+    for (const auto& c : cases) {
+      CHECK(room.apply(bundledParametersCommand(1, AUDIO_TYPE, c.name)));
+      CHECK(room.feed(3, audio.rtp(++index, pattern(1, 60), 0, AUDIO_TYPE)) == Drop::none);
+      const auto sent = takeSent(room.h);
+      CHECK(sent.size() == 1);
+      if (sent.size() != 1) return;
+      RtpView rtp;
+      CHECK(parseRtp(sent[0].bytes.data(), sent[0].bytes.size(), rtp));
+      CHECK(peer.open(sent[0].bytes, rtp.sequence, rtp) == pattern(1, 60));
+      CHECK(rtp.headerLength == 12 + c.extension.size() && (sent[0].bytes[0] & 0x10) == (c.name.empty() ? 0 : 0x10));
+      CHECK(std::equal(c.extension.begin(), c.extension.end(), sent[0].bytes.begin() + 12));
+    }
+  }
+}
+
 TEST("bundle", "what goes out leaves by the leader's socket, under one key and SSRCs that differ") {
   BundleRoom room;
   const BundlePeer peer(1, 1);

@@ -9,7 +9,7 @@ export const AUDIO_LEVEL_URI = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
 /** RFC 9143 §15.2. */
 export const MID_URI = 'urn:ietf:params:rtp-hdrext:sdes:mid';
 
-/** The ids by which the peer sends us what we read. */
+/** The ids by which the peer sends us what we read; the name of an m-line we send too. */
 export interface HeaderExtensions {
   readonly audioLevelId?: number;
   readonly midId?: number;
@@ -19,6 +19,7 @@ interface Extension {
   readonly id: number;
   readonly uri: string;
   readonly sent: boolean;
+  readonly received: boolean;
 }
 
 /** Of an m-line; ids of the one-byte form are 1 to 14, of the two-byte form 1 to 255 (§4.2, §4.3). */
@@ -28,7 +29,7 @@ function extensionsOf(media: SdpMedia): readonly Extension[] {
     const [idText = '', way = 'sendrecv'] = entry.split('/');
     const id = parseDigits(idText, 3);
     if (uri === undefined || id === undefined || id < 1 || id > 255 || id === 15) return [];
-    return [{ id, uri, sent: /^send/.test(way) }];
+    return [{ id, uri, sent: /^send/.test(way), received: /recv/.test(way) }];
   });
 }
 
@@ -40,23 +41,27 @@ function extensionsOf(media: SdpMedia): readonly Extension[] {
 export function headerExtensions(sdp: Sdp, index: number, bundle: readonly number[] = []): HeaderExtensions {
   const media = sdp.media[index]!;
   const others = bundle.filter((i) => i !== index).flatMap((i) => extensionsOf(sdp.media[i]!));
-  const idOf = (uri: string): number | undefined =>
+  const idOf = (uri: string, bothWays: boolean): number | undefined =>
     extensionsOf(media).find(
-      (e) => e.uri === uri && e.sent && others.every((other) => other.id !== e.id || other.uri === uri),
+      (e) =>
+        e.uri === uri &&
+        e.sent &&
+        (e.received || !bothWays) &&
+        others.every((other) => other.id !== e.id || other.uri === uri),
     )?.id;
-  const level = media.media === 'audio' ? idOf(AUDIO_LEVEL_URI) : undefined;
+  const level = media.media === 'audio' ? idOf(AUDIO_LEVEL_URI, false) : undefined;
   const mid = mediaAttribute(media, 'mid');
   const named = bundle.length > 0 && mid !== undefined && Buffer.byteLength(mid) <= MAX_MID_BYTES;
-  const midId = named ? idOf(MID_URI) : undefined;
+  const midId = named ? idOf(MID_URI, true) : undefined;
   return {
     ...(level === undefined ? {} : { audioLevelId: level }),
     ...(midId === undefined ? {} : { midId }),
   };
 }
 
-/** `a=extmap` of our answer: we read them and write none. */
+/** `a=extmap` of our answer: of levels we write none; a browser that is told of names takes no packet without (RFC 9143 §15.2). */
 export function extensionAttributes({ audioLevelId, midId }: HeaderExtensions): SdpAttribute[] {
-  const line = (id: number | undefined, uri: string): SdpAttribute[] =>
-    id === undefined ? [] : [{ name: 'extmap', value: `${id}/recvonly ${uri}` }];
-  return [...line(audioLevelId, AUDIO_LEVEL_URI), ...line(midId, MID_URI)];
+  const line = (id: number | undefined, way: string, uri: string): SdpAttribute[] =>
+    id === undefined ? [] : [{ name: 'extmap', value: `${id}${way} ${uri}` }];
+  return [...line(audioLevelId, '/recvonly', AUDIO_LEVEL_URI), ...line(midId, '', MID_URI)];
 }

@@ -117,10 +117,10 @@ describe('an offer of one transport for all m-lines', () => {
     );
     expect(caller.lines(/^a=(extmap|rtcp-rsize|msid|rid|simulcast|ssrc)/)).toEqual([
       'a=extmap:1/recvonly urn:ietf:params:rtp-hdrext:ssrc-audio-level',
-      'a=extmap:4/recvonly urn:ietf:params:rtp-hdrext:sdes:mid',
+      'a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid',
       'a=extmap-allow-mixed',
       'a=rtcp-rsize',
-      'a=extmap:4/recvonly urn:ietf:params:rtp-hdrext:sdes:mid',
+      'a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid',
       'a=rtcp-rsize',
     ]);
     const [audio, video] = caller.opened;
