@@ -10,6 +10,7 @@ export interface Colour {
 /** Far from each other, and none of them what a decoder shows of nothing (black, grey, green). */
 export const RED: Colour = { name: 'red', rgb: [0xd0, 0x20, 0x20] };
 export const BLUE: Colour = { name: 'blue', rgb: [0x20, 0x20, 0xd0] };
+export const PURPLE: Colour = { name: 'purple', rgb: [0xc0, 0x20, 0xc0] };
 export const YELLOW: Colour = { name: 'yellow', rgb: [0xd0, 0xd0, 0x20] };
 
 /** Of all pixels of a frame. */

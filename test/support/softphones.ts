@@ -1,11 +1,11 @@
 /** Softphones that nobody here wrote, each sending a tone and recording what it decodes. */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Place } from './configured-switch.js';
 import { put } from './pki.js';
 import { type Program, run } from './programs.js';
 import { until } from './running-switch.js';
-import { toneShare, toneWav } from './tone.js';
+import { purestToneShare, toneShare, toneWav } from './tone.js';
 
 export interface Phone {
   readonly program: Program;
@@ -19,6 +19,7 @@ export function baresip(
   target: string | { readonly account: string },
   hertz: number,
   encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp',
+  { rtcpMux = true }: { readonly rtcpMux?: boolean } = {},
 ): Phone {
   const folder = place.file(name);
   mkdirSync(folder);
@@ -27,7 +28,7 @@ export function baresip(
   );
   const config = [
     'poll_method epoll',
-    'rtcp_mux yes',
+    `rtcp_mux ${rtcpMux ? 'yes' : 'no'}`,
     'sip_listen 127.0.0.1:0',
     `sip_cafile ${place.file('tls/ca.pem')}`,
     `audio_source ausine,${hertz}`,
@@ -114,4 +115,12 @@ export async function heeded(phone: Phone, what: string, condition: () => boolea
 
 export function hears(who: string, phone: Phone, hertz: number): Promise<void> {
   return heeded(phone, `${who} hears ${hertz} Hz`, () => toneShare(phone.heard(), hertz) > 0.9);
+}
+
+/** Of linphonec, whose recording can be read when it is closed: ends its call once there is enough of it. */
+export async function hasHeard(phone: Phone, hertz: number): Promise<void> {
+  const recorded = (): number => (existsSync(phone.heard()) ? statSync(phone.heard()).size : 0);
+  await heeded(phone, 'linphonec has recorded two seconds', () => recorded() > 2 * 2 * 48_000);
+  phone.program.child.stdin!.write('terminate\nquit\n');
+  await heeded(phone, `linphonec has heard ${hertz} Hz`, () => purestToneShare(phone.heard(), hertz) > 0.9);
 }
