@@ -11,10 +11,11 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { SecurityEvent } from '../../src/security/events.js';
 import type { Switch } from '../../src/server/switch.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { describeWithPeers } from '../support/peers.js';
-import { issue } from '../support/pki.js';
+import { type Identity, issue, put, revocationList } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
 
 const SCENARIOS = fileURLToPath(new URL('./sipp', import.meta.url));
@@ -120,16 +121,41 @@ describeWithPeers('sipp calls the switch', ['sipp'], () => {
     expect(ran.code, ran.log).toBe(0);
   });
 
-  it('over TLS with a certificate of a foreign authority: not one call', async () => {
-    const foreign = await issue(undefined, { cn: 'foreign root' });
-    const shown = await issue(foreign, { cn: 'peer.example', names: ['peer.example'] });
-    const port = await freePort();
-    running = await place.start(`[[trunks]]\nname = "peer"\nport = ${port}\nx509Names = ["peer.example"]`);
-    const through = await tunnel(port, { cert: shown.pem, key: shown.keyPem });
-    const ran = await sipp('call', ['-t', 't1', ...calls(1), '-timeout', '5s', `127.0.0.1:${through}`]);
-    expect(ran.code).not.toBe(0);
-    expect(place.events.map((e) => e.code)).toContain('tls-verify-failed');
-  });
+  it.each<[string, (place: Place) => Promise<Identity>, RegExp]>([
+    [
+      'of a foreign authority',
+      async () => issue(await issue(undefined, { cn: 'foreign root' }), { cn: 'peer.example' }),
+      /UNABLE_TO_(VERIFY_LEAF|GET_ISSUER)/,
+    ],
+    ['that has expired', ({ root }) => issue(root, { cn: 'peer.example', days: -1 }), /CERT_HAS_EXPIRED/],
+    [
+      'that is revoked',
+      async ({ root, folder }) => {
+        const revoked = await issue(root, { cn: 'peer.example' });
+        put(folder, 'tls/crl.pem', await revocationList(root, [revoked]));
+        return revoked;
+      },
+      /CERT_REVOKED/,
+    ],
+    ['with another name', ({ root }) => issue(root, { cn: 'stranger.example' }), /names stranger\.example/],
+  ])(
+    'over TLS with a certificate %s: not one call, and the operator hears why and what to do',
+    async (_, make, cause) => {
+      put(place.folder, 'tls/crl.pem', await revocationList(place.root, []));
+      const shown = await make(place);
+      const port = await freePort();
+      const trunk = `[[trunks]]\nname = "peer"\nport = ${port}\nx509Names = ["peer.example"]`;
+      running = await place.start(trunk, `crl = "${place.file('tls/crl.pem')}"`);
+      const through = await tunnel(port, { cert: shown.pem, key: shown.keyPem });
+      const ran = await sipp('call', ['-t', 't1', ...calls(1), '-timeout', '3s', `127.0.0.1:${through}`]);
+      expect(ran.code).not.toBe(0);
+      const told = (): SecurityEvent[] => place.events.filter((e) => e.code === 'tls-verify-failed');
+      await until('the event', () => told().length > 0);
+      expect(told()[0]!.cause).toMatch(cause);
+      expect(told()[0]!.remedy).toContain('renew the trust store');
+      expect(running.conferenceLevel('board')).toBeUndefined();
+    },
+  );
 
   it('with digest: challenged and let in; with another password not (sipp knows MD5 only)', async () => {
     const hash = (password: string): string => createHash('md5').update(`sipp:claviger:${password}`).digest('hex');
