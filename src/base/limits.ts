@@ -223,6 +223,9 @@ export const DTLS_MAX_PLAINTEXT_FAILURES = 16;
 export const SIP_MAX_MESSAGE_BYTES = 65_536;
 export const SIP_MAX_HEADER_BYTES = 32_768;
 export const SIP_MAX_HEADERS = 256;
+/** RFC 3261 §18.1.1: a request that is larger goes by TCP, where the path's MTU is not known; and how long that is tried. */
+export const SIP_MAX_DATAGRAM_REQUEST_BYTES = 1_300;
+export const SIP_STREAM_TRY_MS = 2_000;
 export const SIP_T1_MS = 500;
 export const SIP_T2_MS = 4_000;
 export const SIP_T4_MS = 5_000;

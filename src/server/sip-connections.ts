@@ -18,7 +18,7 @@ import { parseSipMessage } from '../wire/sip-message.js';
 import type { SipMessage, SipRefusalReason } from '../wire/sip-types.js';
 
 /** What the transport knows of a peer before it has said anything. */
-export type Known = Pick<Connected, 'identity' | 'access' | 'contactPort'>;
+export type Known = Pick<Connected, 'identity' | 'access' | 'contactPort' | 'beside'>;
 
 export type SipProblem =
   | 'tls-handshake'
@@ -51,7 +51,7 @@ export interface SipConnectionsOptions {
 
 interface Connection {
   readonly remote: Address;
-  readonly send: (bytes: Uint8Array, port: number | undefined) => void;
+  readonly send: (bytes: Uint8Array, port: number | undefined, stream?: Uint8Array) => void;
   /** Sends what is queued and ends; `disconnected` follows. */
   readonly close: () => void;
   readonly place: Place;
@@ -210,7 +210,7 @@ export class SipConnections {
     remote: Address,
     local: Address,
     place: Place,
-    send: (bytes: Uint8Array, port: number | undefined) => void,
+    send: (bytes: Uint8Array, port: number | undefined, stream?: Uint8Array) => void,
     close: () => void,
     known: Known,
   ): number {
@@ -246,8 +246,12 @@ export class SipConnections {
     this.options.onInput({ type: 'refused', connection, ...refused });
   }
 
-  send({ connection, bytes, port }: Send): void {
-    this.#connections.get(connection)?.send(bytes, port);
+  send({ connection, bytes, port, stream }: Send): void {
+    this.#connections.get(connection)?.send(bytes, port, stream);
+  }
+
+  isOpen(connection: number): boolean {
+    return this.#connections.has(connection);
   }
 
   closeConnection(connection: number): void {

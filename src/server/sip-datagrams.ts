@@ -4,6 +4,7 @@ import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Address } from '../base/ids.js';
 import { SIP_MAX_DATAGRAM_PEERS } from '../base/limits.js';
+import { LargeRequests } from './large-requests.js';
 import { type Known, literalAddress, type SipConnections } from './sip-connections.js';
 import type { OpenListener } from './sip-streams.js';
 
@@ -88,7 +89,11 @@ export class DatagramListener implements OpenListener {
       address: literalAddress(localAddressFor(this.bound.address, remote.address)),
       port: this.bound.port,
     };
-    const send = (bytes: Uint8Array, port = to.port): void => this.#send(bytes, port, to.address);
+    const large = new LargeRequests(this.#connections, (bytes, port) => this.#send(bytes, port, to.address));
+    const send = (bytes: Uint8Array, port = to.port, stream?: Uint8Array): void => {
+      if (stream === undefined || number === undefined) this.#send(bytes, port, to.address);
+      else large.send({ address: to.address, port }, bytes, stream, { ...who, beside: number });
+    };
     number = this.#connections.addMessages('udp', remote, local, place, send, forget, who);
     this.#peers.set(key, number);
     return number;

@@ -37,6 +37,8 @@ export interface Connected {
   readonly identity?: string;
   /** What the port and the certificate make of the peer; undefined: the same as `open`. */
   readonly access?: Access;
+  /** A TCP connection of ours beside this one over UDP, for requests that are too large there (RFC 3261 §18.1.1). */
+  readonly beside?: ConnectionNumber;
   /** Port of ours on which the peer can reach us, where that is not the connection's own: it was opened by us. */
   readonly contactPort?: number;
 }
@@ -107,6 +109,8 @@ export interface Send {
   readonly bytes: Uint8Array;
   /** UDP only: another port of the peer, where its Via or Contact asks for that (RFC 3261 §18.2.2). */
   readonly port?: number;
+  /** UDP only: the same for TCP, by which it is to go where the peer takes it: it is too large (RFC 3261 §18.1.1). */
+  readonly stream?: Uint8Array;
 }
 
 export type UserAgentOutput =

@@ -9,8 +9,30 @@ import type { Connected, ConnectionNumber, Send } from './contract.js';
 /** RFC 3261 §19.1.2: the port of UDP and TCP where none is given. */
 const DEFAULT_PORT = 5_060;
 
-export function sendOf(connection: ConnectionNumber, bytes: Uint8Array, port: number | undefined): Send {
-  return port === undefined ? { type: 'send', connection, bytes } : { type: 'send', connection, bytes, port };
+export function sendOf(
+  connection: ConnectionNumber,
+  bytes: Uint8Array,
+  port: number | undefined,
+  stream?: Uint8Array,
+): Send {
+  const more = stream === undefined ? {} : { stream };
+  return port === undefined
+    ? { type: 'send', connection, bytes, ...more }
+    : { type: 'send', connection, bytes, port, ...more };
+}
+
+/** A request that was written for UDP as it goes by TCP: the Via names the transport that is used (RFC 3261 §18.1.1). */
+export function overTcp(bytes: Uint8Array): Uint8Array {
+  const copy = bytes.slice();
+  const at = indexOf(copy, '\r\nVia: SIP/2.0/UDP ');
+  if (at >= 0) copy.set([0x54, 0x43, 0x50], at + '\r\nVia: SIP/2.0/'.length);
+  return copy;
+}
+
+function indexOf(bytes: Uint8Array, text: string): number {
+  const wanted = [...text].map((c) => c.charCodeAt(0));
+  for (let i = 0; i + wanted.length <= bytes.length; i++) if (wanted.every((c, k) => bytes[i + k] === c)) return i;
+  return -1;
 }
 
 /**

@@ -3,7 +3,11 @@
  * transaction belongs to the connection it began on; nobody on another connection can reach it.
  */
 import type { Engine, Tick } from '../base/engine.js';
-import { SIP_MAX_CONNECTIONS, SIP_MAX_TRANSACTIONS_PER_CONNECTION } from '../base/limits.js';
+import {
+  SIP_MAX_CONNECTIONS,
+  SIP_MAX_DATAGRAM_REQUEST_BYTES,
+  SIP_MAX_TRANSACTIONS_PER_CONNECTION,
+} from '../base/limits.js';
 import { writeHostPort } from '../wire/sip-address.js';
 import { parseNameAddr, parseVia } from '../wire/sip-headers.js';
 import { BRANCH_COOKIE, headerValue } from '../wire/sip-message.js';
@@ -12,7 +16,7 @@ import type { SipMessage, SipRequest, SipResponse } from '../wire/sip-types.js';
 import { type RequestDraft, type ResponseDraft, writeAckToFailure, writeRequest, writeResponse } from './build.js';
 import { type ClientTransaction, InviteClientTransaction, NonInviteClientTransaction } from './client-transaction.js';
 import type { Connected, ConnectionNumber, Send, UserAgentInput } from './contract.js';
-import { requestPort, responsePort, sendOf } from './destination.js';
+import { overTcp, requestPort, responsePort, sendOf } from './destination.js';
 import { InviteServerTransaction, NonInviteServerTransaction, type ServerTransaction } from './server-transaction.js';
 import { TimerQueue } from './timer-queue.js';
 import { answers, clientKey, hasLongIdentifier, scopeOf, serverKey, type TransactionKey } from './transaction-keys.js';
@@ -59,6 +63,8 @@ type Entry = { readonly connection: Connection; readonly port: number | undefine
       readonly machine: ClientTransaction;
       readonly draft: RequestDraft;
       readonly branch: string;
+      /** Too large for UDP: it goes by TCP where that can be had, and its ACK and CANCEL with it. */
+      readonly large: boolean;
     }
   /** `request` until its final response: what a peer wrote is not kept for those that are answered. */
   | {
@@ -106,9 +112,10 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
           this.#outputs.push({ type: 'close', connection: input.connection, why: 'connection limit' });
         } else {
           const reliable = input.transport !== 'udp';
+          const beside = input.beside === undefined ? undefined : this.#connections.get(input.beside);
           this.#connections.set(input.connection, {
             info: input,
-            scope: scopeOf(input),
+            scope: beside?.scope ?? scopeOf(input),
             reliable,
             transactions: new Set(),
           });
@@ -165,7 +172,8 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
         : new NonInviteClientTransaction(bytes, connection.reliable);
     const key = clientKey(connection.scope, branch, draft.method);
     const port = parent?.port ?? requestPort(connection.info, draft);
-    this.#add(key, { connection, port, side: 'client', machine, draft, branch });
+    const large = parent?.side === 'client' ? parent.large : isLarge(connection, bytes);
+    this.#add(key, { connection, port, side: 'client', machine, draft, branch, large });
     machine.receive({ type: 'start' }, now);
     this.#drain(key);
     return key;
@@ -176,7 +184,8 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     const connection = this.#connections.get(connectionNumber);
     if (connection === undefined) return undefined;
     const bytes = writeRequest(draft, this.#via(connection, BRANCH_COOKIE + this.#options.random()));
-    const sent = sendOf(connectionNumber, bytes, requestPort(connection.info, draft));
+    const stream = isLarge(connection, bytes) ? overTcp(bytes) : undefined;
+    const sent = sendOf(connectionNumber, bytes, requestPort(connection.info, draft), stream);
     this.#outputs.push(sent);
     return sent;
   }
@@ -373,7 +382,9 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     if (entry === undefined) return;
     const connection = entry.connection.info.connection;
     for (let out = entry.machine.poll(); out !== undefined; out = entry.machine.poll()) {
-      if (out.type === 'send') this.#outputs.push(sendOf(connection, out.bytes, entry.port));
+      const large = entry.side === 'client' && entry.large;
+      if (out.type === 'send')
+        this.#outputs.push(sendOf(connection, out.bytes, entry.port, large ? overTcp(out.bytes) : undefined));
       else if (out.type === 'response') {
         this.#outputs.push({ type: 'response', transaction: key, response: out.response });
       } else if (entry.side === 'client') this.#outputs.push({ type: 'timeout', transaction: key });
@@ -381,4 +392,8 @@ export class TransactionLayer implements Engine<LayerInput | Tick, LayerOutput> 
     if (entry.machine.state === 'terminated') this.#remove(key);
     else this.#timers.set(key, entry.machine.deadline());
   }
+}
+
+function isLarge({ reliable }: Connection, bytes: Uint8Array): boolean {
+  return !reliable && bytes.length > SIP_MAX_DATAGRAM_REQUEST_BYTES;
 }

@@ -186,3 +186,33 @@ describe.each<Transport>(['tcp', 'udp'])('a trunk over %s', (transport) => {
     expect(peer.requests).toEqual([]);
   });
 });
+
+describe('an INVITE that is too large for UDP (RFC 3261 §18.1.1)', () => {
+  const TARGET = 'x'.repeat(600);
+
+  it('goes by TCP where the peer takes it, and what is small by UDP', async () => {
+    await start('udp');
+    const tcp = await openSipPeer({
+      transport: 'tcp',
+      port: peer.port,
+      reply: (request) => (request.startsWith('INVITE') ? plainAnswer(request, 'udp', peer.port) : undefined),
+    });
+    await dialled(TARGET);
+    expect(tcp.requests.map((r) => r.split(' ')[0])).toEqual(['INVITE']);
+    expect(tcp.requests[0]).toContain('\r\nVia: SIP/2.0/TCP 127.0.0.1:');
+    expect(Buffer.byteLength(tcp.requests[0]!)).toBeGreaterThan(1_300);
+    expect(methods()).toEqual(['ACK']);
+    expect(running.conferenceLevel('board')).toBe('none');
+    running.operate('board', { type: 'close', reason: 'operator' });
+    await until('BYE', () => methods().includes('BYE'));
+    await tcp.close();
+  });
+
+  it('goes by UDP after all where the peer takes no TCP', async () => {
+    await start('udp');
+    await dialled(TARGET);
+    expect(methods()[0]).toBe('INVITE');
+    expect(peer.requests[0]).toContain('\r\nVia: SIP/2.0/UDP 127.0.0.1:');
+    expect(Buffer.byteLength(peer.requests[0]!)).toBeGreaterThan(1_300);
+  });
+});
