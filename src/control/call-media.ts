@@ -58,7 +58,7 @@ export class CallMedia {
     this.caller = who.caller;
     this.conference = conference;
     this.#host = host;
-    this.#transports = new CallTransports(host);
+    this.#transports = new CallTransports(host, who.offerIce === true);
     this.#trunk = who.trunk;
     this.#sdes = new SdesKeys((bytes) => host.random(bytes), who.trunk?.sdpKeySuites ?? []);
     // Where end-to-end is required nothing else is of use: what does not speak TIP learns that from the time-out.
@@ -216,9 +216,9 @@ export class CallMedia {
     if (!read.ok) return read;
     const before = this.channels;
     for (const [i, remote] of read.value.media.entries()) {
-      const line = this.#lines[i];
-      if (remote.accepted && line?.channel.setup.transport === 'sdes')
-        this.#sdes.answered(line.channel.setup.id, remote);
+      const channel = remote.accepted ? this.#lines[i]?.channel : undefined;
+      if (channel?.setup.transport === 'sdes') this.#sdes.answered(channel.setup.id, remote);
+      if (channel !== undefined) this.#transports.iceAnswered(channel, remote);
     }
     this.#others = [];
     for (const [i, line] of this.#lines.entries()) {

@@ -37,6 +37,8 @@ export interface Who {
   readonly address: string;
   /** It says that it speaks TIP. */
   readonly tip: boolean;
+  /** Our own first offer is to a browser: it takes no media without ICE. */
+  readonly offerIce?: boolean;
   /** The trunk that the call comes or goes over. */
   readonly trunk?: MediaRules | undefined;
 }

@@ -10,13 +10,16 @@ import { IceKeys } from './ice-keys.js';
 export class CallTransports {
   readonly #host: ChannelHost;
   readonly #ice: IceKeys;
+  readonly #offerIce: boolean;
   readonly #told = new Map<SwitchChannel, RemoteMedia>();
   /** RFC 8842 §4: another one with each association. */
   readonly #tlsIds = new Map<SwitchChannel, string>();
   #retired: readonly SwitchChannel[] = [];
 
-  constructor(host: ChannelHost) {
+  /** @param offerIce our offers are with ICE also where the peer has not spoken of it. */
+  constructor(host: ChannelHost, offerIce: boolean) {
     this.#host = host;
+    this.#offerIce = offerIce;
     this.#ice = new IceKeys((bytes) => host.random(bytes));
   }
 
@@ -38,8 +41,14 @@ export class CallTransports {
   }
 
   iceOffer({ transport: { leader } }: SwitchChannel): { readonly ice?: OwnIce } {
-    const ice = this.#ice.offer(leader.setup.id);
+    const { id, transport } = leader.setup;
+    const ice = this.#ice.offer(id) ?? (this.#offerIce && transport === 'dtls' ? this.#ice.propose(id) : undefined);
     return ice === undefined ? {} : { ice };
+  }
+
+  /** What the peer makes of an offer of ours. */
+  iceAnswered({ transport: { leader } }: SwitchChannel, remote: RemoteMedia): void {
+    this.#ice.answered(leader.setup.id, remote);
   }
 
   /** @returns false when the same association goes on: there is nobody new to expect. */

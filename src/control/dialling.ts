@@ -72,7 +72,8 @@ export class Dialling {
     const member = this.#host.newCall();
     const address = advertise ?? connected.local.address;
     // Whom we call has said nothing yet; until its answer it is taken for an endpoint that speaks TIP.
-    const call = new CallMedia(member, { name: target, caller, address, tip: true, trunk }, conference, media);
+    const who = { name: target, caller, address, tip: true, trunk, offerIce: connected.transport === 'wss' };
+    const call = new CallMedia(member, who, conference, media);
     const facts = call.openOwn();
     if (facts === 'failed') return over({ type: 'failed', status: 500, reason: 'no media port free' });
     const secure = facts.some(({ security }) => security !== 'plain');

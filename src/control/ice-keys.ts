@@ -18,6 +18,8 @@ interface Line {
 export class IceKeys {
   readonly #random: (bytes: number) => Uint8Array;
   readonly #lines = new Map<ChannelId, Line>();
+  /** Offered, and not answered yet. */
+  readonly #proposed = new Map<ChannelId, OwnIce>();
 
   constructor(random: (bytes: number) => Uint8Array) {
     this.#random = random;
@@ -31,10 +33,24 @@ export class IceKeys {
       return undefined;
     }
     if (known?.peerUfrag === ice.ufrag) return known;
-    const ufrag = Buffer.from(this.#chars(ICE_UFRAG_CHARS)).toString('latin1');
-    const credentials = { ufrag, pwd: new Secret(this.#chars(ICE_PWD_CHARS)), peerUfrag: ice.ufrag };
+    const credentials = { ...this.#made(), peerUfrag: ice.ufrag };
     this.#lines.set(channel, { credentials, told: false });
     return credentials;
+  }
+
+  /** For an offer of ours on a line where nothing is in force; the answer decides. */
+  propose(channel: ChannelId): OwnIce {
+    const proposed = this.#proposed.get(channel) ?? this.#made();
+    this.#proposed.set(channel, proposed);
+    return proposed;
+  }
+
+  /** The peer's answer: what was proposed is in force where it takes part. */
+  answered(channel: ChannelId, { ice }: RemoteMedia): void {
+    const proposed = this.#proposed.get(channel);
+    this.#proposed.delete(channel);
+    if (proposed === undefined || ice?.verdict !== 'used') return;
+    this.#lines.set(channel, { credentials: { ...proposed, peerUfrag: ice.ufrag }, told: false });
   }
 
   /** For an offer of ours: what is in force goes on. */
@@ -48,6 +64,11 @@ export class IceKeys {
     if (line === undefined || line.told) return undefined;
     line.told = true;
     return line.credentials ?? 'off';
+  }
+
+  #made(): OwnIce {
+    const ufrag = Buffer.from(this.#chars(ICE_UFRAG_CHARS)).toString('latin1');
+    return { ufrag, pwd: new Secret(this.#chars(ICE_PWD_CHARS)) };
   }
 
   #chars(count: number): Uint8Array {

@@ -67,11 +67,6 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
     expect(running.conferenceLevel('lobby')).toBeUndefined();
   });
 
-  it('registers with digest over WebSocket, and can be called', async () => {
-    await phone({ name: 'ann', password: 'pw', hertz: 440 });
-    await until('a flow', () => running.dial({ conference: 'lobby', target: 'ann' }).ok);
-  });
-
   /** Everybody hears and sees, in whatever way it can be asked. */
   interface Party {
     readonly hears: (hertz: number) => Promise<void>;
@@ -127,6 +122,19 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
     await high.hears(LOW);
     await high.sees(RED);
     expect(running.conferenceLevel('lobby')).toBe(level);
+  });
+
+  it('registers with digest over WebSocket, and is called: our offer is one that a browser takes', async () => {
+    const ann = await phone({ name: 'ann', password: 'pw', hertz: LOW, colour: RED });
+    const high = await chromium('high', HIGH, BLUE);
+    await until('ann has registered', async () => (await ann.state()).registered);
+    expect(running.dial({ conference: 'lobby', target: 'ann' }).ok).toBe(true);
+    await ann.hears(HIGH);
+    await ann.sees(BLUE);
+    await high.hears(LOW);
+    await high.sees(RED);
+    expect(running.dialled('lobby', 1)).toMatchObject({ state: 'answered', trunk: undefined });
+    expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
   });
 
   it.each(['dtls_srtp', 'srtp-mand', 'srtp'] as const)('it and baresip with %s hear each other', async (encryption) => {
