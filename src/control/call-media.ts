@@ -119,6 +119,7 @@ export class CallMedia {
   close(): void {
     wipeKeys(this.#pending?.offer.media ?? []);
     this.#sdes.close();
+    this.#transports.close();
     for (const channel of [...this.channels, ...this.#transports.retired]) this.#host.closed(channel);
   }
 

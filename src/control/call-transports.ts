@@ -51,6 +51,11 @@ export class CallTransports {
     this.#ice.answered(leader.setup.id, remote);
   }
 
+  /** The call is over or never was. */
+  close(): void {
+    this.#ice.close();
+  }
+
   /** @returns false when the same association goes on: there is nobody new to expect. */
   tell(channel: SwitchChannel, remote: RemoteMedia): boolean {
     const stays = this.stays(channel, remote);

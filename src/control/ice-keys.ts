@@ -49,8 +49,15 @@ export class IceKeys {
   answered(channel: ChannelId, { ice }: RemoteMedia): void {
     const proposed = this.#proposed.get(channel);
     this.#proposed.delete(channel);
-    if (proposed === undefined || ice?.verdict !== 'used') return;
-    this.#lines.set(channel, { credentials: { ...proposed, peerUfrag: ice.ufrag }, told: false });
+    if (proposed === undefined) return;
+    if (ice?.verdict !== 'used') proposed.pwd.wipe();
+    else this.#lines.set(channel, { credentials: { ...proposed, peerUfrag: ice.ufrag }, told: false });
+  }
+
+  /** The call is over: what is in force goes with its channels, what nobody answered goes now. */
+  close(): void {
+    for (const { pwd } of this.#proposed.values()) pwd.wipe();
+    this.#proposed.clear();
   }
 
   /** For an offer of ours: what is in force goes on. */

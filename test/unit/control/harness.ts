@@ -6,7 +6,7 @@ import { Secret } from '../../../src/base/secret.js';
 import type { AssociationReport, ControlInput, ControlOptions, ControlOutput } from '../../../src/control/contract.js';
 import { Control } from '../../../src/control/control.js';
 import { DROP_NAMES, type DropName, type OpenChannel, type Relay } from '../../../src/relay/contract.js';
-import type { UserAgentInput, UserAgentOutput } from '../../../src/sip/contract.js';
+import type { SipTransport, UserAgentInput, UserAgentOutput } from '../../../src/sip/contract.js';
 import { createOffer } from '../../../src/sip/offer-answer.js';
 import type { Access } from '../../../src/sip/trunk.js';
 import { UserAgent } from '../../../src/sip/user-agent.js';
@@ -100,7 +100,7 @@ export class Bench {
    * @param tip the caller says in its Contact that it speaks TIP.
    * @param access what the port and the certificate made of the caller.
    */
-  constructor(options: Partial<ControlOptions> = {}, tip = true, access?: Access) {
+  constructor(options: Partial<ControlOptions> = {}, tip = true, access?: Access, transport: SipTransport = 'tls') {
     this.caller = new UserAgent({ random: () => Buffer.from(testRandom(12)).toString('hex'), tip });
     this.control = new Control({
       relay: fakeRelay(this.relayCalls),
@@ -116,8 +116,8 @@ export class Bench {
     const remote = { address: '192.0.2.7', port: 5_061 };
     const local = { address: '192.0.2.1', port: 5_061 };
     const known = access === undefined ? {} : { access };
-    this.sip({ type: 'connected', connection: 1, remote, local, transport: 'tls', ...known });
-    this.callerDoes({ type: 'connected', connection: 1, remote: local, local: remote, transport: 'tls' });
+    this.sip({ type: 'connected', connection: 1, remote, local, transport, ...known });
+    this.callerDoes({ type: 'connected', connection: 1, remote: local, local: remote, transport });
   }
 
   sip(input: UserAgentInput): void {

@@ -178,3 +178,48 @@ describe('DTLS where its checks come from', () => {
     expect(byes(bench)[0]).toMatch(/^Reason: SIP;cause=488;text="DTLS handshake failed/m);
   });
 });
+
+describe('a browser that the switch calls', () => {
+  /** @param transport of the connection to it. @returns the m-line of our INVITE, and how to answer it. */
+  function called(transport: 'tls' | 'wss') {
+    const bench = new Bench({ adHoc: BEST_EFFORT }, false, undefined, transport);
+    const [conference, target] = ['8000', 'sip:ann@x.invalid;transport=ws'];
+    bench.receive({ type: 'dial', dial: 1, conference, connection: 1, target, trunk: undefined });
+    const invite = bench.heard.find((out) => out.type === 'incoming');
+    if (invite?.type !== 'incoming' || invite.offer === undefined) throw new Error('no INVITE with an offer');
+    const accept = (ufrag: string | undefined): void => {
+      const audio = offer('dtls', ufrag).replace('actpass', 'active');
+      const codec = /^a=rtpmap:(\d+) opus/m.exec(invite.offer!)![1]!;
+      const sdp = audio
+        .replace('SAVP 0', `SAVPF ${codec}`)
+        .replace('rtpmap:0 PCMU/8000', `rtpmap:${codec} opus/48000/2`);
+      const text = `${sdp}m=video 0 UDP/TLS/RTP/SAVPF 97\n`.replaceAll('\n', '\r\n');
+      bench.callerDoes({ type: 'accept', call: invite.call, sdp: text });
+    };
+    return { bench, offered: invite.offer, call: invite.call, accept };
+  }
+  const named = (sdp: string, name: string) => new RegExp(`^a=${name}:(.*)\\r$`, 'm').exec(sdp)?.[1];
+
+  it('is offered ICE on each line; what it answers is in force', () => {
+    const { bench, offered, accept } = called('wss');
+    expect(offered).toContain('a=ice-lite\r\n');
+    expect(offered.match(/^a=ice-ufrag:/gm)).toHaveLength(2);
+    expect(credentials(bench)).toEqual([]);
+    accept('peer');
+    const [own, ...more] = credentials(bench);
+    expect(more).toEqual([]);
+    expect(own).toMatchObject({ peerUfrag: 'peer', ufrag: named(offered, 'ice-ufrag') });
+    expect(own!.pwd.use((bytes) => Buffer.from(bytes).toString('latin1'))).toBe(named(offered, 'ice-pwd'));
+  });
+
+  it('may answer without', () => {
+    const { bench, accept } = called('wss');
+    accept(undefined);
+    expect(bench.taken('dial-ended').at(-1)?.outcome).toEqual({ type: 'answered' });
+    expect(credentials(bench)).toEqual([]);
+  });
+
+  it('others are not offered it', () => {
+    expect(called('tls').offered).not.toContain('ice');
+  });
+});
