@@ -221,7 +221,9 @@ describeWithPeers('GStreamer and baresip', ['gst-launch-1.0', 'baresip'], () => 
       await until('the pipeline hears baresip', () => pipeline.hears(1_000), 20_000);
       const { drops, verified } = running.counters();
       expect(verified).toBeGreaterThan(50);
-      expect(drops).toMatchObject({ unknown_protocol: 0, unknown_source: 0, auth_failed: 0, malformed: 0 });
+      // baresip opens its pinhole (RTCP APP "PINGPONG") in clear, before its keys are set: that one is refused.
+      expect(drops.malformed).toBeLessThanOrEqual(encryption === undefined ? 0 : 1);
+      expect(drops).toMatchObject({ unknown_protocol: 0, unknown_source: 0, auth_failed: 0 });
     },
     LIMIT_MS,
   );
