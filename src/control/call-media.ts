@@ -217,15 +217,15 @@ export class CallMedia {
     if (!read.ok) return read;
     const before = this.channels;
     for (const [i, remote] of read.value.media.entries()) {
-      const channel = remote.accepted ? this.#lines[i]?.channel : undefined;
+      const line = remote.accepted ? this.#lines[i] : undefined;
+      const channel = line && (replace?.get(line.channel.setup.media) ?? line).channel;
       if (channel?.setup.transport === 'sdes') this.#sdes.answered(channel.setup.id, remote);
       if (channel !== undefined) this.#transports.iceAnswered(channel, remote);
     }
     this.#others = [];
     for (const [i, line] of this.#lines.entries()) {
       const other = line === undefined ? undefined : replace?.get(line.channel.setup.media);
-      if (line === undefined || other === undefined) continue;
-      this.#lines[i] = other;
+      if (other !== undefined) this.#lines[i] = other;
     }
     const removed: Line[] = [];
     for (const [i, line] of this.#lines.entries()) {
@@ -315,7 +315,7 @@ export class CallMedia {
       port: (other ?? line).port,
       security: transport,
       ...(cryptos === undefined ? {} : { cryptos }),
-      ...this.#transports.iceOffer((other ?? line).channel),
+      ...this.#transports.iceOffer((other ?? line).channel, line.channel),
       codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),
       direction: direction ?? agreed?.direction ?? 'sendrecv',
       ...this.#limitOf(other ?? line),

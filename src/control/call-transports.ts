@@ -40,9 +40,12 @@ export class CallTransports {
     return ice === undefined ? {} : { ice };
   }
 
-  iceOffer({ transport: { leader } }: SwitchChannel): { readonly ice?: OwnIce } {
+  /** @param before the one whose place it is to take, or itself: where that has ICE, its successor is offered with it */
+  iceOffer({ transport: { leader } }: SwitchChannel, before: SwitchChannel): { readonly ice?: OwnIce } {
     const { id, transport } = leader.setup;
-    const ice = this.#ice.offer(id) ?? (this.#offerIce && transport === 'dtls' ? this.#ice.propose(id) : undefined);
+    const offered = this.#ice.offer(before.transport.leader.setup.id) !== undefined;
+    const proposes = offered || (this.#offerIce && transport === 'dtls');
+    const ice = this.#ice.offer(id) ?? (proposes ? this.#ice.propose(id) : undefined);
     return ice === undefined ? {} : { ice };
   }
 

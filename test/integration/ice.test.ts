@@ -97,6 +97,25 @@ describe('a peer that offers ICE', () => {
     await until('both go on', () => count(ann) > since[0] + 20 && count(ben) > since[1] + 20);
   }, 60_000);
 
+  it('moved to plain RTP because another caller has no keys: the new ports have ICE of their own', async () => {
+    const [ann, ben, { lines, fromSwitch }] = await callers('dtls', 'best-effort');
+    await until('Ann is sent to', () => count(ann) > 20);
+    const before = lines.map(({ remote }) => remote!.ufrag);
+    const cyd = await dial({ target: host!.target('8000'), caPem: host!.caPem }, { name: 'cyd', security: 'plain' });
+    await until('the conference is at none', () => host!.running.conferenceLevel('8000') === 'none');
+    await until('Ann has moved', () =>
+      lines.every(({ remote }, i) => remote !== undefined && remote.ufrag !== before[i]),
+    );
+    expect(fromSwitch.at(-1)).toMatch(/^m=audio \d+ RTP\/AVPF? /m);
+    const since = [count(ann), count(ben), count(cyd)] as const;
+    await until('all hear', () => [ann, ben, cyd].every((caller, i) => count(caller) > since[i]! + 20));
+    for (const line of lines) {
+      const heard = line.arrived.length;
+      await line.rebind();
+      await until('media follows', () => line.arrived.slice(heard).filter((socket) => socket === 1).length > 20);
+    }
+  }, 60_000);
+
   it('attack: who sees every check on its way, and sends them again from an address of its own, gets no media and takes none away', async () => {
     const [ann, , { lines }] = await callers('dtls', 'secure');
     const attacker = createSocket('udp4');
