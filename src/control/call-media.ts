@@ -15,6 +15,8 @@ import type { SdpCodec } from '../wire/sdp-types.js';
 import { type Bundled, bundle, bundlesInUse, isTagged, midOf, withoutStrays } from './bundles.js';
 import type { Line, MediaHost, Pending, Renegotiated, Reoffer } from './call-media-contract.js';
 import {
+  type CODEC_REFUSALS,
+  codecProblem,
   lineMisfit,
   type MediaRules,
   NO_PORT,
@@ -79,17 +81,14 @@ export class CallMedia {
   }
 
   /** Opens a channel for each m-line of a first offer that is used. @returns what the conference is to judge. */
-  open(made: Offer): readonly JoinChannel[] | 'failed' | 'no-codec' {
+  open(made: Offer): readonly JoinChannel[] | 'failed' | keyof typeof CODEC_REFUSALS {
     const offer = this.#secured(made);
-    const usable = withCodec(usedLines(offer, this.#tip), this.conference.codecs);
+    const lines = usedLines(offer, this.#tip);
+    const usable = withCodec(lines, this.conference.codecs);
     const { bundles } = this.#bundle(offer, [], usable);
     const used = withoutStrays(offer, usable, bundles);
-    const none = used.every((line) => line === undefined);
-    const opened =
-      none && usedLines(offer, this.#tip).some((line) => line !== undefined)
-        ? 'no-codec'
-        : this.#openAll(used, bundles);
-    if (opened === 'failed' || opened === 'no-codec') {
+    const opened = codecProblem(lines, usable, used, this.conference) ?? this.#openAll(used, bundles);
+    if (typeof opened === 'string') {
       wipeKeys(offer.media);
       return opened;
     }

@@ -1,6 +1,7 @@
 /** From an offer to what a call gets: which m-lines are used, as what, and whether a later offer still says the same. */
 import { toHex } from '../base/bytes.js';
 import type { Address, ChannelId, Media, MemberId } from '../base/ids.js';
+import { DTLS_HANDSHAKE_TIMEOUT_MS } from '../base/limits.js';
 import { ok, type Result } from '../base/result.js';
 import type { JoinChannel } from '../conference/contract.js';
 import type { OfferedMedia } from '../security/policy.js';
@@ -254,3 +255,32 @@ export function headersOfRefusal(
     ? headers
     : [...headers, { name: 'retry-after', value: String(retryAfterSeconds) }];
 }
+
+/**
+ * Why an offer cannot be answered for its codecs. `unsettled`: a line has none in common with the conference only because of what
+ * callers chose who have not proven anything; they may be gone again soon, and nobody is refused for good for a stranger's sake.
+ * @param used of the lines, those that would be opened
+ */
+export function codecProblem(
+  lines: readonly (UsedLine | undefined)[],
+  usable: readonly (UsedLine | undefined)[],
+  used: readonly (UsedLine | undefined)[],
+  { codecs, state: { members } }: ConferenceRuntime,
+): 'no-codec' | 'unsettled' | undefined {
+  const settled = [...members.values()].some(({ level }) => level !== 'unknown');
+  const waits = lines.some((wanted, i) => {
+    const { line, offered } = wanted ?? {};
+    return usable[i] === undefined && line !== undefined && codecs.mayBe(offered!.media, line.codecs);
+  });
+  if (waits && !settled) return 'unsettled';
+  const isThere = (line: UsedLine | undefined): boolean => line !== undefined;
+  return lines.some(isThere) && !used.some(isThere) ? 'no-codec' : undefined;
+}
+
+/** What a caller is told in place of an answer. */
+export const CODEC_REFUSALS: Readonly<
+  Record<'no-codec' | 'unsettled', readonly [status: number, text: string, retryAfterSeconds?: number]>
+> = {
+  'no-codec': [488, 'no codec in common with the conference'],
+  unsettled: [503, 'no codec in common with a caller who is not proven yet', DTLS_HANDSHAKE_TIMEOUT_MS / 1_000],
+};

@@ -38,6 +38,11 @@ export class ConferenceCodecs {
     return chooseCodec(media, offered, this.#preference, this.#fixed.get(media)?.key)?.codec;
   }
 
+  /** Whether it could have one if nobody had a line of this kind. */
+  mayBe(media: Media, offered: readonly SdpCodec[]): boolean {
+    return chooseCodec(media, offered, this.#preference, undefined) !== undefined;
+  }
+
   /** A line with this codec is in use; the first one decides. */
   use(media: Media, codec: SdpCodec): void {
     const carried = carriedCodec(media, codec);

@@ -13,7 +13,7 @@ import { writeReason } from '../wire/sip-headers.js';
 import { administer, type ConferenceView, Directory, type Refusal } from './administration.js';
 import { CallMedia } from './call-media.js';
 import type { MediaHost } from './call-media-contract.js';
-import { type HeldChannel, headersOfRefusal, type Who, whoGivesWay } from './call-setup.js';
+import { CODEC_REFUSALS, type HeldChannel, headersOfRefusal, type Who, whoGivesWay } from './call-setup.js';
 import type { SwitchChannel } from './channel.js';
 import { type CallHost, ConferenceRuntime } from './conference.js';
 import type {
@@ -326,7 +326,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
     const media = new CallMedia(call, who, conference, this.#host);
     const facts = offer === undefined ? media.openOwn() : media.open(offer);
     if (facts === 'failed') return this.#reject(call, 503, 'no media port free', RETRY_AFTER_FULL_S);
-    if (facts === 'no-codec') return this.#reject(call, 488, 'no codec in common with the conference');
+    if (typeof facts === 'string') return this.#reject(call, ...CODEC_REFUSALS[facts]);
     this.#calls.set(call, media);
     conference.join(call, who, facts, media.channels, this.#now);
   }

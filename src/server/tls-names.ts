@@ -37,7 +37,8 @@ export function verifiedNames(socket: TLSSocket): readonly string[] {
 /** X3, `host`: without case; the alternative names where there are any, else the common name; a wildcard names nobody. */
 export function namesHost(certificate: PeerCertificate, host: string): boolean {
   const wanted = host.toLowerCase();
-  const alternative = alternatives(certificate);
+  // RFC 5922 §7.1: a sip: URI without a user stands for its domain.
+  const alternative = alternatives(certificate).map((name) => /^sip:([^@;?]+)$/i.exec(name)?.[1] ?? name);
   const names = alternative.length > 0 ? alternative : commonNames(certificate);
   return names.some((name) => name.toLowerCase() === wanted);
 }

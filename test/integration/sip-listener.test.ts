@@ -8,10 +8,12 @@ import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SIP_MAX_DATAGRAM_PEERS } from '../../src/base/limits.js';
 import { serverCertificate } from '../../src/server/certificates.js';
+import { LargeRequests } from '../../src/server/large-requests.js';
 import { literalAddress, SipConnections, type SipConnectionsOptions } from '../../src/server/sip-connections.js';
 import { DatagramListener, localAddressFor } from '../../src/server/sip-datagrams.js';
 import { listenConflict, SipTransports } from '../../src/server/sip-transports.js';
 import type { UserAgentInput } from '../../src/sip/contract.js';
+import { freePort } from '../support/configured-switch.js';
 import { until } from '../support/running-switch.js';
 
 const OPTIONS = `OPTIONS sips:switch SIP/2.0\r
@@ -159,6 +161,23 @@ describe('the SIP listener', () => {
     socket.write(OPTIONS);
     await until('served', () => messages() === 1);
   });
+});
+
+it('a request that is too large for UDP goes by UDP at once where TCP is refused, and does not try TCP again', async () => {
+  await listen();
+  const inUse = (): ReadonlySet<number> => new Set();
+  const nothing = (): void => undefined;
+  const connections = new SipConnections({ inUse, onInput: nothing, onRefused: nothing, onProblem: nothing });
+  const sent: number[] = [];
+  const large = new LargeRequests(connections, (bytes) => void sent.push(bytes[0]!));
+  const to = { address: '127.0.0.1', port: await freePort() };
+  const send = (n: number): void => large.send(to, Uint8Array.of(n), Uint8Array.of(n), {});
+  send(1);
+  send(2);
+  await until('both went by UDP', () => sent.length === 2);
+  send(3);
+  expect(sent).toEqual([1, 2, 3]);
+  connections.close();
 });
 
 describe('over TCP', () => {

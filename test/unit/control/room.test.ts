@@ -98,3 +98,46 @@ describe('attack: all places taken by calls that never prove anything', () => {
     expect([2, 3, 4].map((c) => new Elsewhere(shared, c, `198.51.100.${c}`).dial())).toEqual([200, 200, 503]);
   });
 });
+
+describe('attack: the codec of a conference chosen by a caller that proves nothing', () => {
+  const CODECS = {
+    opus: { name: 'opus', payloadType: 96 },
+    PCMU: { name: 'PCMU', payloadType: 0 },
+  } as const;
+  const offer = (audio: keyof typeof CODECS): string =>
+    createOffer({
+      ...{ sessionId: '1', sessionVersion: 1, address: SIGNALLED.address, fingerprint: FINGERPRINT },
+      media: [
+        {
+          media: 'audio',
+          port: 5_000,
+          security: 'dtls',
+          codecs: [CODECS[audio]],
+        },
+        { media: 'video', port: 5_002, security: 'dtls', codecs: [{ name: 'H264', payloadType: 112 }] },
+      ],
+    }).replaceAll('\r', '');
+
+  it('one who has no codec in common with it may come again when it is gone, and then is taken', () => {
+    const bench = new Bench();
+    bench.dialSdp(offer('opus'));
+    expect(bench.heard.at(-1)).toMatchObject({ type: 'answered' });
+    bench.dialSdp(offer('PCMU'));
+    expect(bench.heard.at(-1)).toMatchObject({ type: 'failed', status: 503, retryAfterSeconds: 15 });
+    bench.advance(20_000); // nobody proved itself
+    bench.dialSdp(offer('PCMU'));
+    expect(bench.heard.at(-1)).toMatchObject({ type: 'answered' });
+  });
+
+  it('once somebody is there in earnest, its line without a common codec is refused for good', () => {
+    const bench = new Bench({ adHoc: { policy: 'non-secure', requiredLevel: 'none' } });
+    const plain = (audio: keyof typeof CODECS): string =>
+      offer(audio)
+        .replaceAll(/UDP\/TLS\/RTP\/SAVPF?/g, 'RTP/AVP')
+        .replaceAll(/a=(fingerprint|setup|tls-id):.*\n/g, '');
+    bench.dialSdp(plain('opus'));
+    expect(bench.heard.at(-1)).toMatchObject({ type: 'answered' });
+    bench.dialSdp(plain('PCMU'));
+    expect(bench.heard.at(-1)).toMatchObject({ type: 'answered', sdp: expect.stringMatching(/m=audio 0 /) });
+  });
+});
