@@ -157,6 +157,23 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
     expect(await low.codecs()).toContain(`video/${codec}`);
   });
 
+  it('holds and goes on, by re-INVITEs of a bundle; a tab that is closed has left', async () => {
+    const low = await phone({ name: 'low', hertz: LOW, colour: RED, bundlePolicy: 'max-bundle' });
+    await low.call('sip:lobby@127.0.0.1');
+    const high = await phone({ name: 'high', hertz: HIGH, colour: BLUE, bundlePolicy: 'max-compat' });
+    await high.call('sip:lobby@127.0.0.1');
+    await low.hears(HIGH);
+    await low.hold(true);
+    await low.isSilent();
+    await low.hold(false);
+    await low.hears(HIGH);
+    await low.sees(BLUE);
+    await high.sees(RED);
+    await high.hears(LOW);
+    for (const one of phones.splice(0)) await one.close();
+    await until('nobody', () => running.conferenceLevel('lobby') === undefined);
+  });
+
   it('three of them: each hears and sees who is loudest, in one stream that goes over from one to the other', async () => {
     const low = await chromium('low', LOW, RED);
     const high = await chromium('high', HIGH, BLUE);

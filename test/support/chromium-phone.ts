@@ -63,12 +63,15 @@ export interface ChromiumPhone {
   readonly page: Page;
   readonly call: (target: string) => Promise<void>;
   readonly hangup: () => Promise<void>;
+  readonly hold: (on: boolean) => Promise<void>;
   /** How loud its tone is, 0 to 1; it begins at 0.25. */
   readonly speak: (gain: number) => Promise<void>;
   readonly state: () => Promise<PhoneState>;
   /** What it decoded last is this tone, this picture; rejects with what it knows. */
   readonly hears: (hertz: number) => Promise<void>;
   readonly sees: (colour: Colour) => Promise<void>;
+  /** Nothing is heard at all. */
+  readonly isSilent: () => Promise<void>;
   /** Of SRTP, as the browser's DTLS agreed it. */
   readonly cipher: () => Promise<string>;
   /** What is sent and received: `audio/opus`. */
@@ -113,8 +116,10 @@ export async function chromiumPhone(browser: Browser, options: PhoneOptions): Pr
     page,
     call: (target) => ask(`call(${JSON.stringify(target)})`),
     hangup: () => ask('hangup()'),
+    hold: (on) => ask(`hold(${on})`),
     speak: (gain) => ask(`speak(${gain})`),
     state,
+    isSilent: () => until(`${name} hears nothing`, async () => (await ask<number>('loudness()')) < 1e-4, 20_000),
     hears: (wanted) => perceives(`hears ${wanted} Hz`, 0.9, `hears(${wanted})`),
     sees: (wanted) => perceives(`sees ${wanted.name}`, SHARE, `sees(${JSON.stringify(wanted.rgb)})`),
     cipher: () => ask('cipher()'),

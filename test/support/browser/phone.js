@@ -101,6 +101,8 @@ window.phone = {
     this.stop = () => ua.stop();
   },
   hangup: () => state.session.terminate(),
+  /** By a re-INVITE; resolves when that is answered. */
+  hold: (on) => new Promise((resolve) => state.session[on ? 'hold' : 'unhold']({}, resolve)),
   /** @param gain 0: silence */
   speak(gain) {
     volume.gain.value = gain;
@@ -108,6 +110,11 @@ window.phone = {
   hears(hertz) {
     analyser.getFloatTimeDomainData(samples);
     return toneShareOf(samples, RATE, hertz, 0.005);
+  },
+  /** Root mean square of what was heard last. */
+  loudness() {
+    analyser.getFloatTimeDomainData(samples);
+    return Math.hypot(...samples) / Math.sqrt(WINDOW);
   },
   sees(rgb) {
     if (screen.videoWidth === 0) return 0;
