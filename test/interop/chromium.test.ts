@@ -12,10 +12,11 @@ import { BLUE, type Colour, RED, YELLOW } from '../support/colour.js';
 import { makePlace, type Place } from '../support/configured-switch.js';
 import { type GstCaller, type GstSecurity, gstCaller } from '../support/gstreamer.js';
 import { describeWithPeers } from '../support/peers.js';
+import { issue, put } from '../support/pki.js';
 import { playingCaller } from '../support/playing-caller.js';
 import { killPrograms, stop } from '../support/programs.js';
 import { until } from '../support/running-switch.js';
-import { baresip, hears } from '../support/softphones.js';
+import { baresip, hasHeard, hears, linphonec } from '../support/softphones.js';
 
 /** JsSIP knows MD5 only. */
 const MD5 = hashCredentials('MD5', 'ann', 'claviger', 'pw');
@@ -32,7 +33,7 @@ md5 = "${MD5}"
 
 const WSS = 'wssPort = 0';
 
-describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffmpeg', 'baresip'], () => {
+describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffmpeg', 'baresip', 'linphonec'], () => {
   vi.setConfig({ testTimeout: 90_000 });
   let browser: Browser;
   let place: Place;
@@ -91,7 +92,7 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
     name: string,
     security: NonNullable<CallOptions['security']>,
   ): Promise<Party & { readonly leave: () => Promise<unknown> }> {
-    const to = { target: `sips:lobby@127.0.0.1:${running.sip.port}`, caPem: place.root.pem, folder: place.folder };
+    const to = { target: `sips:lobby@127.0.0.1:${running.sip.port}`, caPem: place.root.pem, folder: place.file(name) };
     const made = await playingCaller(to, { name, security, hertz: HIGH, colour: BLUE });
     return { ...asked(name, made), leave: () => made.caller.call.hangup() };
   }
@@ -145,6 +146,20 @@ describeWithPeers('Chromium over WebSocket', ['chromium', 'gst-launch-1.0', 'ffm
     await hears('high', high, LOW);
     expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
     stop(high.program);
+  });
+
+  it.each(['srtp', 'dtls'] as const)('it and linphonec with %s hear each other', async (encryption) => {
+    const low = await phone({ name: 'low', hertz: LOW });
+    await low.call('sip:lobby@127.0.0.1');
+    // linphonec looks for a literal address in the common name only, and only where there are no alternative names.
+    const named = await issue(place.root, { cn: '127.0.0.1' });
+    put(place.folder, 'tls/server.pem', named.pem);
+    put(place.folder, 'tls/key.pem', named.keyPem);
+    expect(running.reloadCertificates()).toBe(true);
+    const to = `sip:lobby@127.0.0.1:${running.sip.port};transport=tls`;
+    const high = await linphonec(place, to, 700, encryption);
+    await low.hears(700);
+    await hasHeard(high, LOW);
   });
 
   it.each(['VP8', 'VP9', 'AV1'])('two of them see each other in %s', async (codec) => {

@@ -54,10 +54,14 @@ export function decoded(
   const video = new VideoRecorder(openFileSink(h264!));
   for (const rtp of received) (rtp.media === 'audio' ? audio : video).packet(rtp, 0);
   for (const recorder of [audio, video]) recorder.close(0);
-  ffmpeg('-i', opus!, '-ac', '1', '-ar', '48000', '-c:a', 'pcm_s16le', '-bitexact', '-f', 'wav', wav!);
-  ffmpeg('-i', h264!, '-vf', `scale=${WIDTH}:${HEIGHT}`, '-pix_fmt', 'rgb24', '-f', 'rawvideo', rgb!);
+  // Before the first packet, or the first key frame, there is nothing to decode.
+  const [heard, seen] = [audio, video].map((recorder) => recorder.status().written > 0);
+  if (heard === true)
+    ffmpeg('-i', opus!, '-ac', '1', '-ar', '48000', '-c:a', 'pcm_s16le', '-bitexact', '-f', 'wav', wav!);
+  if (seen === true)
+    ffmpeg('-i', h264!, '-vf', `scale=${WIDTH}:${HEIGHT}`, '-pix_fmt', 'rgb24', '-f', 'rawvideo', rgb!);
   return {
-    hears: (hertz) => toneShare(wav!, hertz) > 0.9,
-    sees: (colour) => showsColour(rgb!, WIDTH * HEIGHT * 3, colour),
+    hears: (hertz) => heard === true && toneShare(wav!, hertz) > 0.9,
+    sees: (colour) => seen === true && showsColour(rgb!, WIDTH * HEIGHT * 3, colour),
   };
 }
