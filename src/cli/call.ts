@@ -14,6 +14,7 @@ import {
 } from '../endpoint/index.js';
 import { openFileSink } from '../endpoint/media/file-sink.js';
 import { openRtpInput, RtpOutput } from '../endpoint/rtp-bridge.js';
+import { locateSips } from '../server/resolver.js';
 import { type Flag, helpOfFlags, parseFlags, wholeNumber } from './arguments.js';
 import { captureTo, keyLogTo, Recording } from './call-files.js';
 import type { Command } from './command.js';
@@ -52,6 +53,7 @@ const FLAGS: readonly Flag[] = [
     help: 'keys of the call, one JSON line each: whoever has them can decrypt the capture',
   },
   { name: 'name', value: 'TEXT', help: 'who we are', default: 'endpoint' },
+  { name: 'dns', value: 'ADDRESS[:PORT]', help: 'asked where HOST is; default: the system’s' },
   { name: 'dtls-engine', value: 'openssl|werift', help: 'DTLS engine', default: DEFAULT_DTLS_ENGINE },
   {
     name: 'security',
@@ -70,7 +72,7 @@ const FLAGS: readonly Flag[] = [
   },
 ];
 
-const HELP = `Usage: claviger call sips:CONFERENCE@HOST:PORT [flags]
+const HELP = `Usage: claviger call sips:CONFERENCE@HOST[:PORT] [flags]
 
 Dials a conference, sends H.264 and Opus under its own sender keys (or, with --security, as a standard endpoint does),
 receives, verifies and decrypts.`;
@@ -147,6 +149,7 @@ function readSecurity(text: string | undefined, plain: boolean): Result<NonNulla
 interface Plan {
   readonly options: CallOptions;
   readonly seconds: number | undefined;
+  readonly dns: readonly string[] | undefined;
   readonly rtpIn: number | undefined;
   readonly finish: () => string[];
 }
@@ -156,7 +159,10 @@ function plan(
   flags: Readonly<Record<string, string | boolean | undefined>>,
 ): Result<Plan, 'usage'> {
   if (target === undefined || !/^sips:[^@\s]+@[^@\s]+$/.test(target)) {
-    return refuse('usage', `whom to call: sips:CONFERENCE@HOST:PORT${target === undefined ? '' : `, not '${target}'`}`);
+    return refuse(
+      'usage',
+      `whom to call: sips:CONFERENCE@HOST[:PORT]${target === undefined ? '' : `, not '${target}'`}`,
+    );
   }
   const text = (name: string): string | undefined => (typeof flags[name] === 'string' ? flags[name] : undefined);
   const screens = text('screens') ?? '1';
@@ -218,6 +224,7 @@ function plan(
   };
   return ok({
     options,
+    dns: text('dns') === undefined ? undefined : [text('dns')!],
     seconds: seconds?.value,
     rtpIn: rtpIn?.value,
     finish: () => {
@@ -229,10 +236,11 @@ function plan(
   });
 }
 
-async function run({ options, seconds, rtpIn, finish }: Plan): Promise<number> {
+async function run({ options, dns, seconds, rtpIn, finish }: Plan): Promise<number> {
   let running: Call;
   try {
-    running = await call(options);
+    const servers = await locateSips(options.target, dns);
+    running = await call({ ...options, servers });
   } catch (error) {
     finish();
     console.error(`claviger call: ${error instanceof Error ? error.message : String(error)}`);

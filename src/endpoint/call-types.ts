@@ -26,6 +26,8 @@ export interface Remembered {
 export interface CallOptions {
   /** `sips:conference@host:port`. */
   readonly target: string;
+  /** Where the target's host is to be found (RFC 3263), tried in turn; default: as the system's resolver says. */
+  readonly servers?: readonly Address[];
   /** PEM of the switch's CA; undefined: the system's trust store. */
   readonly caPem?: string;
   /** User part of our own address. */

@@ -28,7 +28,7 @@ import {
 import type { LineCallbacks, LineOutput, MediaLine } from './media-line.js';
 import { type DuePacket, Pacer } from './pacer.js';
 import { SetActivation } from './set-activation.js';
-import { SipConnection } from './sip-connection.js';
+import { openFirst, type SipConnection } from './sip-connection.js';
 import { Tally } from './tally.js';
 
 export type { CallEnd, CallOptions, CallStatus, Remembered } from './call-types.js';
@@ -158,9 +158,8 @@ export class Call {
   async #dial(host: string, port: number): Promise<void> {
     const { caPem, target, name = 'endpoint', sdesSuite } = this.#options;
     const security = securityOf(this.#options);
-    const connection = await SipConnection.open({
+    const connection = await openFirst(this.#options.servers ?? [{ address: host, port }], {
       host,
-      port,
       timeoutMs: ENDPOINT_CONNECT_TIMEOUT_MS,
       tip: !isStandard(this.#options),
       ...(caPem === undefined ? {} : { caPem }),

@@ -17,7 +17,9 @@ export function clock(): number {
 const CONNECTION = 1;
 
 export interface SipConnectionOptions {
+  /** Whom the peer's certificate must name, and where it is found by default. */
   readonly host: string;
+  readonly address?: string;
   readonly port: number;
   /** PEM of the authority that the peer's certificate must come from; undefined: the system's. */
   readonly caPem?: string;
@@ -43,7 +45,7 @@ export class SipConnection {
   static open(options: SipConnectionOptions): Promise<SipConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect({
-        host: options.host,
+        host: options.address ?? options.host,
         port: options.port,
         minVersion: 'TLSv1.2',
         ...(isIP(options.host) === 0 ? { servername: options.host } : {}),
@@ -152,4 +154,20 @@ export class SipConnection {
       else this.#socket.destroy();
     }
   }
+}
+
+/** To the first of these servers that can be had; rejects as the last one does. */
+export async function openFirst(
+  servers: readonly Address[],
+  options: Omit<SipConnectionOptions, 'address' | 'port'>,
+): Promise<SipConnection> {
+  let last: unknown = new Error(`there is no server for ${options.host}`);
+  for (const server of servers) {
+    try {
+      return await SipConnection.open({ ...options, ...server });
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
 }

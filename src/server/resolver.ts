@@ -4,9 +4,16 @@ import { performance } from 'node:perf_hooks';
 import type { ServerTransport } from '../sip/contract.js';
 import { type DnsRecords, type Hop, Locator } from '../sip/locate.js';
 import type { SipUri } from '../wire/sip-types.js';
+import { parseSipUri } from '../wire/sip-uri.js';
 
 /** Answers one question; a name that does not exist, or a server that does not answer, has no records. */
 export type Resolve = (kind: DnsRecords['kind'], name: string) => Promise<DnsRecords>;
+
+/** Where a sips: URI leads, best first. @param servers as {@link systemResolver} */
+export async function locateSips(target: string, servers?: readonly string[]): Promise<readonly Hop[]> {
+  const uri = parseSipUri(target);
+  return uri?.scheme === 'sips' ? locate(systemResolver(servers), uri, ['tls']) : [];
+}
 
 /** As `[dns]` of the configuration says. */
 export function resolverOf({ dns }: { readonly dns: { readonly servers: readonly string[] } }): Resolve {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { examine } from '../../src/server/doctor/doctor.js';
 import { loadConfig } from '../../src/server/load-config.js';
 import type { Switch } from '../../src/server/switch.js';
+import { claviger, killAll } from '../support/cli.js';
 import { freePort, makePlace, type Place } from '../support/configured-switch.js';
 import { a, type DnsServer, naptr, openDnsServer, srv } from '../support/dns-server.js';
 import { issue } from '../support/pki.js';
@@ -21,6 +22,7 @@ beforeEach(async () => {
   dns.zone.set('A two.cucm.example', [a('127.0.0.1')]);
 });
 afterEach(async () => {
+  killAll();
   for (const close of closing.splice(0)) await close();
   await place.close();
   await dns.close();
@@ -149,6 +151,30 @@ describe('a call to a peer that is a name', () => {
     ]);
     dns.zone.clear();
     expect(await trunks()).toEqual(['fail TLS cucm.example: DNS has no server for it']);
+  });
+});
+
+describe('claviger call to a name', () => {
+  it('goes where SRV says, on to the next where a server is not there, and to nobody with another name', async () => {
+    running = await place.start('');
+    const srvOf = (name: string): void => {
+      dns.zone.set(`SRV _sips._tcp.${name}`, [
+        srv(1, 0, gone, 'one.cucm.example'),
+        srv(2, 0, running.sip.port, 'two.cucm.example'),
+      ]);
+    };
+    const gone = await freePort();
+    for (const name of ['switch.example', 'other.example']) srvOf(name);
+    const call = async (name: string): Promise<[number | null, string]> => {
+      const flags = ['--dns', dns.address, '--ca', place.file('tls/ca.pem'), '--seconds', '1'];
+      const { exit, output } = claviger(['call', `sips:8000@${name}`, ...flags]);
+      return [await exit, output.text];
+    };
+    const [code, text] = await call('switch.example');
+    expect(text).toContain('media flows');
+    expect(code).toBe(0);
+    expect((await call('other.example'))[1]).toMatch(/other\.example.*cert|does not match/i);
+    expect((await call('nowhere.example'))[1]).toContain('there is no server for nowhere.example');
   });
 });
 

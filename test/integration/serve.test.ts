@@ -99,7 +99,7 @@ describe('claviger serve', () => {
     const { exit, output } = claviger(['serve', '--config', file]);
     expect(await exit).toBe(2);
     expect(output.text).toContain(`${file}: sip.port: not allowed here; allowed: a whole number from 0 to 65535`);
-    expect(output.text).toContain(`${file}: sip.prot: unknown; allowed: one of the keys address, port, name`);
+    expect(output.text).toContain(`${file}: sip.prot: unknown; allowed: one of the keys address, port`);
     expect(output.text).toContain(
       `${file}: conferences.policy: not allowed here; allowed: one of "secure", "best-effort", "non-secure"`,
     );
@@ -187,7 +187,7 @@ describe('the command line', () => {
     [['demo', '--help'], 0, '--seconds N'],
     [['ports', '--media-port-min', '20000'], 0, '20000-32767'],
     [['nonsense'], 2, "unknown command 'nonsense'"],
-    [['call', 'sip:8000@localhost'], 2, 'whom to call: sips:CONFERENCE@HOST:PORT'],
+    [['call', 'sip:8000@localhost'], 2, 'whom to call: sips:CONFERENCE@HOST[:PORT]'],
     [['call', 'sips:8000@localhost:1', '--screens', '2'], 2, '--screens takes 1 or 3'],
     [['call', 'sips:8000@localhost:1', '--rtp-out', '8.8.8.8:5000'], 2, '--rtp-out takes a loopback address'],
     [['serve', '--sip-prot', '1'], 2, '--sip-prot'],
