@@ -92,6 +92,25 @@ TEST("rtcp port", "RTCP leaves by its own port and RTP by its own, in clear and 
   }
 }
 
+TEST("rtcp port", "a source's sender report goes on by it, where receivers are given the sources' own streams") {
+  World w(TRANSPORT_plain);
+  for (const uint32_t id : {LISTENER, SENDER}) {
+    HopParameters p;
+    p.level = LEVEL_none;
+    p.seed = 0;
+    CHECK(w.does(hopParametersCommand(id, p)));
+  }
+  const uint32_t ssrc = 0x77000001;
+  const Bytes packet = HopPeer::plain(ssrc, 1, pattern(1, 40), 160);
+  CHECK(w.h.feed(w.channel(SENDER), packet.data(), packet.size(), w.now) == Drop::none);
+  const Bytes report = CommandWriter(0x80).u8(RTCP_SR).u16(6).u32(ssrc).block(pattern(2, 20)).bytes;
+  CHECK(w.h.feed(w.channel(SENDER), report.data(), report.size(), w.now) == Drop::none);
+  const std::vector<Sent1> sent = takeSent(w.h);
+  CHECK(sent.size() == 2);
+  CHECK(sent[0].receiver == LISTENER && sent[1].receiver == (LISTENER | Harness::RTCP_PORT));
+  CHECK(sent[1].bytes == report);
+}
+
 TEST("rtcp port", "attack: RTCP from elsewhere, on the port of RTP, and RTP on that of RTCP are not taken") {
   World w(TRANSPORT_plain);
   const Bytes rr = receiverReport(0x1234), rtp = HopPeer::plain(0x1234, 1, pattern(1, 40), 160);

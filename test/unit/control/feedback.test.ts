@@ -214,6 +214,11 @@ describe('RTCP apart from RTP: a plain caller without rtcp-mux and without TIP',
     expect(bench.called('setRtcpPort')).toEqual([]);
   });
 
+  it('who speaks TIP has it with RTP, whatever its offer says', () => {
+    const { bench } = plain(noMux);
+    expect(opened(bench)).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
   it('a later offer moves it; with rtcp-mux it goes with RTP from then on', () => {
     const bench = call(noMux);
     const [{ channel }] = bench.called('openChannel')[0]!;

@@ -14,7 +14,7 @@ let peers: Peer[];
 beforeEach(async () => {
   events = new Inbox();
   peers = [await Peer.open(), await Peer.open(), await Peer.open(), await Peer.open()];
-  // Every member's home is asked for another thread: with RTCP apart its sockets stay.
+  // From the second member on sockets go to the other thread, unless RTCP is apart.
   const range = { portMin: 21_000 + (process.pid % 40) * 200, portMax: 31_999, membersBeforeSpreading: 1 };
   relay = openRelay({ threads: 2, bindAddress: LOOPBACK, ...range }, (batch) => {
     for (const event of batch) events.push(event);
@@ -43,8 +43,8 @@ const report = (ssrc = 0x1234): Uint8Array => buildControlCompound({ ssrc, cname
 
 it('RTP and RTCP go both ways on a pair of ports, and RTCP from elsewhere is not taken', async () => {
   const [rtp, rtcp, stranger, other] = peers as [Peer, Peer, Peer, Peer];
-  const port = open(1, rtp, rtcp);
   const theirs = open(2, other, undefined);
+  const port = open(1, rtp, rtcp);
   expect(port % 2).toBe(0);
   relay.setRoutes(CONFERENCE, 'audio', mesh([1, 2]));
 
