@@ -256,6 +256,7 @@ describe(`${ITERATIONS} mutated inputs`, () => {
       else if (kind === 2) bench.put({ type: 'reinvite', call, sdp: SDP_A });
       else if (kind === 3) bench.put({ type: 'hangup', call, reason: 'SIP;cause=200' });
       else if (kind === 4 && random() < 0.2) callOut(bench);
+      else if (kind === 6) bench.put({ type: 'provisional', call, status: 180 });
       else if (kind === 5) bench.advance(below(random, 5_000));
       for (const bytes of bench.sent.splice(0)) {
         const framed = new StreamFramer().feed(bytes);

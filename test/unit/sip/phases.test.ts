@@ -6,6 +6,7 @@ import { Bench, headerOf, SDP_A, SDP_B, wire } from './support.js';
 const COMMANDS = {
   accept: { type: 'accept', call: 1, sdp: SDP_B },
   reject: { type: 'reject', call: 1, status: 486 },
+  provisional: { type: 'provisional', call: 1, status: 180 },
   reinvite: { type: 'reinvite', call: 1, sdp: SDP_A },
   hangup: { type: 'hangup', call: 1 },
 } as const satisfies Record<string, SipCommand>;
@@ -50,12 +51,21 @@ function proceeding(bench: Bench): void {
 
 type Row = Readonly<Record<keyof typeof COMMANDS, readonly string[]>>;
 
-const NOTHING: Row = { accept: [], reject: [], reinvite: [], hangup: [] };
+const NOTHING: Row = { provisional: [], accept: [], reject: [], reinvite: [], hangup: [] };
 
 /** First words of what each command sends in each phase. */
 const TABLE: Readonly<Record<string, readonly [reach: (bench: Bench) => void, row: Row]>> = {
   unknown: [() => {}, NOTHING],
-  incoming: [incoming, { accept: ['200 INVITE'], reject: ['486 INVITE'], reinvite: [], hangup: ['480 INVITE'] }],
+  incoming: [
+    incoming,
+    {
+      provisional: ['180 INVITE'],
+      accept: ['200 INVITE'],
+      reject: ['486 INVITE'],
+      reinvite: [],
+      hangup: ['480 INVITE'],
+    },
+  ],
   accepted: [accepted, NOTHING],
   calling: [calling, NOTHING],
   proceeding: [proceeding, { ...NOTHING, hangup: ['CANCEL'] }],
@@ -72,7 +82,7 @@ const TABLE: Readonly<Record<string, readonly [reach: (bench: Bench) => void, ro
       confirmed(bench);
       bench.feed(request('INVITE', 2, 'r', ';tag=t1', SDP_A));
     },
-    { accept: ['200 INVITE'], reject: ['486 INVITE'], reinvite: [], hangup: ['487 INVITE', 'BYE'] },
+    { provisional: [], accept: ['200 INVITE'], reject: ['486 INVITE'], reinvite: [], hangup: ['487 INVITE', 'BYE'] },
   ],
   'confirmed, we offer again': [
     (bench) => {

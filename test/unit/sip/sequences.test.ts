@@ -107,6 +107,7 @@ class Run {
       case 5:
         return { type: 'hangup', call, reason: 'SIP;cause=200' };
       default: {
+        if (random.oneIn(2)) return { type: 'provisional', call, status: random.pick([180, 183]) };
         const to = { target: 'sip:there.example', from: 'sip:a@b.example' };
         return { type: 'options', probe: random.below(100), connection: 1, ...to };
       }
@@ -124,7 +125,10 @@ class Run {
     else if (change === 2)
       message = message.replace(/branch=z9hG4bK\w+/, `branch=z9hG4bK${random.pick(['a3', 's2', 'x'])}`);
     else if (change === 3)
-      message = message.replace(/^(INVITE|BYE|ACK|CANCEL|OPTIONS)/, random.pick(['INVITE', 'BYE', 'ACK', 'CANCEL']));
+      message = message.replace(
+        /^(INVITE|BYE|ACK|CANCEL|OPTIONS|PRACK)/,
+        random.pick(['INVITE', 'BYE', 'ACK', 'CANCEL', 'PRACK', 'UPDATE']),
+      );
     else if (change === 4)
       message = message.replace(/^SIP\/2.0 \d+/, `SIP/2.0 ${random.pick([100, 180, 200, 302, 408, 481, 491, 500])}`);
     else if (change === 5)
