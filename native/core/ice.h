@@ -72,6 +72,12 @@ class IceAgent {
   bool hears(const Address& from, const Address& peer, uint64_t now) {
     return from == peer ? placeOf(from) != nullptr : find(from, now) != nullptr;
   }
+  // What can only be this peer's came from it. RFC 5245 keeps a NAT awake with indications, which nobody can verify, and
+  // checks no more once it is connected: from such a peer that is consent as well, and of others it is none.
+  void heard(const Address& peer, uint64_t now) {
+    CheckedAddress* place = lenient ? placeOf(peer) : nullptr;
+    if (place != nullptr) place->until = now + RELAY_ICE_CONSENT_LIFETIME_MS * NS_PER_MS;
+  }
   // Until when there may be no consent yet.
   uint64_t firstBy() const { return firstBy_; }
   // What came from `to` is verified otherwise: the peer's address moves there if it was nominated later than where it is.
@@ -80,6 +86,7 @@ class IceAgent {
   // Of everything that a check may change, for tests.
   uint64_t digest() const;
 
+  bool lenient = false;   // the peer is of the time before RFC 7675
   bool lossTold = false;  // the control plane knows that there is no consent
 
  private:

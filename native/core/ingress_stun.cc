@@ -49,7 +49,8 @@ void Switch::judgeConsent(Channel& c, uint64_t now) {
 
 bool Switch::setIce(CommandReader& r, uint64_t now) {
   Outlet* o = outlet(r.u32());
-  const bool inForce = r.u8() != 0;
+  const uint8_t mode = r.u8();
+  const bool inForce = mode != ICE_MODE_off;
   const size_t ufragLength = r.u8();
   const uint8_t* ufrag = r.bytes(ufragLength);
   const size_t pwdLength = r.u8();
@@ -57,7 +58,7 @@ bool Switch::setIce(CommandReader& r, uint64_t now) {
   const size_t peerLength = r.u16();
   const uint8_t* peer = r.bytes(peerLength);
   // A bundle's is its leader's.
-  if (!r.whole() || o == nullptr || o->leader != nullptr) return false;
+  if (!r.whole() || o == nullptr || o->leader != nullptr || mode > ICE_MODE_lenient) return false;
   if (o->branch) {
     setRoaming(*o, inForce);
     return true;
@@ -76,6 +77,7 @@ bool Switch::setIce(CommandReader& r, uint64_t now) {
     c.consented = false;
     setRoaming(c, true);
   }
+  c.ice->lenient = mode == ICE_MODE_lenient;
   putOnAgenda(c);
   return true;
 }

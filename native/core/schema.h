@@ -33,6 +33,9 @@
   X(EVENT_reports, 8)               \
   X(EVENT_claimed, 9)               \
   X(EVENT_ice, 10)                  \
+  X(ICE_MODE_off, 0)                \
+  X(ICE_MODE_checks, 1)             \
+  X(ICE_MODE_lenient, 2)            \
   X(ICE_NEWS_nominated, 0)               \
   X(ICE_NEWS_consent_lost, 1)            \
   X(ICE_NEWS_consent_back, 2)            \

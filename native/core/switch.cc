@@ -115,6 +115,8 @@ Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, const Addre
   if (drop != Drop::none) return drop;
   c.ingress.take(now, interval);
   Channel& lead = c.lead();
+  // Under a sender's key (EKT) any member could have made it (RFC 7675 §3).
+  if (lead.ice && from == lead.peer && (c.plain || c.ends)) lead.ice->heard(from, now);
   if (lead.ice && !lead.plain && lead.ice->follow(lead.peer, from, now)) movePeer(lead, from, now);
   return drop;
 }

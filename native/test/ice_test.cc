@@ -213,6 +213,44 @@ TEST("ice", "consent: 30 s after the last check nothing is sent any more, it is 
   CHECK(w.told() == std::vector<uint8_t>{ICE_NEWS_consent_back});
 }
 
+TEST("ice", "consent: of a peer from before RFC 7675 what only it can have made counts as well; of others only checks do") {
+  for (const uint32_t mode : {uint32_t{ICE_MODE_checks}, uint32_t{ICE_MODE_lenient}}) {
+    Harness h;
+    const auto apply = [&h](const Bytes& c) { CHECK(h.apply(c.data(), c.size(), 0)); };
+    apply(levelCommand(LEVEL_hop_by_hop));
+    apply(openCommand(1, Media::audio));
+    apply(iceCommand(1, OUR_UFRAG, OUR_PWD, PEER_UFRAG, mode));
+    apply(proveCommand(1, 4001));
+    apply(hopKeysCommand(1, 1));
+    apply(hopParametersCommand(1));
+    Channel& c = *h.core().channel(1);
+    const HopPeer peer(1, 0xaaaa0001, 1);
+    const auto media = [&](uint64_t index, uint64_t now) {
+      const Bytes packet = peer.rtp(index, pattern(1, 20), 0);
+      return h.feed(c, packet.data(), packet.size(), now, &HOME);
+    };
+    // Not before it has checked.
+    CHECK(media(1, 0) == Drop::unknown_source && !c.consented);
+    const Bytes bytes = check(1);
+    CHECK(h.feed(c, bytes.data(), bytes.size(), 0, &HOME) == Drop::none && c.consented);
+    CHECK(media(1, CONSENT / 2) == Drop::none);
+    Bytes forged = peer.rtp(2, pattern(1, 20), 0);
+    forged[20] ^= 1;
+    CHECK(h.feed(c, forged.data(), forged.size(), CONSENT - 1, &HOME) == Drop::auth_failed);
+    h.core().tick(CONSENT);
+    CHECK(c.consented == (mode == ICE_MODE_lenient));
+    h.core().tick(CONSENT / 2 + CONSENT);
+    CHECK(!c.consented);
+  }
+  // EKT: any member could have made it.
+  IceWorld w;
+  CHECK(w.apply(iceCommand(1, OUR_UFRAG, OUR_PWD, PEER_UFRAG, ICE_MODE_lenient), 0));
+  CHECK(w.nominate(HOME, 0) && w.media(HOME, CONSENT / 2) == Drop::none);
+  w.h.core().tick(CONSENT);
+  CHECK(!w.channel().consented);
+  CHECK(!w.apply(iceCommand(1, OUR_UFRAG, OUR_PWD, PEER_UFRAG, 3), 0));
+}
+
 TEST("ice", "consent: a peer that never checks at all is told of once its time is over") {
   IceWorld w;
   w.h.core().tick(CONSENT - 1);

@@ -10,8 +10,8 @@ inline Bytes text(const std::string& s) { return Bytes(s.begin(), s.end()); }
 const std::string OUR_UFRAG = "Ours8765", OUR_PWD = "switch/own+pwd/of24chars", PEER_UFRAG = "peer";
 
 inline Bytes iceCommand(uint32_t id, const std::string& ufrag = OUR_UFRAG, const std::string& pwd = OUR_PWD,
-                        const std::string& peer = PEER_UFRAG) {
-  return CommandWriter(OPCODE_setIce).u32(id).u8(1).u8(static_cast<uint32_t>(ufrag.size())).block(text(ufrag))
+                        const std::string& peer = PEER_UFRAG, uint32_t mode = ICE_MODE_checks) {
+  return CommandWriter(OPCODE_setIce).u32(id).u8(mode).u8(static_cast<uint32_t>(ufrag.size())).block(text(ufrag))
       .u8(static_cast<uint32_t>(pwd.size())).block(text(pwd)).u16(static_cast<uint32_t>(peer.size())).block(text(peer)).bytes;
 }
 

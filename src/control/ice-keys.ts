@@ -15,6 +15,10 @@ interface Line {
   told: boolean;
 }
 
+function peerOf({ ufrag, consents }: NonNullable<RemoteMedia['ice']>): Pick<IceCredentials, 'peerUfrag' | 'lenient'> {
+  return { peerUfrag: ufrag, lenient: !consents };
+}
+
 export class IceKeys {
   readonly #random: (bytes: number) => Uint8Array;
   readonly #lines = new Map<ChannelId, Line>();
@@ -33,7 +37,7 @@ export class IceKeys {
       return undefined;
     }
     if (known?.peerUfrag === ice.ufrag) return known;
-    const credentials = { ...this.#made(), peerUfrag: ice.ufrag };
+    const credentials = { ...this.#made(), ...peerOf(ice) };
     this.#lines.set(channel, { credentials, told: false });
     return credentials;
   }
@@ -51,7 +55,7 @@ export class IceKeys {
     this.#proposed.delete(channel);
     if (proposed === undefined) return;
     if (ice?.verdict !== 'used') proposed.pwd.wipe();
-    else this.#lines.set(channel, { credentials: { ...proposed, peerUfrag: ice.ufrag }, told: false });
+    else this.#lines.set(channel, { credentials: { ...proposed, ...peerOf(ice) }, told: false });
   }
 
   /** The call is over: what is in force goes with its channels, what nobody answered goes now. */

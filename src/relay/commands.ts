@@ -13,7 +13,7 @@ import type {
   OpenChannel,
   RelayLevel,
 } from './contract.js';
-import { LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS, VIDEO_CODECS } from './schema.js';
+import { ICE_MODES, LEVELS, MEDIA, OPCODES, PARAMETER_FLAGS, TRANSPORTS, VIDEO_CODECS } from './schema.js';
 
 /**
  * Master key and salt lengths of the SRTP profiles (RFC 5764 §4.1.2, RFC 7714 §14.2); those above 0x1000 are numbers of our
@@ -207,16 +207,16 @@ export function iceCommand(
   ice: IceCredentials | undefined,
   branch = false,
 ): Uint8Array<ArrayBuffer> {
-  const inForce = ice === undefined ? 0 : 1;
+  const mode = ice === undefined ? 'off' : ice.lenient === true ? 'lenient' : 'checks';
   if (ice === undefined || branch) {
-    return new Writer(OPCODES.setIce, 9).u32(channel).u8(inForce).u8(0).u8(0).u16(0).done();
+    return new Writer(OPCODES.setIce, 9).u32(channel).u8(ICE_MODES[mode]).u8(0).u8(0).u16(0).done();
   }
   const { ufrag, pwd, peerUfrag } = ice;
   demand(ufrag.length >= 4 && ufrag.length <= 255 && pwd.length >= 22 && pwd.length <= 64, 'ICE credentials of ours');
   demand(peerUfrag.length >= 4 && peerUfrag.length <= 256, "an ICE peer's ufrag is 4 to 256 characters");
   return new Writer(OPCODES.setIce, 9 + ufrag.length + pwd.length + peerUfrag.length)
     .u32(channel)
-    .u8(inForce)
+    .u8(ICE_MODES[mode])
     .u8(ufrag.length)
     .bytes(Buffer.from(ufrag, 'latin1'))
     .secret(pwd)

@@ -153,6 +153,11 @@ export interface IceCredentials {
   /** 22 to 64 characters. */
   readonly pwd: Secret;
   readonly peerUfrag: string;
+  /**
+   * The peer is of the time before RFC 7675 and checks no more once it is connected: packets that only it can have made (not
+   * those under EKT's sender keys), and its plain RTP, are consent as well.
+   */
+  readonly lenient?: boolean;
 }
 
 /** One edge of the route plan: what `source` sends from `position` is shown at `receiver`'s place `sink`. */

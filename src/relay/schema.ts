@@ -45,7 +45,7 @@ export const OPCODES = {
    * without an address too: RTCP goes with RTP again, and the socket is closed.
    */
   setRtcpPort: 24,
-  /** channel u32, in force u8, length u8, our ufrag, length u8, our pwd, length u16, the peer's ufrag; to a branch all empty */
+  /** channel u32, ICE_MODES u8, length u8, our ufrag, length u8, our pwd, length u16, the peer's ufrag; to a branch all empty */
   setIce: 17,
   /** channel u32, window u32 ms, an address whose IP may be the peer's too (none: any may) */
   setLatch: 25,
@@ -74,6 +74,8 @@ export const EVENTS = {
   ice: 10,
 } as const;
 
+/** Not in force; only checks are consent; what verifies is, too. */
+export const ICE_MODES = { off: 0, checks: 1, lenient: 2 } as const;
 export const ICE_NEWS = { nominated: 0, 'consent-lost': 1, 'consent-back': 2 } as const;
 
 export const MEDIA = { audio: 0, video: 1 } as const;

@@ -43,6 +43,8 @@ export interface RemoteMedia {
   /** It speaks ICE: what becomes of that in our answer. */
   readonly ice?: {
     readonly ufrag: string;
+    /** Of the time of RFC 7675. */
+    readonly consents: boolean;
     readonly verdict: 'used' | 'mismatch' | 'both-lite' | 'without-rtcp-mux';
   };
   /** Id of the header extension of RFC 6464, 1-255. */

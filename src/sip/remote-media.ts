@@ -61,7 +61,10 @@ export function readRemoteMedia(sdp: Sdp, index: number, bundle: Bundle = []): R
   const tlsId = mediaAttribute(media, 'tls-id');
   const bandwidth = bandwidthOf(media.bandwidth) ?? bandwidthOf(sdp.bandwidth);
   const ice = readIce(sdp, media);
-  const remoteIce = typeof ice === 'object' ? { ufrag: ice.ufrag, verdict: iceVerdict(ice, rtcpMux) } : undefined;
+  const remoteIce =
+    typeof ice === 'object'
+      ? { ufrag: ice.ufrag, consents: ice.consents, verdict: iceVerdict(ice, rtcpMux) }
+      : undefined;
   const addressed = connection !== undefined && !isUnspecified(connection.address);
   // With ICE its checks say where it is.
   const reachable = addressed || remoteIce?.verdict === 'used';

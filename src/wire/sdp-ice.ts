@@ -9,6 +9,8 @@ import { parseDigits } from './sip-scan.js';
 /** What a peer says of ICE on one m-line. Its password is not kept: it is for those who ask, and we only answer. */
 export interface SdpIce {
   readonly ufrag: string;
+  /** Of the time of RFC 7675, by its `ice-options` (RFC 8445 §10, RFC 8838): it checks for as long as it wants media. */
+  readonly consents: boolean;
   /** It sends no checks either. */
   readonly lite: boolean;
   /** RFC 8839 §4.2.5: where media would go without ICE is none of its candidates; something on the way has rewritten it. */
@@ -47,7 +49,11 @@ export function readIce(sdp: Sdp, media: SdpMedia): SdpIce | IceProblem | undefi
     candidates.push(candidate);
   }
   const lite = sdp.attributes.some(({ name }) => name === 'ice-lite');
-  return { ufrag, lite, mismatch: mismatches(sdp, media, candidates) };
+  const options = [...media.attributes, ...sdp.attributes].flatMap(({ name, value = '' }) =>
+    name === 'ice-options' ? value.split(' ') : [],
+  );
+  const consents = options.includes('ice2') || options.includes('trickle');
+  return { ufrag, consents, lite, mismatch: mismatches(sdp, media, candidates) };
 }
 
 interface Candidate {

@@ -20,6 +20,7 @@ describe('what JavaScript and native/ must agree on', () => {
     const tables: readonly (readonly [string, Readonly<Record<string, number>>])[] = [
       ['OPCODE_', schema.OPCODES],
       ['EVENT_', schema.EVENTS],
+      ['ICE_MODE_', schema.ICE_MODES],
       ['ICE_NEWS_', schema.ICE_NEWS],
       ['MEDIA_', schema.MEDIA],
       ['TRANSPORT_', schema.TRANSPORTS],

@@ -42,7 +42,7 @@ describe('an offer with ICE', () => {
     ['on the m-line', offer(ICE)],
     ['of the session', offer([HOST], { session: ICE.slice(0, 2) })],
   ])('credentials %s: the answer is that of a lite agent with one host candidate', (_, to) => {
-    expect(to.media[0]!.ice).toEqual({ ufrag: 'peer', verdict: 'used' });
+    expect(to.media[0]!.ice).toEqual({ ufrag: 'peer', consents: false, verdict: 'used' });
     const sdp = answered(to);
     const session = sdp.slice(0, sdp.indexOf('m='));
     expect(session).toContain('a=ice-lite\r\na=ice-options:ice2\r\n');
@@ -51,6 +51,15 @@ describe('an offer with ICE', () => {
         'a=candidate:1 1 UDP 2130706431 192.0.2.100 20000 typ host\r\na=end-of-candidates\r\n',
     );
     expect(JSON.stringify(to)).not.toMatch(/"pwd"/);
+  });
+
+  it.each([
+    ['trickle', true],
+    ['ice2 rtp+ecn', true],
+    ['rtp+ecn', false],
+  ])('ice-options %s: whether it is of the time of RFC 7675', (options, consents) => {
+    expect(offer([...ICE, `ice-options:${options}`]).media[0]!.ice).toMatchObject({ consents });
+    expect(offer(ICE, { session: [`ice-options:${options}`] }).media[0]!.ice).toMatchObject({ consents });
   });
 
   it('the candidate is where the m-line is, not where the session is', () => {
