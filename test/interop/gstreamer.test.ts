@@ -9,12 +9,12 @@ import { type Caller, dial } from '../support/caller.js';
 import { BLUE, type Colour, PURPLE, RED, YELLOW } from '../support/colour.js';
 import { makePlace, type Place } from '../support/configured-switch.js';
 import { colourInput, decoded, toneInput } from '../support/decoded.js';
-import { type GstCaller, type GstSecurity, gstCaller } from '../support/gstreamer.js';
+import { type GstCaller, type GstOptions, type GstSecurity, gstCaller } from '../support/gstreamer.js';
 import { describeWithPeers } from '../support/peers.js';
 import { issue, put } from '../support/pki.js';
 import { killPrograms } from '../support/programs.js';
 import { until } from '../support/running-switch.js';
-import { baresip, hasHeard, hears, linphonec } from '../support/softphones.js';
+import { baresip, hasHeard, hears, linphonec, sees as seesOn } from '../support/softphones.js';
 
 /** Starting a pipeline takes its time on a loaded machine; each wait inside has its own limit. */
 const LIMIT_MS = 90_000;
@@ -39,7 +39,7 @@ async function gst(
   security: GstSecurity,
   hertz: number,
   colour: Colour,
-  more: { readonly rtcpApart?: boolean } = {},
+  more: Pick<GstOptions, 'rtcpApart' | 'picture'> = {},
 ): Promise<GstCaller> {
   const target = `sip:lobby@127.0.0.1:${running.sip.port};transport=tls`;
   const folder = place.file(name);
@@ -224,6 +224,25 @@ describeWithPeers('GStreamer and baresip', ['gst-launch-1.0', 'baresip'], () => 
       // baresip opens its pinhole (RTCP APP "PINGPONG") in clear, before its keys are set: that one is refused.
       expect(drops.malformed).toBeLessThanOrEqual(encryption === undefined ? 0 : 1);
       expect(drops).toMatchObject({ unknown_protocol: 0, unknown_source: 0, auth_failed: 0 });
+    },
+    LIMIT_MS,
+  );
+});
+
+describeWithPeers('GStreamer and baresip with a picture', ['gst-launch-1.0', 'baresip', 'ffmpeg'], () => {
+  it.each([
+    ['dtls', 'srtp-mand'],
+    ['sdes', 'dtls_srtp'],
+  ] as const)(
+    '%s and %s: baresip hears and sees the pipeline',
+    async (security, encryption) => {
+      running = await place.start('[conferences]\npolicy = "best-effort"');
+      await gst('pipeline', security, 440, RED, { picture: 'VP8' });
+      const to = `sip:lobby@127.0.0.1:${running.sip.port}`;
+      const phone = baresip(place, 'phone', to, 1_000, encryption, { video: true });
+      await hears('baresip', phone, 440);
+      await seesOn(place, 'baresip', phone, RED);
+      expect(running.conferenceLevel('lobby')).toBe('hop-by-hop');
     },
     LIMIT_MS,
   );

@@ -65,3 +65,23 @@ export function decoded(
     sees: (colour) => seen === true && showsColour(rgb!, WIDTH * HEIGHT * 3, colour),
   };
 }
+
+/** Of a picture in a file of its own, once it is whole. */
+export function isPictureOf(file: string, colour: Colour): boolean {
+  const raw = `${file}.rgb`;
+  const args = [
+    '-v',
+    'error',
+    '-y',
+    '-i',
+    file,
+    '-vf',
+    `scale=${WIDTH}:${HEIGHT}`,
+    '-pix_fmt',
+    'rgb24',
+    '-f',
+    'rawvideo',
+  ];
+  const { status } = spawnSync('ffmpeg', [...args, raw], { timeout: 30_000 });
+  return status === 0 && showsColour(raw, WIDTH * HEIGHT * 3, colour);
+}

@@ -36,6 +36,8 @@ export interface GstOptions {
   readonly colour: Colour;
   /** As before RFC 5761: RTCP by a port of its own, with rtpbin as who speaks it. Plain RTP only. */
   readonly rtcpApart?: boolean;
+  /** Default H264. */
+  readonly picture?: 'H264' | 'VP8';
 }
 
 export interface GstCaller {
@@ -96,7 +98,7 @@ async function openWay(): Promise<Way> {
   return { outer: await bound(), inner: await bound(), pipelinePort: await freeUdpPort() };
 }
 
-function sourceOf(kind: Kind, { hertz, colour }: GstOptions): string {
+function sourceOf(kind: Kind, { hertz, colour, picture = 'H264' }: GstOptions): string {
   const pt = PAYLOAD_TYPES[kind];
   if (kind === 'audio') {
     return `audiotestsrc is-live=true freq=${hertz} volume=0.5 ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=${pt}`;
@@ -106,22 +108,27 @@ function sourceOf(kind: Kind, { hertz, colour }: GstOptions): string {
   return (
     `videotestsrc is-live=true pattern=solid-color foreground-color=${argb} ` +
     `! video/x-raw,format=I420,width=${WIDTH},height=${HEIGHT},framerate=${FRAMES_A_SECOND}/1 ` +
-    `! openh264enc gop-size=${FRAMES_A_SECOND} complexity=low ! rtph264pay pt=${pt} mtu=1200 config-interval=-1`
+    (picture === 'VP8'
+      ? `! vp8enc deadline=1 keyframe-max-dist=${FRAMES_A_SECOND} ! rtpvp8pay pt=${pt} mtu=1200`
+      : `! openh264enc gop-size=${FRAMES_A_SECOND} complexity=low ! rtph264pay pt=${pt} mtu=1200 config-interval=-1`)
   );
 }
 
-const CAPS: Readonly<Record<Kind, string>> = {
-  audio: `media=(string)audio,clock-rate=(int)48000,encoding-name=(string)OPUS,payload=(int)${PAYLOAD_TYPES.audio}`,
-  video: `media=(string)video,clock-rate=(int)90000,encoding-name=(string)H264,payload=(int)${PAYLOAD_TYPES.video}`,
-};
+function capsOf(kind: Kind, { picture = 'H264' }: GstOptions): string {
+  const [clock, name] = kind === 'audio' ? [48_000, 'OPUS'] : [90_000, picture];
+  return `media=(string)${kind},clock-rate=(int)${clock},encoding-name=(string)${name},payload=(int)${PAYLOAD_TYPES[kind]}`;
+}
 
-function sinkOf(kind: Kind, file: string): string {
+function sinkOf(kind: Kind, file: string, { picture = 'H264' }: GstOptions): string {
   const into = `filesink async=false buffer-mode=unbuffered location=${file}`;
   if (kind === 'audio') {
     return `rtpopusdepay ! opusdec ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=48000,channels=1 ! wavenc ! ${into}`;
   }
   return (
-    'rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! openh264dec ! videoconvert ! videoscale ' +
+    (picture === 'VP8'
+      ? 'rtpvp8depay ! vp8dec '
+      : 'rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! openh264dec ') +
+    '! videoconvert ! videoscale ' +
     `! video/x-raw,format=RGB,width=${WIDTH},height=${HEIGHT} ! ${into}`
   );
 }
@@ -195,7 +202,7 @@ class Pipelines implements GstCaller {
   }
 
   #offer(): string {
-    const { security, rtcpApart } = this.#options;
+    const { security, rtcpApart, picture = 'H264' } = this.#options;
     const offer = createOffer({
       sessionId: '1',
       sessionVersion: 1,
@@ -210,7 +217,9 @@ class Pipelines implements GstCaller {
         codecs: [
           kind === 'audio'
             ? { name: 'opus' as const, payloadType: PAYLOAD_TYPES.audio }
-            : { name: 'H264' as const, payloadType: PAYLOAD_TYPES.video, profileLevelId: '42e01f' },
+            : picture === 'VP8'
+              ? { name: picture, payloadType: PAYLOAD_TYPES.video }
+              : { name: picture, payloadType: PAYLOAD_TYPES.video, profileLevelId: '42e01f' },
         ],
       })),
     });
@@ -256,9 +265,9 @@ class Pipelines implements GstCaller {
       `${sourceOf(kind, this.#options)} ! ${bin}.send_rtp_sink_0`,
       `${bin}.send_rtp_src_0 ! ${out(rtp)}`,
       `${bin}.send_rtcp_src_0 ! ${out(rtcp)}`,
-      `udpsrc address=${LOOPBACK} port=${rtp.pipelinePort} caps=application/x-rtp,${CAPS[kind]},rtcp-fb-nack-pli=(boolean)true ! ${bin}.recv_rtp_sink_0`,
+      `udpsrc address=${LOOPBACK} port=${rtp.pipelinePort} caps=application/x-rtp,${capsOf(kind, this.#options)},rtcp-fb-nack-pli=(boolean)true ! ${bin}.recv_rtp_sink_0`,
       `udpsrc address=${LOOPBACK} port=${rtcp.pipelinePort} ! ${bin}.recv_rtcp_sink_0`,
-      `${bin}. ! ${sinkOf(kind, this.#file(kind))}`,
+      `${bin}. ! ${sinkOf(kind, this.#file(kind), this.#options)}`,
     ];
   }
 
@@ -268,13 +277,13 @@ class Pipelines implements GstCaller {
   }
 
   #receiving({ kind, rtp: { pipelinePort } }: Line): string {
-    return `udpsrc address=${LOOPBACK} port=${pipelinePort} caps=application/x-rtp,${CAPS[kind]} ! ${sinkOf(kind, this.#file(kind))}`;
+    return `udpsrc address=${LOOPBACK} port=${pipelinePort} caps=application/x-rtp,${capsOf(kind, this.#options)} ! ${sinkOf(kind, this.#file(kind), this.#options)}`;
   }
 
   #withDtls({ kind, rtp: { inner, pipelinePort } }: Line): readonly string[] {
     return [
       `udpsrc address=${LOOPBACK} port=${pipelinePort} ! dtlssrtpdec name=d${kind} connection-id=${kind} PEM`,
-      `d${kind}.rtp_src ! capssetter caps=application/x-rtp,${CAPS[kind]} ! ${sinkOf(kind, this.#file(kind))}`,
+      `d${kind}.rtp_src ! capssetter caps=application/x-rtp,${capsOf(kind, this.#options)} ! ${sinkOf(kind, this.#file(kind), this.#options)}`,
       `d${kind}.rtcp_src ! ${NOWHERE}`,
       `${sourceOf(kind, this.#options)} ! e${kind}.rtp_sink_0`,
       `dtlssrtpenc name=e${kind} connection-id=${kind} is-client=true`,
@@ -292,10 +301,10 @@ class Pipelines implements GstCaller {
       const type = bytes[1]!;
       if (type >= 192 && type <= 223) return; // RTCP (RFC 5761 §4)
       line.rtp.outer.off('message', first);
-      const caps = [CAPS[line.kind], `ssrc=(uint)${bytes.readUInt32BE(8)}`, `srtp-key=(buffer)${key}`];
+      const caps = [capsOf(line.kind, this.#options), `ssrc=(uint)${bytes.readUInt32BE(8)}`, `srtp-key=(buffer)${key}`];
       const all = ['application/x-srtp', ...caps, ...names, ...auths].join(',');
       const port = `udpsrc address=${LOOPBACK} port=${line.rtp.pipelinePort} caps=${all}`;
-      const rtp = `${port} ! srtpdec name=d ! ${sinkOf(line.kind, this.#file(line.kind))}`;
+      const rtp = `${port} ! srtpdec name=d ! ${sinkOf(line.kind, this.#file(line.kind), this.#options)}`;
       this.#launch([rtp, `d.rtcp_src ! ${NOWHERE}`]);
     };
     line.rtp.outer.on('message', first);

@@ -10,7 +10,12 @@ const running: Program[] = [];
 
 /** @param home where it finds and leaves files of its own. */
 export function run(command: string, home: string, args: readonly string[]): Program {
-  const child = spawn(command, args, { env: { ...process.env, HOME: home }, stdio: 'pipe', detached: true });
+  const child = spawn(command, args, {
+    cwd: home,
+    env: { ...process.env, HOME: home },
+    stdio: 'pipe',
+    detached: true,
+  });
   const output = { text: '' };
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (output.text += chunk.toString('latin1')));

@@ -1,7 +1,9 @@
 /** Softphones that nobody here wrote, each sending a tone and recording what it decodes. */
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Colour } from './colour.js';
 import type { Place } from './configured-switch.js';
+import { isPictureOf } from './decoded.js';
 import { put } from './pki.js';
 import { type Program, run } from './programs.js';
 import { until } from './running-switch.js';
@@ -19,13 +21,21 @@ export function baresip(
   target: string | { readonly account: string },
   hertz: number,
   encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp',
-  { rtcpMux = true }: { readonly rtcpMux?: boolean } = {},
+  { rtcpMux = true, video = false }: { readonly rtcpMux?: boolean; readonly video?: boolean } = {},
 ): Phone {
   const folder = place.file(name);
   mkdirSync(folder);
-  const modules = ['stdio', 'g711', 'opus', 'ausine', 'aufile', 'sndfile', 'srtp', 'dtls_srtp'].map(
-    (m) => `module ${m}.so`,
-  );
+  const modules = [
+    'stdio',
+    'g711',
+    'opus',
+    'ausine',
+    'aufile',
+    'sndfile',
+    'srtp',
+    'dtls_srtp',
+    ...(video ? ['vp8', 'fakevideo', 'snapshot'] : []),
+  ].map((m) => `module ${m}.so`);
   const config = [
     'poll_method epoll',
     `rtcp_mux ${rtcpMux ? 'yes' : 'no'}`,
@@ -34,6 +44,9 @@ export function baresip(
     `audio_source ausine,${hertz}`,
     `audio_player aufile,${folder}/played.wav`,
     `audio_alert ausine,400`,
+    ...(video
+      ? ['video_source fakevideo,nil', 'video_display fakevideo,nil', 'video_size 160x120', 'video_fps 15']
+      : []),
     'rtp_ports 42000-42999',
     'module_path /usr/lib/baresip/modules',
     ...modules,
@@ -47,7 +60,7 @@ export function baresip(
   put(
     folder,
     'accounts',
-    `${own};audio_codecs=opus/48000/2${encryption === undefined ? '' : `;mediaenc=${encryption}`}\n`,
+    `${own};audio_codecs=opus/48000/2${video ? ';video_codecs=vp8' : ''}${encryption === undefined ? '' : `;mediaenc=${encryption}`}\n`,
   );
   put(folder, 'contacts', '');
   const program = run('baresip', place.folder, [
@@ -123,4 +136,19 @@ export async function hasHeard(phone: Phone, hertz: number): Promise<void> {
   await heeded(phone, 'linphonec has recorded two seconds', () => recorded() > 2 * 2 * 48_000);
   phone.program.child.stdin!.write('terminate\nquit\n');
   await heeded(phone, `linphonec has heard ${hertz} Hz`, () => purestToneShare(phone.heard(), hertz) > 0.9);
+}
+
+/** Has baresip write down the pictures that it shows until one has this colour. */
+export async function sees(place: Place, who: string, phone: Phone, colour: Colour): Promise<void> {
+  let shot = 0;
+  const name = (): string => `shot-${shot}.png`;
+  const ask = (): void => void phone.program.child.stdin!.write(`/snapshot_recv ${name()}\n`);
+  ask();
+  await heeded(phone, `${who} sees ${colour.name}`, () => {
+    if (!phone.program.output.text.includes(`png: wrote ${name()}`)) return false;
+    if (isPictureOf(join(place.folder, name()), colour)) return true;
+    shot++;
+    ask();
+    return false;
+  });
 }
