@@ -4,6 +4,7 @@
  */
 import { mkdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Switch } from '../../src/server/switch.js';
@@ -14,7 +15,7 @@ import { describeWithPeers } from '../support/peers.js';
 import { issue, put } from '../support/pki.js';
 import { killPrograms, type Program, run, stop } from '../support/programs.js';
 import { until } from '../support/running-switch.js';
-import { baresip, hasHeard, hears, heeded, linphonec } from '../support/softphones.js';
+import { baresip, hasHeard, hears, heeded, linphonec, type Phone } from '../support/softphones.js';
 
 /** Starting a softphone takes its time on a loaded machine; each wait inside has its own limit. */
 const LIMIT_MS = 90_000;
@@ -49,6 +50,37 @@ describeWithPeers('baresip', ['baresip'], () => {
       stop(low.program);
       stop(high.program);
       await until('the conference is empty', () => running.conferenceLevel('lobby') === undefined);
+    },
+    LIMIT_MS,
+  );
+});
+
+// It offers no candidates of the loopback interface; what it sends from another address of this machine stays here as well.
+const hasAddress = Object.values(networkInterfaces()).some((list) =>
+  list?.some((a) => !a.internal && a.family === 'IPv4'),
+);
+
+describeWithPeers('baresip with ICE', ['baresip'], () => {
+  it.runIf(hasAddress).each([
+    ['dtls_srtp', 'best-effort'],
+    [undefined, 'non-secure'],
+  ] as const)(
+    'a full agent, %s: checks, nominates, says so in a re-INVITE, and two of them hear each other',
+    async (encryption, policy) => {
+      running = await place.start(`[conferences]\npolicy = "${policy}"`);
+      const phones = [440, 1_000].map((hertz) =>
+        baresip(place, `at-${hertz}`, lobby(running.sip.port), hertz, encryption, { ice: true }),
+      );
+      const [low, high] = phones as [Phone, Phone];
+      await hears('low', low, 1_000);
+      await hears('high', high, 440);
+      for (const phone of phones) {
+        const says = (text: string) => heeded(phone, text, () => phone.program.output.text.includes(text));
+        await says("mnat 'ice' connected");
+        await says('sending Re-INVITE with updated default candidates');
+      }
+      const { check_refused, replayed } = running.counters().drops;
+      expect([check_refused, replayed]).toEqual([0, 0]);
     },
     LIMIT_MS,
   );

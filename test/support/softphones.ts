@@ -21,8 +21,9 @@ export function baresip(
   target: string | { readonly account: string },
   hertz: number,
   encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp',
-  { rtcpMux = true, video = false }: { readonly rtcpMux?: boolean; readonly video?: boolean } = {},
+  options: { readonly rtcpMux?: boolean; readonly video?: boolean; readonly ice?: boolean } = {},
 ): Phone {
+  const { rtcpMux = true, video = false, ice = false } = options;
   const folder = place.file(name);
   mkdirSync(folder);
   const modules = [
@@ -35,6 +36,7 @@ export function baresip(
     'srtp',
     'dtls_srtp',
     ...(video ? ['vp8', 'fakevideo', 'snapshot'] : []),
+    ...(ice ? ['ice'] : []),
   ].map((m) => `module ${m}.so`);
   const config = [
     'poll_method epoll',
@@ -57,11 +59,13 @@ export function baresip(
   ];
   put(folder, 'config', `${config.join('\n')}\n`);
   const own = typeof target === 'string' ? `<sip:${name}@127.0.0.1;transport=tls>;regint=0` : target.account;
-  put(
-    folder,
-    'accounts',
-    `${own};audio_codecs=opus/48000/2${video ? ';video_codecs=vp8' : ''}${encryption === undefined ? '' : `;mediaenc=${encryption}`}\n`,
-  );
+  const settings = [
+    'audio_codecs=opus/48000/2',
+    ...(video ? ['video_codecs=vp8'] : []),
+    ...(encryption === undefined ? [] : [`mediaenc=${encryption}`]),
+    ...(ice ? ['medianat=ice'] : []),
+  ];
+  put(folder, 'accounts', `${[own, ...settings].join(';')}\n`);
   put(folder, 'contacts', '');
   const program = run('baresip', place.folder, [
     '-4',
