@@ -22,7 +22,8 @@ bool Switch::openBranch(CommandReader& r) {
   const bool hasPeer = r.address(peer);
   Outlet* leader = transport == TRANSPORT_bundled ? outlet(r.u32()) : nullptr;
   const bool valid = r.whole() && isOther(home) && homeSlot < MAX_CHANNELS &&
-                     mayOpen(id, media, transport, slot, hasPeer, leader);
+                     mayOpen(id, media, transport, slot, hasPeer) &&
+                     (transport != TRANSPORT_bundled || (mayFollow(leader, conferenceId) && leader->branch));
   Conference* conference = valid ? makeConference(conferenceId) : nullptr;
   if (conference == nullptr) {
     if (r.whole()) transport_.discard(socket);
@@ -37,7 +38,7 @@ bool Switch::openBranch(CommandReader& r) {
   b.datagrams = &exchange_->datagrams(self_, home);
   b.last = b.datagrams->written();
   if (transport == TRANSPORT_bundled) {
-    if (!leader->branch || !joinBundle(b, *leader)) return false;
+    joinBundle(b, *leader);
   } else if (!transport_.opened(b)) {
     transport_.discard(socket);
     return false;

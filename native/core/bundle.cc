@@ -67,13 +67,22 @@ Channel* Switch::lineOf(Channel& socket, const Variant& datagram, bool& hasLine)
   return hasLine ? line : &socket;
 }
 
-bool Switch::joinBundle(Outlet& o, Outlet& leader) {
-  const bool fits = leader.leader == nullptr && !leader.plain && leader.conference == o.conference && leader.away == o.away &&
-                    leader.followers.size() + 1 < MAX_BUNDLED_CHANNELS;
-  if (!fits) return false;
+bool Switch::mayFollow(const Outlet* leader, uint32_t conferenceId) const {
+  return leader != nullptr && leader->leader == nullptr && !leader->plain && leader->conference->id == conferenceId &&
+         leader->followers.size() + 1 < MAX_BUNDLED_CHANNELS;
+}
+
+// The same member's, on the same thread, with keys of a handshake.
+bool Switch::mayFollow(const Outlet* leader, uint32_t conferenceId, uint32_t member, const uint16_t* awayThread) const {
+  if (!mayFollow(leader, conferenceId) || leader->branch) return false;
+  const auto& lead = static_cast<const Channel&>(*leader);
+  const bool together = awayThread == nullptr ? lead.away == nullptr : lead.away != nullptr && lead.away->thread == *awayThread;
+  return together && lead.member == member && !lead.sdes;
+}
+
+void Switch::joinBundle(Outlet& o, Outlet& leader) {
   o.leader = &leader;
   leader.followers.push_back(&o);
-  return true;
 }
 
 void Switch::leaveBundle(Outlet& o) {

@@ -91,7 +91,9 @@ bool Switch::openChannel(CommandReader& r) {
   const uint16_t awayThread = away ? r.u16() : 0;
   const uint32_t awaySlot = away ? r.u32() : 0;
   const bool valid = r.whole() && (!away || (isOther(awayThread) && awaySlot < MAX_CHANNELS && socket < 0)) &&
-                     mayOpen(id, media, transport, slot, hasPeer, leader);
+                     mayOpen(id, media, transport, slot, hasPeer) &&
+                     (transport != TRANSPORT_bundled ||
+                      mayFollow(leader, conferenceId, member, away ? &awayThread : nullptr));
   Conference* conference = valid ? makeConference(conferenceId) : nullptr;
   if (conference == nullptr) {
     if (r.whole()) transport_.discard(socket);
@@ -109,9 +111,8 @@ bool Switch::openChannel(CommandReader& r) {
     c.awaySlot = static_cast<uint16_t>(awaySlot);
   }
   if (transport == TRANSPORT_bundled) {
-    if (leader->branch) return false;
     auto& lead = static_cast<Channel&>(*leader);
-    if (lead.member != member || lead.sdes || !joinBundle(c, lead)) return false;
+    joinBundle(c, lead);
     lead.shared = true;
     useHopKeys(c, lead.hop);
   } else if (away) {
@@ -129,11 +130,9 @@ bool Switch::openChannel(CommandReader& r) {
   return true;
 }
 
-bool Switch::mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer, const Outlet* leader) {
-  const bool bundled = transport == TRANSPORT_bundled;
+bool Switch::mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer) {
   return media <= MEDIA_video && transport <= TRANSPORT_bundled && slot < MAX_CHANNELS && bySlot_[slot] == nullptr &&
-         outlet(id) == nullptr && hasPeer == (transport == TRANSPORT_plain || transport == TRANSPORT_sdes) &&
-         bundled == (leader != nullptr);
+         outlet(id) == nullptr && hasPeer == (transport == TRANSPORT_plain || transport == TRANSPORT_sdes);
 }
 
 void Switch::furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot,
@@ -264,6 +263,7 @@ bool Switch::setParameters(CommandReader& r) {
     if (pairs[2 * i] > 127 || (videos != nullptr && videos[i] > VIDEO_CODEC_av1)) return false;
   }
   if (!endHere(*c, seed)) return false;
+  if (c->own) c->own->forgetSent();
   c->tip = (flags & PARAMETER_tip) != 0;
   c->trailingByte = (flags & PARAMETER_trailingByte) != 0;
   c->ready = (flags & PARAMETER_ready) != 0;

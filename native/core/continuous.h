@@ -39,6 +39,8 @@ class ContinuousStream {
   // Its place, which is the one that it had.
   Placed again(uint64_t index, uint32_t timestamp) const;
 
+  // The lowest index above all that were given.
+  uint64_t next() const { return next_; }
   // Of the last packet placed; for sender reports and for what is inserted.
   uint32_t lastTimestamp() const { return lastTimestamp_; }
   uint64_t lastAt() const { return lastAt_; }

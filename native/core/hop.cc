@@ -196,13 +196,15 @@ void Switch::retransmitOwn(Channel& c, uint8_t lane, uint16_t sequence, uint64_t
   const int16_t codec = from->codecOf[p->payloadType];
   const int16_t payloadType = codec == NO_MAPPING ? NO_MAPPING : c.payloadTypeOf[codec];
   if (payloadType == NO_MAPPING) return countDrop(c, Drop::no_payload_type);
+  const Placed placed = own.place.again(index, rtp.timestamp);
+  if (placed.index < own.since) return counters_.count(THREAD_COUNTER_retransmitUnknown);
   if (const Drop drop = admit(c, NO_SET); drop != Drop::none) return countDrop(c, drop);
   if (!c.requests->mayRepeat(own.place.ssrc(), sequence, now)) return counters_.count(THREAD_COUNTER_retransmitLimited);
   if (egress_.full()) egress_.flush();
   const uint8_t* bytes = p->variant->bytes;
   const Drop drop = sendOwn(bytes + rtp.headerLength, p->variant->length - rtp.headerLength,
                             headerOf(bytes, rtp, from->streams[place]->position), *edge,
-                            static_cast<uint8_t>(payloadType), own.place.again(index, rtp.timestamp));
+                            static_cast<uint8_t>(payloadType), placed);
   if (drop != Drop::none) return countDrop(c, drop);
   counters_.count(THREAD_COUNTER_retransmitted);
   bump(c.words + CHANNEL_COUNTER_retransmitted);

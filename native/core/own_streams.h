@@ -13,6 +13,7 @@ constexpr size_t LANES = 16;
 
 struct OwnStream {
   ContinuousStream place;
+  uint64_t since = 0;  // packets before this index are not sent again
   uint32_t packets = 0;  // for sender reports (RFC 3550 §6.4.1)
   uint32_t bytes = 0;
   uint64_t nextReport = 0;
@@ -22,6 +23,12 @@ struct OwnStreams {
   // SSRCs, first sequence numbers and first timestamps are made of it: 32 random bits for each (channel, keys).
   uint32_t seed = 0;
   OwnStream lanes[LANES];
+
+  // Headers will differ from here on: what was sent is not sent again, for two headers under one index would give the key of
+  // RFC 7714 away (§9.1 of RFC 3711 for payloads).
+  void forgetSent() {
+    for (OwnStream& lane : lanes) lane.since = lane.place.next();
+  }
 
   uint32_t ssrcOf(uint8_t lane) const { return (seed & 0xffffff00u) | lane; }
   // 0: none of ours.

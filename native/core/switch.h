@@ -93,7 +93,9 @@ class Switch {
 
   // bundle.cc
   Channel* lineOf(Channel& socket, const Variant& datagram, bool& hasLine);
-  bool joinBundle(Outlet& o, Outlet& leader);
+  bool mayFollow(const Outlet* leader, uint32_t conferenceId) const;
+  bool mayFollow(const Outlet* leader, uint32_t conferenceId, uint32_t member, const uint16_t* awayThread) const;
+  void joinBundle(Outlet& o, Outlet& leader);
   void leaveBundle(Outlet& o);
   void useHopKeys(Channel& c, const std::shared_ptr<HopKeys>& keys);
   Drop bundleRtcp(Channel& lead, const uint8_t* bytes, size_t length, uint64_t now);
@@ -196,7 +198,7 @@ class Switch {
 
   // commands.cc
   bool openChannel(CommandReader& r);
-  bool mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer, const Outlet* leader);
+  bool mayOpen(uint32_t id, uint8_t media, uint8_t transport, uint32_t slot, bool hasPeer);
   void furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t media, uint8_t transport, uint32_t slot, int socket,
                const Address& peer);
   void takeSlot(Outlet& o);

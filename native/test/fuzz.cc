@@ -1,5 +1,6 @@
 // Fuzzers with live contexts. One that refuses an input must be as it was before; one that accepts a changed packet is
 // broken. Deterministic: the same RUNS and SEED give the same inputs.
+#include "bundle_world.h"
 #include "fuzz.h"
 #include "stun_peer.h"
 
@@ -209,6 +210,8 @@ void commandTarget(Random& random, uint64_t runs) {
     World world(random.below(2) == 0 ? Media::audio : Media::video);
     std::vector<Bytes> seeds = worldCommands(3, Media::video);
     seeds.push_back(openCommand(4, Media::video));
+    seeds.push_back(openBundledCommand(5, Media::audio, 1, 1));
+    seeds.push_back(bundledParametersCommand(1, 96, "0"));
     seeds.push_back(setCommand(0x1237));
     seeds.push_back(CommandWriter(OPCODE_dropSet).u32(CONFERENCE).u16(0x1235).bytes);
     seeds.push_back(CommandWriter(OPCODE_closeChannel).u32(2).bytes);
@@ -240,8 +243,9 @@ int main(int argc, char** argv) {
   rtpTarget(random, runs * 3 / 10);
   fieldTarget(random, runs * 6 / 10);
   rtcpTarget(random, runs * 3 / 4);
-  nackTarget(random, runs * 17 / 20);
-  stunTarget(random, runs * 18 / 20);
+  nackTarget(random, runs * 16 / 20);
+  stunTarget(random, runs * 17 / 20);
+  bundleTarget(random, runs * 18 / 20, counts);
   commandTarget(random, runs);
   hopTargets(random, runs, counts);
   std::printf("fuzz: ok: %llu mutated inputs, %llu valid ones between them\n", static_cast<unsigned long long>(counts.mutated),

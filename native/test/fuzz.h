@@ -63,6 +63,8 @@ struct Counts {
   uint64_t mutated = 0, accepted = 0;
 };
 
+// Bundles; until `runs` inputs were mutated in all.
+void bundleTarget(Random& random, uint64_t runs, Counts& counts);
 // Channels whose payloads end at the switch; `runs` mutated inputs more than there were.
 void hopTargets(Random& random, uint64_t runs, Counts& counts);
 

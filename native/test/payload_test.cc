@@ -148,3 +148,36 @@ TEST("payload", "hostile payloads: random bytes of every length are read within 
     if (parseRtp(exact.get(), bytes.size(), rtp)) audioEnergy(exact.get(), rtp, random() % 16);
   }
 }
+
+TEST("payload", "header extensions are found by id in either form, after padding, and never beyond the header") {
+  // RFC 8285 §4.2: ids 1 (one byte) and 4 (two), padding between; id 15 ends the search.
+  const Bytes one = hex("906f000700000000aaaa0001bede0003108500004130310000f0ff00");
+  // §4.3: ids 4 (empty), 16 (three bytes) and 200 (one).
+  const Bytes two = hex("906f000700000000aaaa0001100000030400100361626300c8012a0000");
+  const auto find = [](Bytes packet, uint8_t id) -> std::string {
+    RtpView rtp;
+    std::unique_ptr<uint8_t[]> exact(new uint8_t[packet.size()]);
+    std::copy(packet.begin(), packet.end(), exact.get());
+    if (!parseRtp(exact.get(), packet.size(), rtp)) return "no RTP";
+    size_t length = 0;
+    const uint8_t* found = headerExtension(exact.get(), rtp, id, length);
+    return found == nullptr ? "none" : std::string(found, found + length);
+  };
+  CHECK(find(one, 1) == "\x85" && find(one, 4) == "01" && find(one, 2) == "none" && find(one, 15) == "none");
+  CHECK(find(two, 4).empty() && find(two, 16) == "abc" && find(two, 200) == "*" && find(two, 1) == "none");
+  Bytes longer = one;
+  longer[16] = 0x1f;  // 16 bytes, of 12 that are there
+  CHECK(find(longer, 1) == "none" && find(longer, 4) == "none");
+  Bytes other = one;
+  other[12] = 0xab;  // some other profile's
+  CHECK(find(other, 1) == "none");
+  RtpView rtp;
+  CHECK(parseRtp(one.data(), one.size(), rtp) && audioEnergy(one.data(), rtp, 1) == (127 - 5) * 100 / 127);
+  std::mt19937 random(9);
+  for (int round = 0; round < 50'000; round++) {
+    Bytes bytes = round % 2 == 0 ? one : two;
+    for (int i = 0; i < 3; i++) bytes[12 + random() % (bytes.size() - 12)] = static_cast<uint8_t>(random());
+    bytes.resize(16 + random() % (bytes.size() - 15));
+    find(bytes, static_cast<uint8_t>(random()));
+  }
+}

@@ -319,6 +319,7 @@ export class CallMedia {
       direction: direction ?? agreed?.direction ?? 'sendrecv',
       ...this.#limitOf(other ?? line),
       ...(agreed?.remote.mid === undefined ? {} : { mid: agreed.remote.mid }),
+      ...(agreed === undefined || !line.channel.setup.readable ? {} : { extensions: agreed.remote }),
       ...(agreed === undefined || !sameKind ? {} : { protocol: agreed.remote.protocol }),
       // RFC 8842 §5.1: only where the peer knows it; without it a new association needs another fingerprint or port.
       ...(transport !== 'dtls' || (agreed !== undefined && agreed.remote.tlsId === undefined)

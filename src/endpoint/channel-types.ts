@@ -7,6 +7,7 @@ import type { ReceivedRtp } from '../srtp/ekt-receiver.js';
 import type { TipFailure, TipPeer } from '../tip/index.js';
 import type { DropName } from '../wire/drop.js';
 import type { ReportBlock } from '../wire/rtcp.js';
+import type { RtpExtension } from '../wire/rtp.js';
 import type { TipVersion } from '../wire/tip.js';
 import type { Security } from './channel-security.js';
 
@@ -33,6 +34,8 @@ export interface ChannelOptions {
   readonly keying?: Keying;
   /** Without TIP, EKT and multiplex words: media is under the channel keys, and all that comes is for the center. */
   readonly standard?: boolean;
+  /** In the header of every packet that is sent: the name of the m-line on a bundle. */
+  readonly extension?: RtpExtension;
   /** Fresh random bytes for sender keys, sequence numbers and timestamps. */
   readonly random: (bytes: number) => Uint8Array;
   /** Also put out what a key log needs; off by default. */

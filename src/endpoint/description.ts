@@ -15,6 +15,9 @@ import type { MediaLine } from './media-line.js';
 /** RFC 8842 §4: 20 characters at least. */
 const newTlsId = (): string => randomBytes(12).toString('hex');
 
+/** On a bundle packets say which line they are of, both ways. */
+const NAMES = { midId: 4 };
+
 /** Of all lines of a call. */
 export type Security = 'dtls' | 'plain' | 'sdes';
 
@@ -97,7 +100,8 @@ export class Description {
         const line = { media, port, security, direction, codecs };
         // RFC 9143 §7.2.1: at first without a port of its own, once it is agreed with the one that all have.
         const own = leader === undefined || this.remote.length > 0 ? {} : { port: 0 };
-        if (security === 'dtls') return { ...line, tlsId, ...own, ...(bundled ? { mid: String(i) } : {}) };
+        if (security === 'dtls')
+          return { ...line, tlsId, ...own, ...(bundled ? { mid: String(i), extensions: NAMES } : {}) };
         if (security === 'plain') return line;
         // At first with feedback, so that the switch may ask for a picture that can be decoded.
         const agreed = this.remote.find((m) => m.media === media)?.protocol;

@@ -8,6 +8,7 @@ import { DEFAULT_ENGINE, ENGINES } from '../dtls/engines.js';
 import type { AnsweredMedia, LocalCodec, RemoteMedia } from '../sip/offer-answer-types.js';
 import { wipeKeys } from '../sip/remote-media.js';
 import type { ChannelProfile } from '../srtp/channel-crypto.js';
+import { oneByteExtension } from '../wire/rtp.js';
 import { SDES_SUITES, type SdesCrypto, type SdesSuite } from '../wire/sdp-crypto.js';
 import type { CallOptions, Identity } from './call-types.js';
 import type { ChannelOptions, Keying, OutgoingStream } from './channel-types.js';
@@ -104,9 +105,16 @@ export function startLine(
     logKeys: options.onKeys !== undefined,
     standard,
     ...(keying === undefined ? {} : { keying }),
+    ...nameOf(remote),
   };
   line.start({ address: remote.address.address, port: remote.port }, channel);
   return true;
+}
+
+/** RFC 9143 §15: the other side reads the names of lines. */
+function nameOf({ mid, midId }: RemoteLine): Pick<ChannelOptions, 'extension'> {
+  if (mid === undefined || midId === undefined) return {};
+  return { extension: oneByteExtension(midId, Buffer.from(mid)) };
 }
 
 /** What the endpoint says of itself in Contact, and which keys media is under. */

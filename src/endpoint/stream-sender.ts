@@ -86,6 +86,7 @@ export class OutgoingStreamSender {
       timestamp,
       ssrc: this.ssrc,
       csrcs: this.#csrcs,
+      ...(this.#options.extension === undefined ? {} : { extension: this.#options.extension }),
     });
     this.#packets++;
     this.#octets += media.payload.length;

@@ -103,3 +103,24 @@ export function groupAttributes(
     return mids.length === 0 ? [] : [{ name: 'group', value: `BUNDLE ${mids.join(' ')}` }];
   });
 }
+
+/** The first line that the answer takes without its bundle though it has no transport of its own in our offer. */
+export function partedLine(
+  offered: Sdp,
+  answered: readonly Bundle[],
+  accepted: (index: number) => boolean,
+): number | undefined {
+  for (const group of bundlesOf(offered)) {
+    const shared = group.filter((i) => accepted(i) && !hasOwnPort(offered, group, i));
+    const tag = group.find(accepted);
+    const bundle = answered.find((b) => tag !== undefined && b.includes(tag));
+    const apart = shared.find((i) => i !== tag && bundle?.includes(i) !== true);
+    if (apart !== undefined) return apart;
+  }
+  return undefined;
+}
+
+function hasOwnPort({ media }: Sdp, group: Bundle, index: number): boolean {
+  const { port } = media[index]!;
+  return !isBundleOnly(media[index]!) && group.every((i) => i === index || media[i]!.port !== port);
+}

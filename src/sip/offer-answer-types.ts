@@ -5,6 +5,7 @@ import type { OwnIce } from '../wire/sdp-ice.js';
 import type { Sdp, SdpCodec, SdpDirection, SdpFingerprint, SdpSetup } from '../wire/sdp-types.js';
 import type { Bundle } from './bundle.js';
 import type { CodecName } from './codecs.js';
+import type { HeaderExtensions } from './header-extensions.js';
 
 /** `dtls`: UDP/TLS/RTP/SAVP(F); `plain`: RTP/AVP(F); `sdes`: RTP/SAVP(F) with keys in SDP. */
 export type MediaSecurity = 'dtls' | 'plain' | 'sdes' | 'unsupported';
@@ -152,6 +153,8 @@ export interface LocalMediaOffer {
   readonly mid?: string;
   /** Default UDP/TLS/RTP/SAVPF or RTP/AVP. */
   readonly protocol?: string;
+  /** As agreed before. */
+  readonly extensions?: HeaderExtensions;
   readonly bandwidthBitsPerSecond?: number;
   /** `a=tls-id` (RFC 8842 §4); another one than before asks for a new association. */
   readonly tlsId?: string;

@@ -5,7 +5,6 @@ import { codecs, writeFingerprint } from '../wire/sdp-attributes.js';
 import { takenCrypto, writeCrypto } from '../wire/sdp-crypto.js';
 import { ICE_MISMATCH, ICE_SESSION_ATTRIBUTES, iceAttributes } from '../wire/sdp-ice.js';
 import type {
-  Sdp,
   SdpAttribute,
   SdpBandwidth,
   SdpCodec,
@@ -15,7 +14,7 @@ import type {
   SdpRefusalReason,
 } from '../wire/sdp-types.js';
 import { addressFamily } from '../wire/sip-address.js';
-import { type Bundle, bundlesOf, groupAttributes, isBundleOnly, spelledOut, tagOf } from './bundle.js';
+import { bundlesOf, groupAttributes, partedLine, spelledOut, tagOf } from './bundle.js';
 import { answeredFmtp, offeredCodec } from './codecs.js';
 import { extensionAttributes, type HeaderExtensions } from './header-extensions.js';
 import type {
@@ -266,7 +265,7 @@ function offeredMedia(local: LocalOffer, m: LocalMediaOffer): SdpMedia {
   if (m.port === 0) attributes.push({ name: 'bundle-only' });
   const list = m.codecs.map((c) => ('clockRateHz' in c ? c : ownCodec(m.media, c)));
   attributes.push(...codecAttributes(list, protocol));
-  attributes.push({ name: m.direction ?? 'sendrecv' });
+  attributes.push({ name: m.direction ?? 'sendrecv' }, ...extensionAttributes(m.extensions ?? {}));
   if (m.content !== undefined) attributes.push({ name: 'content', value: m.content });
   attributes.push(...(m.security === 'dtls' ? dtlsAttributes(local, 'actpass', m.tlsId) : [{ name: 'rtcp-mux' }]));
   if (m.security === 'sdes') {
@@ -319,6 +318,7 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
   if (!parsed.ok) return parsed;
   const sdp = spelledOut(parsed.value);
   if (sdp.media.length !== offered.media.length) return refuse('media-count');
+  const bundles = bundlesOf(sdp);
   const media: Answer['media'][number][] = [];
   for (const [i, line] of sdp.media.entries()) {
     const where = `m-line ${i + 1}`;
@@ -327,7 +327,13 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
       wipeKeys(media);
       return refuse('media-type', where);
     }
-    const m = withOpportunity(readRemoteMedia(sdp, i));
+    const m = withOpportunity(
+      readRemoteMedia(
+        sdp,
+        i,
+        bundles.find((bundle) => bundle.includes(i)),
+      ),
+    );
     if (m.port === 0) {
       media.push({ ...m, accepted: false });
       continue;
@@ -343,34 +349,12 @@ export function readAnswer(offerText: string, text: string | Uint8Array): Result
       m.security !== 'dtls' ? {} : { role: m.setup === 'active' ? ('server' as const) : ('client' as const) };
     media.push({ ...m, accepted: true, ...role });
   }
-  const bundles = bundlesOf(sdp);
   const apart = partedLine(read.value, bundles, (i) => media[i]!.accepted);
   if (apart !== undefined) {
     wipeKeys(media);
     return refuse('bundle', `m-line ${apart + 1}`);
   }
   return ok({ sdp, media, bundles });
-}
-
-/** The first line that the answer takes without its bundle though it has no transport of its own in our offer. */
-function partedLine(
-  offered: Sdp,
-  answered: readonly Bundle[],
-  accepted: (index: number) => boolean,
-): number | undefined {
-  for (const group of bundlesOf(offered)) {
-    const shared = group.filter((i) => accepted(i) && !hasOwnPort(offered, group, i));
-    const tag = group.find(accepted);
-    const bundle = answered.find((b) => tag !== undefined && b.includes(tag));
-    const apart = shared.find((i) => i !== tag && bundle?.includes(i) !== true);
-    if (apart !== undefined) return apart;
-  }
-  return undefined;
-}
-
-function hasOwnPort({ media }: Sdp, group: Bundle, index: number): boolean {
-  const { port } = media[index]!;
-  return !isBundleOnly(media[index]!) && group.every((i) => i === index || media[i]!.port !== port);
 }
 
 function answerMisfit(offered: SdpMedia, ours: RemoteMedia, line: SdpMedia, m: RemoteMedia): AnswerRefusal | undefined {

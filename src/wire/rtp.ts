@@ -84,6 +84,15 @@ export function parseRtp(datagram: Uint8Array): Result<{ header: RtpHeader; payl
   return payload.ok ? ok({ header: header.value, payload: payload.value }) : payload;
 }
 
+/** One header extension alone in the form of one byte (RFC 8285 §4.2). @param id 1 to 14; @param value 1 to 16 bytes */
+export function oneByteExtension(id: number, value: Uint8Array): RtpExtension {
+  if (id < 1 || id > 14 || value.length < 1 || value.length > 16) throw new RangeError('no one-byte header extension');
+  const data = new Uint8Array(4 * Math.ceil((1 + value.length) / 4));
+  data[0] = (id << 4) | (value.length - 1);
+  data.set(value, 1);
+  return { profile: 0xbede, data };
+}
+
 export interface RtpHeaderFields {
   readonly marker?: boolean;
   readonly payloadType: number;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CallOptions } from '../../src/endpoint/index.js';
+import { parseRtpHeader } from '../../src/wire/rtp.js';
 import { audioInput, type Caller, dial, videoInput } from '../support/caller.js';
 import { claviger, killAll } from '../support/cli.js';
 import { hears } from '../support/hears.js';
@@ -19,23 +20,30 @@ afterEach(async () => {
 const BUNDLED: Pick<CallOptions, 'security' | 'bundle'> = { security: 'dtls-srtp', bundle: true };
 const MEDIA = ['audio', 'video'] as const;
 
-/** Ports of the switch that RTP and RTCP came from, and the SSRCs of what came. */
+/** Ports of the switch that RTP and RTCP came from, and of what came the SSRCs and, by payload type, the names of lines. */
 function watch(): {
   readonly ports: Set<number>;
   readonly ssrcs: Set<number>;
+  readonly names: Set<string>;
   readonly onDatagram: NonNullable<CallOptions['onDatagram']>;
 } {
   const ports = new Set<number>();
   const ssrcs = new Set<number>();
+  const names = new Set<string>();
   let own: number | undefined;
   const onDatagram: CallOptions['onDatagram'] = (from, _, bytes) => {
     const [first = 0, second = 0] = bytes;
     own ??= from.port; // ours is the first word, a ClientHello
     if (from.port === own || first >> 6 !== 2) return;
     ports.add(from.port);
-    if (second < 192 || second > 223) ssrcs.add(Buffer.from(bytes).readUInt32BE(8));
+    if (second >= 192 && second <= 223) return;
+    const header = parseRtpHeader(bytes);
+    if (!header.ok) throw new Error(header.reason);
+    const { ssrc, payloadType, extension } = header.value;
+    ssrcs.add(ssrc);
+    names.add(`${payloadType} ${Buffer.from(extension?.data ?? []).toString('hex')}`);
   };
-  return { ports, ssrcs, onDatagram };
+  return { ports, ssrcs, names, onDatagram };
 }
 
 async function mutually(a: Caller, b: Caller): Promise<void> {
@@ -61,6 +69,8 @@ describe('bundled callers in a best-effort conference', () => {
     expect(host.running.conferenceLevel('8000')).toBe('hop-by-hop');
     expect(seen.ports.size).toBe(1);
     expect(seen.ssrcs.size).toBe(2);
+    // RFC 8285 §4.2: id 4, one byte, '0' or '1'; padding.
+    expect([...seen.names].sort()).toEqual(['112 40310000', '96 40300000']);
     for (const { call } of [ann, ben]) {
       expect(call.status().keyed).toBe(2); // both lines, by one association
       expect(call.status().drops).toEqual({});
