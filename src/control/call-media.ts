@@ -310,9 +310,7 @@ export class CallMedia {
     const sameKind = transport === line.channel.setup.transport;
     const feedback = media === 'video' ? ['nack', 'nack pli', 'ccm fir'] : [];
     return {
-      media,
-      port: (other ?? line).port,
-      security: transport,
+      ...{ media, port: (other ?? line).port, security: transport },
       ...(cryptos === undefined ? {} : { cryptos }),
       ...this.#transports.iceOffer((other ?? line).channel, line.channel),
       codecs: agreed?.received ?? this.conference.codecs.offered(media, feedback),

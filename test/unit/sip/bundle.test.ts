@@ -231,6 +231,13 @@ describe('offers of ours and their answers', () => {
     expect(readAnswer(balanced, answered(balanced, [[0]], [4000, 4002])).ok).toBe(true);
   });
 
+  it('the DTLS role of a line is that of the line whose transport it uses', () => {
+    const offer = createOffer(offered([30_000, 30_002]));
+    const media = [{ port: 4000, role: 'client' as const }, { port: 4000 }];
+    const made = answer(offerOf(offer), { ...OURS, bundles: [[0, 1]], media });
+    expect(made.ok && made.value.sdp.match(/a=setup:\w+/g)).toEqual(['a=setup:active', 'a=setup:active']);
+  });
+
   it('a bundle-only line outside of the accepted bundles is refused, with its name', () => {
     const offer = createOffer(offered([30_000, 0]));
     expect(answered(offer, [[0]], [4000, 4000])).toMatch(/m=video 0 UDP\/TLS\/RTP\/SAVPF 96\r\na=mid:1/);
