@@ -47,6 +47,7 @@
         "core/stun.cc",
         "core/switch.cc",
         "core/tag_mode.cc",
+        "core/unproven.cc",
         "core/variant.cc"
       ],
       "include_dirs": ["core"],

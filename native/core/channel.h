@@ -56,6 +56,10 @@ struct Channel : Outlet {
   std::unique_ptr<ReplayWindow[]> received;
   bool ends = false;
   bool sdes = false;          // its keys are signalling's: no DTLS
+  // While latching: whoever has the keys was heard from the peer's address, if from another port; and else what is sent there.
+  bool heard = false;
+  Rate probes;
+  uint64_t probedUntil = 0;  // 0: nothing was sent yet
   VideoCodec videoOf[128] = {};  // by payload type
   uint8_t audioLevelId = 0;   // of the header extension (RFC 6464); 0: not agreed on
   bool showsKeyFrames = false;   // some payload type is of a codec whose key frames can be told

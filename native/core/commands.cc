@@ -46,6 +46,10 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
       Address signalled;
       const bool hasSignalled = r.address(signalled);
       if (!r.whole() || o == nullptr || o->plain || o->leader != nullptr) return false;
+      if (!o->branch && static_cast<Channel*>(o)->sdes) {
+        if (hasSignalled && signalled != o->peer) namePeer(static_cast<Channel&>(*o), signalled);
+        return true;
+      }
       if (!o->branch) expectPeer(static_cast<Channel&>(*o).door, hasSignalled ? &signalled : nullptr, calls != 0, now);
       if (!o->proven) return true;
       o->awaiting = true;

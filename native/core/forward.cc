@@ -48,6 +48,7 @@ void Switch::forward(Channel& c, const Stream& s, MediaPacket& packet) {
     Drop drop = admit(to, set);
     const int16_t payloadType = to.payloadTypeOf[codec];
     if (drop == Drop::none && payloadType == NO_MAPPING) drop = Drop::no_payload_type;
+    if (drop == Drop::none && !mayProbe(to.lead())) drop = Drop::rate_limited;
     if (drop != Drop::none) {
       countDrop(to, drop);
       edge.sent.broken();

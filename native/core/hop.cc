@@ -77,7 +77,7 @@ Drop Switch::ingressHopRtp(Channel& c, Variant& datagram, const RtpView& rtp, co
   if (const Drop drop = judgeBinding(c, stream, rtp.ssrc); drop != Drop::none) return drop;
   if (const Drop drop = judgePosition(c, stream, rtp, position); drop != Drop::none) return drop;
 
-  if (Channel& lead = c.lead(); lead.latching && movePeer(lead, from, now)) lead.latching = false;
+  findPeer(c.lead(), from, now);
   Stream& s = stream != nullptr ? *stream : bind(c, rtp.ssrc);
   window.accept(index);
   c.reception[s.place].packet(index, false, rtp.timestamp, now, c.clockHz(rtp.payloadType));

@@ -114,6 +114,7 @@ Drop Switch::media(Channel& c, Variant& datagram, Protocol protocol, const Addre
                                               : ingressRtcp(c, datagram.bytes, datagram.length, now);
   if (drop != Drop::none) return drop;
   c.ingress.take(now, interval);
+  if (protocol == Protocol::rtcp) hearReport(c.lead(), from, now);
   Channel& lead = c.lead();
   // Under a sender's key (EKT) any member could have made it (RFC 7675 §3).
   if (lead.ice && from == lead.peer && (c.plain || c.ends)) lead.ice->heard(from, now);

@@ -89,6 +89,13 @@ class Switch {
   void forgetAgenda(const Channel& closing);
   bool hasBusiness(const Channel& c) const;
   bool mediaReady(const Channel& c) const;
+
+  // unproven.cc
+  void findPeer(Channel& c, const Address& from, uint64_t now);
+  void hearReport(Channel& c, const Address& from, uint64_t now);
+  void namePeer(Channel& c, const Address& named);
+  bool mayProbe(Channel& c);
+
   Drop mayLeave(const Outlet& o) const;
 
   // bundle.cc

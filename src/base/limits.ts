@@ -60,6 +60,12 @@ export const RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND = 1_000;
 export const RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND = 5_000;
 /** A pause on the way may be made up for at once. */
 export const RELAY_INGRESS_BURST_MS = 500;
+/**
+ * What is sent to an address of SDP from which nothing has verified yet (SRTP with keys in SDP), and for how long: enough for
+ * one audio stream, which opens firewalls, and little for somebody who was named without having asked.
+ */
+export const RELAY_UNPROVEN_PEER_PACKETS_PER_SECOND = 50;
+export const RELAY_UNPROVEN_PEER_MS = 10_000;
 /** Events that wait for the main thread; DTLS datagrams and control RTCP may take the first half only. */
 export const RELAY_EVENT_QUEUE_BYTES = 4_194_304;
 export const RELAY_COMMAND_QUEUE_BYTES = 67_108_864;

@@ -126,6 +126,7 @@ export class SwitchChannel {
     const { id, transport, latch } = this.setup;
     this.#dtls?.expect(peer, now);
     // With keys of signalling the first packet that verifies says where it is.
+    if (transport === 'sdes' && peer.address !== undefined) this.#host.relay.awaitPeer(id, peer.address, false);
     if (transport !== 'plain' || peer.address === undefined) return;
     this.#host.relay.provePeer(id, peer.address);
     if (latch !== undefined) this.#host.relay.latch(id, latch);

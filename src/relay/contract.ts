@@ -274,6 +274,7 @@ export interface Relay {
   /**
    * An association is to come, the first or one that takes over: until the next `provePeer` DTLS is taken from any address
    * that brings back a cookie, and sent to any; media and control RTCP go on with the proven peer only.
+   * With keys of signalling: where the peer is named to be, until a packet that verifies came from elsewhere.
    * @param signalled whom nobody else's hellos can keep out; `calls`: the hello is ours
    */
   awaitPeer(channel: ChannelId, signalled: Address | undefined, calls: boolean): void;

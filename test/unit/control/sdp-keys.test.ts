@@ -121,6 +121,8 @@ describe('an offer of ours on a trunk with keys in SDP', () => {
     expect(b.control.conferenceLevel('8000')).toBe('hop-by-hop');
     expect(b.taken('dial-ended').map(({ outcome }) => outcome.type)).toEqual(['answered']);
     expect(b.called('sendControl')).toEqual([]); // nobody waits for TIP
+    // Where its answer says that it is, until it has shown itself.
+    expect(b.called('awaitPeer').map(([, address]) => address?.port)).toEqual([40_000, 40_002]);
   });
 
   it('the answer to the offer of a 200 comes with the ACK', () => {
