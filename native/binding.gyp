@@ -12,6 +12,7 @@
         "core/channel_keys.cc",
         "core/commands.cc",
         "core/continuous.cc",
+        "core/early.cc",
         "core/egress.cc",
         "core/dtls_door.cc",
         "core/ekt_field.cc",

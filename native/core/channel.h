@@ -5,6 +5,7 @@
 
 #include "channel_keys.h"
 #include "dtls_door.h"
+#include "early.h"
 #include "ekt_mode.h"
 #include "ice.h"
 #include "outlet.h"
@@ -60,6 +61,7 @@ struct Channel : Outlet {
   bool heard = false;
   Rate probes;
   uint64_t probedUntil = 0;  // 0: nothing was sent yet
+  std::unique_ptr<EarlyControl> early;  // plain, and nobody is named yet
   VideoCodec videoOf[128] = {};  // by payload type
   uint8_t audioLevelId = 0;   // of the header extension (RFC 6464); 0: not agreed on
   bool showsKeyFrames = false;   // some payload type is of a codec whose key frames can be told

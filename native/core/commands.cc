@@ -38,6 +38,7 @@ bool Switch::apply(const uint8_t* command, size_t length, uint64_t now) {
       o->latchUntil = 0;
       if (o->away == nullptr && !o->roams) transport_.connect(*o, peer);
       if (o->roams && !o->branch) judgeConsent(static_cast<Channel&>(*o), now);
+      if (!o->branch) hearEarly(static_cast<Channel&>(*o), now);
       return true;
     }
     case OPCODE_awaitPeer: {
@@ -124,7 +125,7 @@ bool Switch::openChannel(CommandReader& r) {
   } else if (!transport_.opened(c)) {
     transport_.discard(socket);
     return false;
-  } else if (c.plain) {
+  } else if (c.plain && c.proven) {
     transport_.connect(c, peer);
   }
   takeSlot(c);
@@ -149,8 +150,9 @@ void Switch::furnish(Outlet& o, uint32_t id, Conference& conference, uint8_t med
   o.socket = socket;
   o.words = counters_.slot(slot);
   o.peer = peer;
-  // By the signalling, the only proof that there is without a handshake. With keys a packet that verifies says better.
-  o.proven = transport == TRANSPORT_plain || transport == TRANSPORT_sdes;
+  // By the signalling, the only proof that there is without a handshake; port 0: it has named nobody yet. With keys a packet
+  // that verifies says better.
+  o.proven = (transport == TRANSPORT_plain || transport == TRANSPORT_sdes) && peer.port != 0;
 }
 
 void Switch::takeSlot(Outlet& o) {

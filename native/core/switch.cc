@@ -99,6 +99,7 @@ Drop Switch::judge(Channel& c, bool hasLine, const Outlet& port, Variant& datagr
       ice == nullptr && ((socket.awaiting && protocol == Protocol::dtls) || mayLatch(c, socket, protocol, from, now));
   if (stranger && !mayBePeer) return Drop::unknown_source;
   if (protocol == Protocol::unknown || protocol == Protocol::stun) return Drop::unknown_protocol;
+  if (c.plain && !c.lead().proven && ice == nullptr) return keepEarly(c, protocol, bytes, length, from);
   // Either kind on its own port only.
   if (c.rtcpPort && (protocol == Protocol::rtcp) != (port.rtcpOf != nullptr)) return Drop::unknown_protocol;
   if (protocol == Protocol::dtls) return dtls(c, bytes, length, from, now);

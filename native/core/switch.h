@@ -90,6 +90,10 @@ class Switch {
   bool hasBusiness(const Channel& c) const;
   bool mediaReady(const Channel& c) const;
 
+  // early.cc
+  Drop keepEarly(Channel& c, Protocol protocol, const uint8_t* bytes, size_t length, const Address& from);
+  void hearEarly(Channel& c, uint64_t now);
+
   // unproven.cc
   void findPeer(Channel& c, const Address& from, uint64_t now);
   void hearReport(Channel& c, const Address& from, uint64_t now);

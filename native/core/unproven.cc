@@ -19,6 +19,7 @@ void Switch::hearReport(Channel& c, const Address& from, uint64_t now) {
 void Switch::namePeer(Channel& c, const Address& named) {
   if (c.away == nullptr && c.connected) transport_.disconnect(c);
   c.peer = named;
+  c.proven = true;
   c.latching = true;
   c.heard = false;
   c.probedUntil = 0;

@@ -60,12 +60,10 @@ export const RELAY_AUDIO_PACKETS_PER_CHANNEL_SECOND = 1_000;
 export const RELAY_VIDEO_PACKETS_PER_CHANNEL_SECOND = 5_000;
 /** A pause on the way may be made up for at once. */
 export const RELAY_INGRESS_BURST_MS = 500;
-/**
- * What is sent to an address of SDP from which nothing has verified yet (SRTP with keys in SDP), and for how long: enough for
- * one audio stream, which opens firewalls, and little for somebody who was named without having asked.
- */
+/** To an address of SDP from which nothing has verified yet, and for how long; control that came before one was named. */
 export const RELAY_UNPROVEN_PEER_PACKETS_PER_SECOND = 50;
 export const RELAY_UNPROVEN_PEER_MS = 10_000;
+export const RELAY_EARLY_DATAGRAMS_PER_CHANNEL = 4;
 /** Events that wait for the main thread; DTLS datagrams and control RTCP may take the first half only. */
 export const RELAY_EVENT_QUEUE_BYTES = 4_194_304;
 export const RELAY_COMMAND_QUEUE_BYTES = 67_108_864;
@@ -399,3 +397,4 @@ export const WEBHOOK_TIMEOUT_MS = 10_000;
 export const SYSLOG_MAX_QUEUED = 1_000;
 export const SYSLOG_RECONNECT_MS = 5_000;
 export const SYSLOG_TIMEOUT_MS = 30_000;
+export const MIN_LIMIT_BITS_PER_SECOND = { audio: 8_000, video: 64_000 } as const; // that a member's `b=` asks of others

@@ -329,7 +329,7 @@ export class CallMedia {
   /** RFC 3890: what we want to receive at most, which is what the others do. */
   #limitOf({ channel }: Pick<Line, 'channel'>): { readonly bandwidthBitsPerSecond?: number } {
     const { media, id } = channel.setup;
-    const bandwidthBitsPerSecond = this.conference.codecs.limitFor(media, id);
+    const bandwidthBitsPerSecond = this.conference.codecs.sayLimit(media, id);
     return bandwidthBitsPerSecond === undefined ? {} : { bandwidthBitsPerSecond };
   }
 

@@ -170,7 +170,7 @@ function openLine(
     member,
     media,
     transport: security,
-    ...(security === 'dtls' ? {} : { peer: used.line?.address ?? nowhere }),
+    ...(security === 'dtls' ? {} : { peer: used.line?.address ?? { ...nowhere, port: 0 } }),
     ...(rtcp === undefined ? {} : { rtcp }),
     ...(leader === undefined ? {} : { leader: leader.setup.id }),
   });

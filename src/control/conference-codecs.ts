@@ -3,6 +3,7 @@
  * first member with such a line offers. It stays as long as somebody has a line of that kind.
  */
 import type { ChannelId, Media } from '../base/ids.js';
+import { MIN_LIMIT_BITS_PER_SECOND } from '../base/limits.js';
 import type { ChannelParameters, VideoCodecName } from '../relay/contract.js';
 import {
   answeredFmtp,
@@ -13,6 +14,9 @@ import {
   ownPayloadType,
 } from '../sip/codecs.js';
 import type { SdpCodec } from '../wire/sdp-types.js';
+
+/** A limit that is lower by less than this share is not worth a re-INVITE. */
+const WORTH_TELLING = 0.9;
 
 const VIDEO_NAMES: ReadonlyMap<string, VideoCodecName> = new Map([
   ['h264', 'h264'],
@@ -26,11 +30,16 @@ export class ConferenceCodecs {
   readonly #preference: CodecPreference;
   readonly #fixed = new Map<Media, { readonly key: string; readonly codec: SdpCodec }>();
   readonly #limits = new Map<ChannelId, { readonly media: Media; readonly bitsPerSecond: number }>();
+  /** What our last SDP said of each channel; infinity: nothing. */
+  readonly #told = new Map<ChannelId, { readonly media: Media; readonly bitsPerSecond: number }>();
+  readonly #onStale: (channels: ReadonlySet<ChannelId>) => void;
   /** The relay knows codecs by number (u8). */
   readonly #numbers = new Map<string, number>();
 
-  constructor(preference: CodecPreference) {
+  /** @param onStale members of these channels were told to send at most what is not right any more */
+  constructor(preference: CodecPreference, onStale: (channels: ReadonlySet<ChannelId>) => void = () => undefined) {
     this.#preference = preference;
+    this.#onStale = onStale;
   }
 
   /** What an offered line is answered with; undefined: it has no codec in common with the conference. */
@@ -56,13 +65,41 @@ export class ConferenceCodecs {
   /** What a member wants to receive at most on a channel, bit/s; undefined: it does not say. */
   limit(media: Media, channel: ChannelId, bitsPerSecond: number | undefined): void {
     if (bitsPerSecond === undefined) this.#limits.delete(channel);
-    else this.#limits.set(channel, { media, bitsPerSecond });
+    // Nobody makes a conference useless for the others by asking for next to nothing.
+    else this.#limits.set(channel, { media, bitsPerSecond: Math.max(bitsPerSecond, MIN_LIMIT_BITS_PER_SECOND[media]) });
+    this.#findStale(media, false);
   }
 
-  /** What we may take of a member: every other one is sent it as it is. Undefined: nobody else has a limit. */
-  limitFor(media: Media, channel: ChannelId): number | undefined {
+  /** The channel is closed. */
+  forget(media: Media, channel: ChannelId): void {
+    const limited = this.#limits.delete(channel);
+    this.#told.delete(channel);
+    if (limited) this.#findStale(media, true);
+  }
+
+  /** What we are about to tell a member to send at most: every other one is sent it as it is. Undefined: nobody has a limit. */
+  sayLimit(media: Media, channel: ChannelId): number | undefined {
+    const limit = this.#limitFor(media, channel);
+    this.#told.set(channel, { media, bitsPerSecond: limit });
+    return Number.isFinite(limit) ? limit : undefined;
+  }
+
+  #limitFor(media: Media, channel: ChannelId): number {
     const others = [...this.#limits].filter(([id, limit]) => id !== channel && limit.media === media);
-    return others.length === 0 ? undefined : Math.min(...others.map(([, limit]) => limit.bitsPerSecond));
+    return Math.min(...others.map(([, limit]) => limit.bitsPerSecond));
+  }
+
+  /**
+   * Who is in already hears of it where a receiver can take a tenth less than it was told, or, when one has gone, where those
+   * who are left can take more: a member that asks for less and less cannot keep all others answering.
+   */
+  #findStale(media: Media, raise: boolean): void {
+    const stale = [...this.#told].filter(([channel, told]) => {
+      const now = this.#limitFor(media, channel);
+      const lower = now <= told.bitsPerSecond * WORTH_TELLING && now < told.bitsPerSecond;
+      return told.media === media && (lower || (raise && now > told.bitsPerSecond));
+    });
+    if (stale.length > 0) this.#onStale(new Set(stale.map(([channel]) => channel)));
   }
 
   /** Nobody has a line of this kind any more. */

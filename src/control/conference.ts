@@ -26,6 +26,8 @@ export interface CallHost extends ChannelHost {
   refuse(effect: Extract<Effect, { type: 'refuse' }>): void;
   /** A re-INVITE that offers all m-lines with this transport; `moved` or `move-refused` is the answer. */
   move(member: MemberId, to: Transport): void;
+  /** A re-INVITE to those whose channels these are, with what is right now. */
+  refresh(channels: ReadonlySet<ChannelId>): void;
   /** BYE with this Reason header value. */
   endCall(member: MemberId, reason: string): void;
   empty(conference: ConferenceRuntime): void;
@@ -55,7 +57,7 @@ export class ConferenceRuntime {
     this.id = id;
     this.name = name;
     this.#host = host;
-    this.codecs = new ConferenceCodecs(settings.codecs ?? ALL_CODECS);
+    this.codecs = new ConferenceCodecs(settings.codecs ?? ALL_CODECS, (stale) => host.refresh(stale));
     const created = createConference({ id, name, ...settings, ...suiteOf(settings) });
     if (!created.ok)
       throw new Error(`conference settings were not checked at start-up: ${created.detail ?? created.reason}`);
@@ -148,7 +150,7 @@ export class ConferenceRuntime {
     this.#channels.delete(id);
     for (const [ssrc, source] of this.#sources) if (source.channel === id) this.#sources.delete(ssrc);
     for (const [ssrc, channel] of this.#moved) if (channel === id) this.#moved.delete(ssrc);
-    if (media !== undefined) this.codecs.limit(media, id, undefined);
+    if (media !== undefined) this.codecs.forget(media, id);
     const kindIsLeft = [...this.#channels.values()].some((channel) => channel.setup.media === media);
     if (media !== undefined && !kindIsLeft) this.codecs.release(media);
   }

@@ -87,6 +87,7 @@ export class Control implements Engine<ControlInput, ControlOutput> {
       admitChannels: (member) => this.#renegotiation.admitChannels(member, this.#now),
       refuseChannels: (effect) => this.#renegotiation.refuseChannels(effect),
       move: (member, to) => this.#renegotiation.move(member, to),
+      refresh: (channels) => this.#renegotiation.refresh(channels),
       endCall: (member, reason) => {
         this.#forgetCall(member);
         this.#toUserAgent({ type: 'hangup', call: member, reason });

@@ -1,5 +1,5 @@
 /** Offers and answers in calls that are up (RFC 3264 §8): those of the peers, and through {@link Reoffers} our own. */
-import type { MemberId } from '../base/ids.js';
+import type { ChannelId, MemberId } from '../base/ids.js';
 import type { Effect, Transport } from '../conference/contract.js';
 import type { SipCommand, UserAgentOutput } from '../sip/contract.js';
 import { readOffer } from '../sip/offer-answer.js';
@@ -47,6 +47,13 @@ export class Renegotiation {
       media.closeOthers();
       refused(outcome.status === 488 ? outcome.reason : `${outcome.status} ${outcome.reason}`);
     });
+  }
+
+  /** Each call that has one of these channels hears what is right for it now. */
+  refresh(channels: ReadonlySet<ChannelId>): void {
+    for (const media of this.#host.calls.values()) {
+      if (media.channels.some(({ setup }) => channels.has(setup.id))) this.#reoffers.repeat(media);
+    }
   }
 
   forget(member: MemberId): void {

@@ -34,6 +34,11 @@ export class Reoffers {
     if (entry.waiting.length === 1) this.#next(media.member);
   }
 
+  /** The session as it is, once more; nothing where a re-INVITE waits that will be written later anyhow. */
+  repeat(media: CallMedia): void {
+    if ((this.#calls.get(media.member)?.waiting.length ?? 0) < 2) this.start(media, {}, () => undefined);
+  }
+
   /** @returns false when the answer is to no re-INVITE from here. */
   answered(call: MemberId, sdp: string, now: number): boolean {
     const entry = this.#calls.get(call);

@@ -8,11 +8,11 @@ const native = addon().constants();
 
 describe('what JavaScript and native/ must agree on', () => {
   it('every native limit is the limit of the same name in base/limits.ts', () => {
-    const ours: Record<string, number> = { ...limits };
+    const ours: Record<string, unknown> = { ...limits };
     const mirrored = Object.entries(native).filter(([name]) =>
       /^(MAX|RELAY|DTLS|REPLAY|KEY|PREVIOUS|ACTIVITY)_/.test(name),
     );
-    expect(mirrored.length).toBe(54);
+    expect(mirrored.length).toBe(57);
     for (const [name, value] of mirrored) expect([name, value]).toEqual([name, ours[name]]);
   });
 

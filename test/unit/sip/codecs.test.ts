@@ -141,11 +141,11 @@ describe('what a conference is held in', () => {
     codecs.limit('video', 1, 2_000_000);
     codecs.limit('video', 2, 500_000);
     codecs.limit('audio', 3, 64_000);
-    expect([codecs.limitFor('video', 1), codecs.limitFor('video', 2), codecs.limitFor('video', 9)]).toEqual([
+    expect([codecs.sayLimit('video', 1), codecs.sayLimit('video', 2), codecs.sayLimit('video', 9)]).toEqual([
       500_000, 2_000_000, 500_000,
     ]);
     codecs.limit('video', 2, undefined);
-    expect(codecs.limitFor('video', 1)).toBeUndefined();
+    expect(codecs.sayLimit('video', 1)).toBeUndefined();
   });
 });
 
