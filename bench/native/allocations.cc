@@ -1,28 +1,15 @@
 #include "allocations.h"
 
-#include <cstdlib>
-#include <new>
+// Of this library alone: it is linked so that its own calls come here (-Bsymbolic-functions).
+#include "../../native/test/counting_new.h"
 
 namespace {
 
 thread_local uint64_t allocations = 0;
 
-void* allocate(size_t size) {
-  allocations++;
-  void* p = std::malloc(size == 0 ? 1 : size);
-  if (p == nullptr) std::abort();
-  return p;
-}
+void countAllocation() { allocations++; }
 
 }  // namespace
-
-// Of this library alone: it is linked so that its own calls come here (-Bsymbolic-functions). Whoever frees, it is malloc's.
-void* operator new(size_t size) { return allocate(size); }
-void* operator new[](size_t size) { return allocate(size); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
 
 namespace claviger::bench {
 

@@ -2,8 +2,8 @@
 #include <sched.h>
 
 #include <cstdlib>
-#include <new>
 
+#include "counting_new.h"
 #include "peers.h"
 
 using namespace test;
@@ -12,24 +12,8 @@ namespace {
 
 std::atomic<uint64_t> allocations{0};
 
-void* allocate(size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* p = std::malloc(size == 0 ? 1 : size);
-  if (p == nullptr) std::abort();
-  return p;
-}
-
-}  // namespace
-
-// Of the whole test program. (What is aligned beyond malloc's own alignment keeps the library's functions.)
-void* operator new(size_t size) { return allocate(size); }
-void* operator new[](size_t size) { return allocate(size); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-
-namespace {
+// Of the whole test program.
+void countAllocation() { allocations.fetch_add(1, std::memory_order_relaxed); }
 
 void postAll(Relay& relay, const std::vector<Bytes>& commands) {
   for (const Bytes& c : commands) CHECK(relay.thread(0).post(c.data(), c.size()));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AuditStore } from '../../src/server/events/audit-store.js';
 import { dial } from '../support/caller.js';
-import { claviger, killAll } from '../support/cli.js';
+import { killAll, serve } from '../support/cli.js';
 import { startSwitch, until } from '../support/running-switch.js';
 
 let folder = '';
@@ -19,17 +19,7 @@ afterEach(() => {
 
 describe('a security event', () => {
   it('is in the store and the log before the call is answered: killed at the answer, the switch has told already', async () => {
-    const flags = [
-      '--sip-address',
-      '127.0.0.1',
-      '--sip-port',
-      '0',
-      '--admin-port',
-      '0',
-      '--media-address',
-      '127.0.0.1',
-    ];
-    const { child, output, exit } = claviger(['serve', '--data', folder, ...flags]);
+    const { child, output, exit } = serve(folder);
     await until('it listens', () => output.text.includes('Call it:'));
     const port = /sips:127\.0\.0\.1:(\d+) /.exec(output.text)![1];
     const caPem = readFileSync(join(folder, 'ca.pem'), 'utf8');

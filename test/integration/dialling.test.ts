@@ -1,6 +1,6 @@
 /** The switch as caller: through a trunk, into its conference, and never with less security than the conference asks for. */
 import { createServer as createTcp } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type AnsweringEndpoint,
   type Call,
@@ -11,22 +11,14 @@ import {
 import type { Switch } from '../../src/server/switch.js';
 import { audioInput, dial, videoInput } from '../support/caller.js';
 import { claviger } from '../support/cli.js';
-import { freePort, makePlace, type Place } from '../support/configured-switch.js';
+import { freePort, placeForEach } from '../support/configured-switch.js';
 import { type Identity, issue, put } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
 import { openSipPeer, plainAnswer, type SipPeer, type SipPeerOptions } from '../support/sip-peer.js';
 
-let place: Place;
 let running: Switch;
-const closing: (() => Promise<unknown> | unknown)[] = [];
-
-beforeEach(async () => {
-  place = await makePlace();
-});
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  await place.close();
-});
+const here = placeForEach();
+const { closing } = here;
 
 async function trunk(peers: readonly number[], more = ''): Promise<string> {
   const list = peers.map((port) => `"127.0.0.1:${port}"`).join(', ');
@@ -34,7 +26,7 @@ async function trunk(peers: readonly number[], more = ''): Promise<string> {
 }
 
 async function start(toml: string): Promise<void> {
-  running = await place.start(toml);
+  running = await here.place.start(toml);
 }
 
 interface Callee extends AnsweringEndpoint {
@@ -44,7 +36,8 @@ interface Callee extends AnsweringEndpoint {
 
 /** An endpoint that answers, with EKT or as one that knows neither it nor TIP, or refuses with this status. */
 async function callee(how: 'answer' | 'dtls-srtp' | 'sdes' | number, identity?: Identity): Promise<Callee> {
-  const shown = identity ?? (await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1', 'peer.example'] }));
+  const shown =
+    identity ?? (await issue(here.place.root, { cn: 'peer.example', names: ['127.0.0.1', 'peer.example'] }));
   const calls: Call[] = [];
   const received: ReceivedMedia[] = [];
   const options: Omit<CallOptions, 'target'> = {
@@ -57,7 +50,7 @@ async function callee(how: 'answer' | 'dtls-srtp' | 'sdes' | number, identity?: 
   const endpoint = await listen({
     address: '127.0.0.1',
     port: 0,
-    tls: { cert: shown.pem, key: shown.keyPem, ca: place.root.pem, requestCert: true, rejectUnauthorized: true },
+    tls: { cert: shown.pem, key: shown.keyPem, ca: here.place.root.pem, requestCert: true, rejectUnauthorized: true },
     tip: how === 'answer',
     answer: () => (typeof how === 'string' ? options : { refuse: how }),
     onCall: (call) => void calls.push(call),
@@ -71,14 +64,14 @@ async function callee(how: 'answer' | 'dtls-srtp' | 'sdes' | number, identity?: 
 
 /** A peer over TLS that answers each request with the text that `reply` gives. */
 async function scripted(reply: SipPeerOptions['reply']): Promise<SipPeer> {
-  const identity = await issue(place.root, { cn: 'peer.example', names: ['127.0.0.1'] });
-  const peer = await openSipPeer({ transport: 'tls', tls: { identity, ca: place.root.pem }, reply });
+  const identity = await issue(here.place.root, { cn: 'peer.example', names: ['127.0.0.1'] });
+  const peer = await openSipPeer({ transport: 'tls', tls: { identity, ca: here.place.root.pem }, reply });
   closing.push(() => peer.close());
   return peer;
 }
 
 const methods = (requests: readonly string[]): string[] => requests.map((r) => r.split(' ')[0]!);
-const codes = (): string[] => place.events.map((e) => e.code).filter((code) => code !== 'certificate-expiring');
+const codes = (): string[] => here.place.events.map((e) => e.code).filter((code) => code !== 'certificate-expiring');
 
 /** Dials and waits for the end of it. */
 async function outcome(
@@ -101,7 +94,7 @@ describe('a call that the switch makes', () => {
     const other = await scripted(() => 'SIP/2.0 486 Busy Here');
     await start(`${await trunk([peer.port])}${(await trunk([other.port])).replace('"peer"', '"other"')}`);
     const target = `sips:board@127.0.0.1:${running.sip.port}`;
-    const caller = await dial({ target, caPem: place.root.pem });
+    const caller = await dial({ target, caPem: here.place.root.pem });
     closing.push(() => caller.call.kill());
     await caller.call.ready;
     const made = running.dial({ conference: 'board', target: '4711', trunk: 'peer' });
@@ -113,9 +106,9 @@ describe('a call that the switch makes', () => {
     const sent = new Set(caller.sent.map((p) => Buffer.from(p.payload).toString('base64')));
     expect(peer.received.every((rtp) => sent.has(Buffer.from(rtp.payload).toString('base64')))).toBe(true);
 
-    const renewed = await issue(place.root, { cn: 'renewed', names: ['127.0.0.1'] });
-    put(place.folder, 'tls/server.pem', renewed.pem);
-    put(place.folder, 'tls/key.pem', renewed.keyPem);
+    const renewed = await issue(here.place.root, { cn: 'renewed', names: ['127.0.0.1'] });
+    put(here.place.folder, 'tls/server.pem', renewed.pem);
+    put(here.place.folder, 'tls/key.pem', renewed.keyPem);
     expect(running.reloadCertificates()).toBe(true);
     const before = [peer.received.length, caller.received.length];
     running.dial({ conference: 'board', target: '1', trunk: 'other' });
@@ -145,7 +138,7 @@ describe('a call that the switch makes', () => {
       const peer = await callee('dtls-srtp');
       await start(`[conferences]\n${toml}\n${await trunk([peer.port])}`);
       const target = `sips:board@127.0.0.1:${running.sip.port}`;
-      const caller = await dial({ target, caPem: place.root.pem });
+      const caller = await dial({ target, caPem: here.place.root.pem });
       closing.push(() => caller.call.kill());
       await caller.call.ready;
       expect(await outcome()).toMatchObject({ state: 'answered' });
@@ -165,7 +158,7 @@ describe('a call that the switch makes', () => {
     const conference = '[conferences]\npolicy = "secure"\nrequiredLevel = "hop-by-hop"\n';
     await start(`${conference}${await trunk([peer.port], `keying = "sdp-keys"\n${suites}`)}`);
     const target = `sips:board@127.0.0.1:${running.sip.port}`;
-    const caller = await dial({ target, caPem: place.root.pem }, { security: 'dtls-srtp' });
+    const caller = await dial({ target, caPem: here.place.root.pem }, { security: 'dtls-srtp' });
     closing.push(() => caller.call.kill());
     expect(await outcome()).toMatchObject({ state: 'answered' });
     expect(running.conferenceLevel('board')).toBe('hop-by-hop');
@@ -228,7 +221,7 @@ describe('a call that the switch makes', () => {
     await start(await trunk([await freePort(), peer.port]));
     expect(await outcome()).toMatchObject({ state: 'answered' });
     expect(codes()).toEqual(['peer-unreachable']);
-    expect(place.events[0]!.remedy).toContain('port numbers');
+    expect(here.place.events[0]!.remedy).toContain('port numbers');
   });
 
   it('comes again after 503 when Retry-After says so, and not before', async () => {
@@ -256,11 +249,15 @@ describe('a call that the switch makes', () => {
   });
 
   it.each<[string, () => Promise<Identity>, string]>([
-    ['names somebody else', () => issue(place.root, { cn: 'x', names: ['127.0.0.1'] }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
-    ['does not name the host', () => issue(place.root, { cn: 'peer.example' }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [
+      'names somebody else',
+      () => issue(here.place.root, { cn: 'x', names: ['127.0.0.1'] }),
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+    ],
+    ['does not name the host', () => issue(here.place.root, { cn: 'peer.example' }), 'ERR_TLS_CERT_ALTNAME_INVALID'],
     [
       'has expired',
-      () => issue(place.root, { cn: 'peer.example', names: ['127.0.0.1'], days: -1 }),
+      () => issue(here.place.root, { cn: 'peer.example', names: ['127.0.0.1'], days: -1 }),
       'CERT_HAS_EXPIRED',
     ],
     [
@@ -273,7 +270,7 @@ describe('a call that the switch makes', () => {
     await start(await trunk([peer.port]));
     expect(await outcome()).toMatchObject({ state: 'failed', reason: 'no peer could be reached' });
     expect(codes()).toEqual(['tls-verify-failed']);
-    expect(place.events[0]!.cause).toContain(cause);
+    expect(here.place.events[0]!.cause).toContain(cause);
   });
 });
 
@@ -352,7 +349,7 @@ describe('claviger dial', () => {
     await start(await trunk([busy.port]));
     const { exit, output } = claviger([
       ...['dial', 'board', '4711', '--api', `https://127.0.0.1:${running.admin.port}`],
-      ...['--token-file', place.file('data/admin-token'), '--ca', place.file('tls/ca.pem')],
+      ...['--token-file', here.place.file('data/admin-token'), '--ca', here.place.file('tls/ca.pem')],
     ]);
     expect(await exit).toBe(1);
     expect(output.text).toContain('claviger dial: 4711: 486');

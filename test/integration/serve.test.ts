@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serverCertificate } from '../../src/server/certificates.js';
 import { dial } from '../support/caller.js';
-import { claviger, killAll } from '../support/cli.js';
+import { claviger, killAll, serve } from '../support/cli.js';
 import { until } from '../support/running-switch.js';
 
 let folder = '';
@@ -16,21 +16,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function serve(extra: readonly string[] = []) {
-  const args = [
-    'serve',
-    '--data',
-    folder,
-    '--sip-address',
-    '127.0.0.1',
-    '--sip-port',
-    '0',
-    '--admin-port',
-    '0',
-    '--media-address',
-    '127.0.0.1',
-  ];
-  const started = claviger([...args, ...extra]);
+async function listening(extra: readonly string[] = []) {
+  const started = serve(folder, extra);
   const port = await new Promise<number>((resolve, reject) => {
     const look = (): void => {
       const match = /sips:127\.0\.0\.1:(\d+) /.exec(started.output.text);
@@ -44,7 +31,7 @@ async function serve(extra: readonly string[] = []) {
 
 describe('claviger serve', () => {
   it('says where it listens, with which policy, and how to call it', async () => {
-    const { output } = await serve();
+    const { output } = await listening();
     expect(output.text).toMatch(/listens on sips:127\.0\.0\.1:\d+/);
     expect(output.text).toContain('secure (every endpoint at end-to-end)');
     expect(output.text).toMatch(new RegExp(`call sips:8000@127\\.0\\.0\\.1:\\d+ --ca ${folder}/ca.pem`));
@@ -52,7 +39,7 @@ describe('claviger serve', () => {
   });
 
   it('on SIGTERM says BYE to everybody and exits with 0 within 5 s', async () => {
-    const { child, port, exit } = await serve();
+    const { child, port, exit } = await listening();
     const caller = await dial({
       target: `sips:8000@127.0.0.1:${port}`,
       caPem: readFileSync(join(folder, 'ca.pem'), 'utf8'),
@@ -68,7 +55,7 @@ describe('claviger serve', () => {
   });
 
   it('on a second SIGTERM exits at once, while a member that is deaf to the BYE would be waited for', async () => {
-    const { port, child, exit, output } = await serve();
+    const { port, child, exit, output } = await listening();
     const caPem = join(folder, 'ca.pem');
     const deaf = claviger(['call', `sips:8000@127.0.0.1:${port}`, '--ca', caPem]);
     await until('the deaf member is in', () => deaf.output.text.includes('media flows'));
@@ -83,7 +70,7 @@ describe('claviger serve', () => {
   });
 
   it('on SIGTERM with a deaf member exits with 0 within 5 s all the same', async () => {
-    const { port, child, exit } = await serve();
+    const { port, child, exit } = await listening();
     const deaf = claviger(['call', `sips:8000@127.0.0.1:${port}`, '--ca', join(folder, 'ca.pem')]);
     await until('the deaf member is in', () => deaf.output.text.includes('media flows'));
     deaf.child.kill('SIGSTOP');
@@ -106,7 +93,7 @@ describe('claviger serve', () => {
   });
 
   it('names the setting when its port is taken', async () => {
-    const { port } = await serve();
+    const { port } = await listening();
     const second = claviger([
       'serve',
       '--data',
@@ -125,19 +112,7 @@ describe('claviger serve', () => {
 });
 
 describe('what cannot work is refused at the start, by name, and nothing is left running', () => {
-  const start = (args: readonly string[]) =>
-    claviger([
-      'serve',
-      '--data',
-      folder,
-      '--sip-address',
-      '127.0.0.1',
-      '--sip-port',
-      '0',
-      '--admin-port',
-      '0',
-      ...args,
-    ]);
+  const start = (args: readonly string[]) => serve(folder, args);
 
   it.each<readonly [what: string, spoil: () => readonly string[], text: string]>([
     ['a server certificate that is none', () => spoilt('server.pem'), 'server.pem holds no certificate'],

@@ -10,26 +10,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { SecurityEvent } from '../../src/security/events.js';
 import type { Switch } from '../../src/server/switch.js';
-import { freePort, makePlace, type Place } from '../support/configured-switch.js';
+import { freePort, type Place, placeForEach } from '../support/configured-switch.js';
 import { describeWithPeers } from '../support/peers.js';
 import { type Identity, issue, put, revocationList } from '../support/pki.js';
 import { until } from '../support/running-switch.js';
 
 const SCENARIOS = fileURLToPath(new URL('./sipp', import.meta.url));
 
-let place: Place;
 let running: Switch;
-const closing: (() => Promise<unknown> | unknown)[] = [];
-beforeEach(async () => {
-  place = await makePlace();
-});
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  await place.close();
-});
+const here = placeForEach();
+const { closing } = here;
 
 interface Ran {
   readonly code: number;
@@ -56,7 +49,7 @@ type Plain = keyof typeof TRANSPORT;
 /** A switch with plain conferences and a non-secure trunk; @returns the trunk's port. */
 async function start(transport: Plain, trunk = 'peers = ["127.0.0.1"]', more = ''): Promise<number> {
   const port = await freePort();
-  running = await place.start(`[conferences]
+  running = await here.place.start(`[conferences]
 policy = "non-secure"
 [[trunks]]
 name = "peer"
@@ -77,7 +70,7 @@ const calls = (count: number): string[] => ['-m', String(count), '-r', '10', '-s
 async function tunnel(port: number, tls: { readonly cert?: string; readonly key?: string }): Promise<number> {
   const sockets: Socket[] = [];
   const server = createServer((plain) => {
-    const secure = connect({ host: '127.0.0.1', port, ca: place.root.pem, servername: 'switch.example', ...tls });
+    const secure = connect({ host: '127.0.0.1', port, ca: here.place.root.pem, servername: 'switch.example', ...tls });
     sockets.push(plain, secure);
     plain.pipe(secure).pipe(plain);
     plain.on('error', () => secure.destroy());
@@ -115,7 +108,7 @@ describeWithPeers('sipp calls the switch', ['sipp'], () => {
   }, 60_000);
 
   it('over TLS', async () => {
-    running = await place.start('[conferences]\npolicy = "non-secure"');
+    running = await here.place.start('[conferences]\npolicy = "non-secure"');
     const port = await tunnel(running.sip.port, {});
     const ran = await sipp('call', ['-t', 't1', ...calls(10), `127.0.0.1:${port}`]);
     expect(ran.code, ran.log).toBe(0);
@@ -141,15 +134,15 @@ describeWithPeers('sipp calls the switch', ['sipp'], () => {
   ])(
     'over TLS with a certificate %s: not one call, and the operator hears why and what to do',
     async (_, make, cause) => {
-      put(place.folder, 'tls/crl.pem', await revocationList(place.root, []));
-      const shown = await make(place);
+      put(here.place.folder, 'tls/crl.pem', await revocationList(here.place.root, []));
+      const shown = await make(here.place);
       const port = await freePort();
       const trunk = `[[trunks]]\nname = "peer"\nport = ${port}\nx509Names = ["peer.example"]`;
-      running = await place.start(trunk, `crl = "${place.file('tls/crl.pem')}"`);
+      running = await here.place.start(trunk, `crl = "${here.place.file('tls/crl.pem')}"`);
       const through = await tunnel(port, { cert: shown.pem, key: shown.keyPem });
       const ran = await sipp('call', ['-t', 't1', ...calls(1), '-timeout', '3s', `127.0.0.1:${through}`]);
       expect(ran.code).not.toBe(0);
-      const told = (): SecurityEvent[] => place.events.filter((e) => e.code === 'tls-verify-failed');
+      const told = (): SecurityEvent[] => here.place.events.filter((e) => e.code === 'tls-verify-failed');
       await until('the event', () => told().length > 0);
       expect(told()[0]!.cause).toMatch(cause);
       expect(told()[0]!.remedy).toContain('renew the trust store');

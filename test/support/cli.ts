@@ -30,6 +30,12 @@ export function claviger(args: readonly string[], env: Record<string, string> = 
 }
 
 /** For afterEach: nothing outlives its test. */
+/** `claviger serve` on loopback, on ports that are free. */
+export function serve(folder: string, extra: readonly string[] = []): ReturnType<typeof claviger> {
+  const loopback = ['--sip-address', '127.0.0.1', '--media-address', '127.0.0.1'];
+  return claviger(['serve', '--data', folder, ...loopback, '--sip-port', '0', '--admin-port', '0', ...extra]);
+}
+
 export function killAll(): void {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 }

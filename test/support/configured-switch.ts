@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterEach, beforeEach } from 'vitest';
 import type { SecurityEvent } from '../../src/security/events.js';
 import { loadConfig } from '../../src/server/load-config.js';
 import { openLog } from '../../src/server/log.js';
@@ -70,6 +71,26 @@ ${toml}`;
     rmSync(folder, { recursive: true, force: true });
   };
   return { folder, root, events, file, start, close };
+}
+
+/** A place of its own for each test of a file, and what else is to be closed after it, the last one first. */
+export function placeForEach(): { readonly place: Place; readonly closing: (() => Promise<unknown> | unknown)[] } {
+  const closing: (() => Promise<unknown> | unknown)[] = [];
+  let place: Place | undefined;
+  beforeEach(async () => {
+    place = await makePlace();
+  });
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+    await place?.close();
+  });
+  return {
+    closing,
+    get place() {
+      if (place === undefined) throw new Error('a place is there while a test runs');
+      return place;
+    },
+  };
 }
 
 /**

@@ -6,23 +6,7 @@ import {
 } from '../../../src/base/limits.js';
 import { countLevels } from '../../../src/control/administration.js';
 import { writeTip } from '../../../src/wire/tip.js';
-import { Bench, CLIENT_HELLO, keysReport, SIGNALLED, TipPeer } from './harness.js';
-
-/** Dials and brings every channel to end-to-end. */
-function secured(bench: Bench): { readonly call: number; readonly channels: readonly number[] } {
-  const call = bench.dial();
-  const opened = bench
-    .called('openChannel')
-    .slice(-2)
-    .map(([o]) => o);
-  for (const [i, { channel, media }] of opened.entries()) {
-    const from = { address: SIGNALLED.address, port: SIGNALLED.port + 2 * i };
-    bench.relay({ type: 'relay', events: [{ type: 'dtls', channel, from, bytes: CLIENT_HELLO }] });
-    bench.association(bench.taken('association-open').at(-1)!.association, keysReport());
-    new TipPeer(bench, channel, media).run();
-  }
-  return { call, channels: opened.map((o) => o.channel) };
-}
+import { Bench, CLIENT_HELLO, keysReport, SIGNALLED, secured, TipPeer } from './harness.js';
 
 describe('a call into a secure conference', () => {
   it('is answered with a channel for each line, and is ready only when every channel has ACKed its set', () => {
