@@ -1,16 +1,10 @@
 /** `fanout`: what one copy for one receiver costs the relay's thread, beside threads that only receive and send, or encrypt. */
 import type { Media } from '../src/base/ids.js';
-import {
-  CONTENDERS,
-  type Contender,
-  type Count,
-  FanoutRig,
-  lossOf,
-  type Outside,
-  RTPENGINE_MAX_RECEIVERS,
-} from './fanout-rig.js';
+import { CONTENDERS, type Contender, FanoutRig } from './fanout-rig.js';
 import type { Manner } from './native.js';
+import { type Count, KeptRounds, type Outside } from './rounds.js';
 import { rtpenginePath } from './rtpengine.js';
+import { RTPENGINE_MAX_RECEIVERS } from './rtpengine-rig.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';
 import { SHAPES } from './traffic.js';
@@ -129,37 +123,22 @@ export async function measure(
   const packets = packetsFor(options.packets, rig.receivers, SHAPES[rig.media].burst);
   const title = `fanout: suite ${rig.suite}, ${rig.media}, ${rig.receivers} receivers`;
   const done: Record<Contender, Count[]> = { relay: [], send: [], sendmmsg: [], segment: [], copies: [] };
-  let lost = 0;
   options.progress(`${title}: ${options.rounds} alternating rounds of ${packets} packets`);
   const onAbort = (): void => rig.abort();
   options.signal.addEventListener('abort', onAbort);
   try {
     const idleNsPerMs = await rig.idleNsPerMs(IDLE_MS);
     const outside = { rounds: [] as Count[], idleNsPerMs: (await rig.outside?.idleNsPerMs(IDLE_MS)) ?? 0 };
-    const one = async (name: string, into: Count[], round: () => Promise<Count>): Promise<void> => {
-      for (;;) {
-        options.signal.throwIfAborted();
-        const count = await round();
-        options.signal.throwIfAborted();
-        const loss = lossOf(count);
-        if (loss === undefined) {
-          into.push(count);
-          return;
-        }
-        lost++;
-        options.progress(`${title}: a round of ${name} is repeated: ${loss}`);
-        if (lost > options.rounds) throw new Error(`${title}: ${lost} rounds lost packets; the last: ${loss}`);
-      }
-    };
+    const kept = new KeptRounds(title, options);
     for (let round = 0; round < options.rounds; round++) {
       for (let i = 0; i < CONTENDERS.length; i++) {
         const contender = CONTENDERS[(round + i) % CONTENDERS.length]!;
-        await one(contender, done[contender], () => rig.round(contender, packets));
+        done[contender].push(await kept.one(contender, () => rig.round(contender, packets)));
       }
       const { outside: other } = rig;
-      if (other !== undefined) await one('rtpengine', outside.rounds, () => other.round(packets));
+      if (other !== undefined) outside.rounds.push(await kept.one('rtpengine', () => other.round(packets)));
     }
-    return fanoutRun(rig, done, idleNsPerMs, lost, outside);
+    return fanoutRun(rig, done, idleNsPerMs, kept.lost, outside);
   } finally {
     options.signal.removeEventListener('abort', onAbort);
   }

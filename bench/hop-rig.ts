@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import type { Media } from '../src/base/ids.js';
 import { Secret } from '../src/base/secret.js';
 import type { Relay } from '../src/relay/contract.js';
-import { type Count, counted, lossOf, plainStream } from './fanout-rig.js';
 import { benchAddon, LIBRARY_MANNERS, MANNERS, type NativeReplicator } from './native.js';
 import {
   everySourceToAll,
@@ -13,6 +12,9 @@ import {
   SOURCE_PAYLOAD_TYPE,
   SOURCE_POSITION,
 } from './room.js';
+import { type Count, counted, lossOf, type Outside, plainStream } from './rounds.js';
+import { RTPENGINE_ADDED_BYTES, RTPENGINE_SUITE } from './rtpengine.js';
+import { RtpEngineRig } from './rtpengine-rig.js';
 import { type Peers, Stage, type StageOptions } from './stage.js';
 import { difference32 } from './statistics.js';
 import { SHAPES } from './traffic.js';
@@ -88,6 +90,8 @@ export class HopRig {
   readonly #stage: Stage;
   /** Undefined: libsrtp is not installed. */
   readonly #library: NativeReplicator | undefined;
+  /** rtpengine, where it is of use; a string: why it is not. */
+  #engine: RtpEngineRig | string | undefined;
   readonly #sequence: Record<HopContender, number> = { relay: 0, libsrtp: 0 };
 
   private constructor(profile: HopProfile, stage: Stage) {
@@ -109,15 +113,30 @@ export class HopRig {
         const loss = lossOf(await rig.round(contender, WARM_UP_BURSTS * SHAPES[media].burst));
         if (loss !== undefined) throw new Error(`warming up ${contender}: ${loss}`);
       }
+      // The suite that it answers subscriptions with.
+      if (profile.name === RTPENGINE_SUITE) {
+        const bytes = SHAPES[media].bytes - RTPENGINE_ADDED_BYTES;
+        rig.#engine = await RtpEngineRig.invite(stage, bytes);
+      }
       return rig;
     } catch (error) {
-      rig.close();
+      await rig.close();
       throw error;
     }
   }
 
   get contenders(): readonly HopContender[] {
     return this.#library === undefined ? ['relay'] : HOP_CONTENDERS;
+  }
+
+  /** rtpengine; undefined: it is not there. */
+  get outside(): Outside | undefined {
+    return typeof this.#engine === 'string' ? undefined : this.#engine;
+  }
+
+  /** Why rtpengine is installed and yet not there. */
+  get engineFault(): string | undefined {
+    return typeof this.#engine === 'string' ? this.#engine : undefined;
   }
 
   idleNsPerMs(ms: number): Promise<number> {
@@ -167,7 +186,8 @@ export class HopRig {
   }
 
   /** Not while a round is under way. */
-  close(): void {
+  async close(): Promise<void> {
+    if (typeof this.#engine === 'object') await this.#engine.close();
     if (this.#library !== undefined) benchAddon().closeReplicator(this.#library);
     this.#stage.close();
   }

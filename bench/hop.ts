@@ -1,9 +1,10 @@
 /** The part of `fanout` for receivers whose payloads end at the switch: what their copies cost, beside libsrtp. */
 import type { Media } from '../src/base/ids.js';
 import { packetsFor, usPerEgress } from './fanout.js';
-import { type Count, lossOf } from './fanout-rig.js';
 import { HOP_PROFILES, type HopContender, type HopProfile, HopRig } from './hop-rig.js';
 import { benchAddon, type NativeProtect } from './native.js';
+import { type Count, KeptRounds } from './rounds.js';
+import { RTPENGINE_MAX_RECEIVERS } from './rtpengine-rig.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';
 import { SHAPES } from './traffic.js';
@@ -21,6 +22,8 @@ export interface HopRun {
   readonly libsrtpUsPerEgress: number | null;
   /** libsrtpUsPerEgress / usPerEgress. */
   readonly versusLibsrtp: number | null;
+  /** CPU of all threads of rtpengine; null: not installed, too many receivers, or not its suite. */
+  readonly rtpengineUsPerEgress: number | null;
   /** Bare protection of one copy, without sockets. */
   readonly protectNs: number;
   readonly libsrtpProtectNs: number | null;
@@ -55,6 +58,7 @@ export function hopRun(
   rounds: HopRounds,
   idleNsPerMs: number,
   lostRounds: number,
+  outside: { readonly rounds: readonly Count[]; readonly idleNsPerMs: number } = { rounds: [], idleNsPerMs: 0 },
 ): HopRun {
   const relay = summarise(rounds.relay.map((c) => usPerEgress(c, idleNsPerMs)));
   const library = rounds.libsrtp.length === 0 ? null : summarise(rounds.libsrtp.map((c) => usPerEgress(c, 0)));
@@ -67,6 +71,10 @@ export function hopRun(
     usPerEgress: rounded(relay.median),
     libsrtpUsPerEgress: library && rounded(library.median),
     versusLibsrtp: library && rounded(library.median / relay.median),
+    rtpengineUsPerEgress:
+      outside.rounds.length === 0
+        ? null
+        : rounded(summarise(outside.rounds.map((c) => usPerEgress(c, outside.idleNsPerMs))).median),
     protectNs: rounded(summarise(rounds.protect).median),
     libsrtpProtectNs: bare && rounded(bare.median),
     usPerEgressRange: range(relay),
@@ -99,30 +107,23 @@ async function measure(rig: HopRig, options: HopOptions): Promise<HopRun> {
   const onAbort = (): void => rig.abort();
   options.signal.addEventListener('abort', onAbort);
   const native = benchAddon().createProtect(rig.profile.profile, bytes, rig.receivers, burst);
-  let lost = 0;
+  const kept = new KeptRounds(title, options);
   try {
     const idle = await rig.idleNsPerMs(IDLE_MS);
+    const outside = { rounds: [] as Count[], idleNsPerMs: (await rig.outside?.idleNsPerMs(IDLE_MS)) ?? 0 };
     const { contenders } = rig;
     for (const contender of contenders) protectRound(native, contender === 'libsrtp'); // caches; not counted
     for (let round = 0; round < options.rounds; round++) {
-      for (let i = 0; i < contenders.length; ) {
-        options.signal.throwIfAborted();
+      for (let i = 0; i < contenders.length; i++) {
         const contender = contenders[(round + i) % contenders.length]!;
-        const count = await rig.round(contender, packets);
-        options.signal.throwIfAborted();
-        const loss = lossOf(count);
-        if (loss === undefined) {
-          done[contender].push(count);
-          bare[contender].push(protectRound(native, contender === 'libsrtp'));
-          i++;
-        } else {
-          options.progress(`${title}: a round of ${contender} is repeated: ${loss}`);
-          if (++lost > options.rounds) throw new Error(`${title}: ${lost} rounds lost packets; the last: ${loss}`);
-        }
+        done[contender].push(await kept.one(contender, () => rig.round(contender, packets)));
+        bare[contender].push(protectRound(native, contender === 'libsrtp'));
       }
+      const { outside: other } = rig;
+      if (other !== undefined) outside.rounds.push(await kept.one('rtpengine', () => other.round(packets)));
     }
     const rounds = { ...done, protect: bare.relay, libsrtpProtect: bare.libsrtp };
-    return hopRun({ ...rig, profile: rig.profile.profile }, rounds, idle, lost);
+    return hopRun({ ...rig, profile: rig.profile.profile }, rounds, idle, kept.lost, outside);
   } finally {
     options.signal.removeEventListener('abort', onAbort);
     benchAddon().closeProtect(native);
@@ -137,10 +138,11 @@ export async function hop(options: HopOptions): Promise<HopRun[]> {
       for (const receivers of options.receivers) {
         options.signal.throwIfAborted();
         const rig = await HopRig.open(profile, media, receivers);
+        if (rig.engineFault !== undefined) options.progress(`fanout: ${rig.engineFault}`);
         try {
           runs.push(await measure(rig, options));
         } finally {
-          rig.close();
+          await rig.close();
         }
       }
     }
@@ -155,6 +157,7 @@ export const HOP_COUNTED = `hop-by-hop  receivers whose payloads end at the swit
   libsrtp    a thread that takes the same packets, copies and protects each for each receiver with libsrtp2 as it is installed
              (its own cryptographic library), and sends a receiver's in one sendmsg with UDP_SEGMENT. It keeps no routes,
              counters and reports.    versus: libsrtp / relay.
+  rtpengine  where it is installed, up to ${RTPENGINE_MAX_RECEIVERS} receivers, as above: it too is given RTP and protects a copy for each receiver.
   protect    protection alone, nanoseconds a copy: the switch's, and libsrtp's with the copy that it needs because it works in
              place. Every packet must open again.`;
 
@@ -170,6 +173,7 @@ export function hopTable(runs: readonly HopRun[]): string {
     r.libsrtpUsPerEgress?.toFixed(3) ?? '-',
     range(r.libsrtpUsPerEgressRange),
     r.versusLibsrtp?.toFixed(2) ?? '-',
+    r.rtpengineUsPerEgress?.toFixed(2) ?? '-',
     r.protectNs.toFixed(0),
     r.libsrtpProtectNs?.toFixed(0) ?? '-',
     String(r.lostRounds),
@@ -183,6 +187,7 @@ export function hopTable(runs: readonly HopRun[]): string {
     'libsrtp µs',
     '',
     'versus',
+    'rtpengine',
     'protect ns',
     'libsrtp ns',
     'lost',

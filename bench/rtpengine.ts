@@ -18,6 +18,8 @@ const STOP_MS = 5_000;
 export const RTPENGINE_PAYLOAD_TYPE = 0;
 /** SRTP's tag: a copy is longer than what came by so much. */
 export const RTPENGINE_ADDED_BYTES = 10;
+/** Of its copies here. */
+export const RTPENGINE_SUITE = 'AES_CM_128_HMAC_SHA1_80';
 const SRTP_MASTER_BYTES = 30;
 
 export type Bencoded = string | number | readonly Bencoded[] | { readonly [key: string]: Bencoded };
@@ -185,10 +187,10 @@ export class RtpEngine {
     for (const receiver of receivers) {
       const offer = { command: 'subscribe request', ...call, 'transport-protocol': 'RTP/SAVP' };
       const offered = await this.#demand({ ...offer, DTLS: 'off', 'rtcp-mux': ['offer'] });
-      const tag = /^a=crypto:(\d+) AES_CM_128_HMAC_SHA1_80 /m.exec(String(offered.sdp))?.[1];
+      const tag = new RegExp(`^a=crypto:(\\d+) ${RTPENGINE_SUITE} `, 'm').exec(String(offered.sdp))?.[1];
       if (tag === undefined) throw new Error('rtpengine offers no SRTP');
       const key = randomBytes(SRTP_MASTER_BYTES).toString('base64');
-      const crypto = `a=crypto:${tag} AES_CM_128_HMAC_SHA1_80 inline:${key}`;
+      const crypto = `a=crypto:${tag} ${RTPENGINE_SUITE} inline:${key}`;
       const answer = sdp(receiver, 'RTP/SAVP', 'a=recvonly', crypto);
       const to = { 'call-id': call['call-id'], 'to-tag': String(offered['to-tag']) };
       await this.#demand({ command: 'subscribe answer', ...to, sdp: answer });

@@ -2,9 +2,9 @@
 
 import type { GroupParameterSet } from '../src/relay/contract.js';
 import { exposeCollector } from './disturbance.js';
-import { type Count, lossOf } from './fanout-rig.js';
 import { benchAddon, type NativeLoad } from './native.js';
 import { randomSet } from './room.js';
+import { type Count, lossOf } from './rounds.js';
 import { Stage } from './stage.js';
 import { rounded, type Summary, summarise } from './statistics.js';
 import { table } from './table.js';

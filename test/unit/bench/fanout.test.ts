@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fanout, fanoutRun, fanoutTable, measure, packetsFor, type Rig, usPerEgress } from '../../../bench/fanout.js';
-import { CONTENDERS, type Contender, type Count, FanoutRig, lossOf } from '../../../bench/fanout-rig.js';
+import { CONTENDERS, type Contender, FanoutRig } from '../../../bench/fanout-rig.js';
+import { type Count, lossOf } from '../../../bench/rounds.js';
 import type { Media } from '../../../src/base/ids.js';
 
 const whole: Count = {
