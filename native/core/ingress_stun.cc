@@ -13,8 +13,11 @@ Drop Switch::stun(Channel& c, const uint8_t* bytes, size_t length, const Address
   const IceOutcome outcome = c.ice->receive(bytes, length, from, c.peer, now, answer);
   if (outcome.answerLength > 0) egress_.sendTo(c, from, answer, outcome.answerLength);
   if (outcome.nominates) {
-    // Nothing but signalling has named this peer, and no packet of it can be verified yet, or ever: RFC 8445 §7.3.2.
-    if ((c.plain || c.latching) && from != c.peer) movePeer(c, from, now);
+    // Nothing but signalling has named this peer, if that, and no packet of it can be verified yet, or ever: RFC 8445 §7.3.2.
+    if (c.plain || c.latching) {
+      c.proven = true;
+      if (from != c.peer) movePeer(c, from, now);
+    }
     if (outcome.first && !events_.ice(c.id, ICE_NEWS_nominated, from)) countDrop(c, Drop::queue_full);
   }
   if (outcome.fresh && from == c.peer) judgeConsent(c, now);

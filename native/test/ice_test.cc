@@ -333,12 +333,13 @@ TEST("ice", "attack: DTLS is taken from an address that has checked, and from no
 
 TEST("ice", "plain RTP: media goes where the latest nomination says, and nowhere before one") {
   Harness h;
-  std::vector<Bytes> commands = {levelCommand(LEVEL_none), openWithPeer(1, Media::audio, TRANSPORT_plain, 4001), iceCommand(1)};
+  // Port 0: ours is the offer, and signalling names nobody.
+  std::vector<Bytes> commands = {levelCommand(LEVEL_none), openWithPeer(1, Media::audio, TRANSPORT_plain, 0), iceCommand(1)};
   for (const Bytes& c : commands) CHECK(h.apply(c.data(), c.size(), 0));
   Channel& c = *h.core().channel(1);
-  CHECK(!c.consented && c.roams);
+  CHECK(!c.consented && c.roams && !c.proven);
   const Bytes first = check(1), second = check(2);
-  CHECK(h.feed(c, first.data(), first.size(), 0, &OTHER) == Drop::none && c.peer == OTHER && c.consented);
+  CHECK(h.feed(c, first.data(), first.size(), 0, &OTHER) == Drop::none && c.peer == OTHER && c.consented && c.proven);
   CHECK(h.feed(c, second.data(), second.size(), 0, &HOME) == Drop::none && c.peer == HOME && c.consented);
   CHECK(h.feed(c, first.data(), first.size(), 0, &STRANGER) == Drop::replayed && c.peer == HOME);
   const Bytes off = CommandWriter(OPCODE_setIce).u32(1).u8(0).u8(0).u8(0).u16(0).bytes;
