@@ -293,9 +293,7 @@ bool Switch::setParameters(CommandReader& r) {
     int16_t& payloadType = c->payloadTypeOf[pairs[2 * i + 1]];
     if (payloadType == NO_MAPPING) payloadType = pairs[2 * i];
   }
-  if (c->media == Media::video && !c->marksRefresh()) {
-    for (uint8_t position = 0; position < POSITIONS; position++) refreshPoint(*c, position);
-  }
+  if (c->media == Media::video && !c->marksRefresh()) unmarked(*c);
   return true;
 }
 

@@ -153,7 +153,7 @@ void Switch::deliver(Channel& c, Stream& s, MediaPacket& packet, int trailing) {
       s.refreshTimestamp = packet.rtp.timestamp;
       if (!events_.refresh(c.id, packet.position)) countDrop(c, Drop::queue_full);
     }
-    refreshPoint(c, packet.position);
+    refreshPoint(c, packet.position, packet.mode == nullptr ? NO_SET : packet.set);
   }
   forward(c, s, packet);
 }

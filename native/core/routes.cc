@@ -127,12 +127,23 @@ void Switch::activate(RoutePlan& plan, Edge& edge) {
   events_.switched(edge.receiver->id, edge.sink, edge.source->id, edge.position);
 }
 
-void Switch::refreshPoint(Channel& c, uint8_t position) {
+// A picture that its receiver may not be given yet turns nobody over: it would never see it, and nobody would ask for another.
+void Switch::refreshPoint(Channel& c, uint8_t position, uint8_t set) {
   RoutePlan& plan = c.conference->plans[static_cast<size_t>(c.media)];
   const EdgeRange range = c.edges[position];
   for (uint32_t i = range.begin; i < range.end; i++) {
     Edge& edge = plan.edges[i];
-    if (edge.planned && !edge.active) activate(plan, edge);
+    if (edge.planned && !edge.active && admit(*edge.receiver, set) == Drop::none) activate(plan, edge);
+  }
+}
+
+// Nothing marks this source's refresh points any more: who waits for one is turned over now.
+void Switch::unmarked(Channel& c) {
+  RoutePlan& plan = c.conference->plans[static_cast<size_t>(c.media)];
+  for (const EdgeRange& range : c.edges) {
+    for (uint32_t i = range.begin; i < range.end; i++) {
+      if (plan.edges[i].planned && !plan.edges[i].active) activate(plan, plan.edges[i]);
+    }
   }
 }
 

@@ -184,7 +184,8 @@ class Switch {
   void installPlan(Conference& conference, Media media, std::vector<Edge>& edges);
   void assignLanes(RoutePlan& plan, Media media);
   void forgetEdges(Channel& closing);
-  void refreshPoint(Channel& c, uint8_t position);
+  void refreshPoint(Channel& c, uint8_t position, uint8_t set);
+  void unmarked(Channel& c);
   void activate(RoutePlan& plan, Edge& edge);
 
   // branch.cc

@@ -233,6 +233,23 @@ TEST("hop-switch", "a video receiver is turned at the key frame, and given the p
   CHECK(takeSent(room.h).empty());
 }
 
+TEST("hop-switch", "a key frame that a receiver may not be given yet does not turn it: it waits for one that it will see") {
+  HopParameters p, notReady;
+  p.video = notReady.video = VIDEO_CODEC_h264;
+  notReady.flags = 0;
+  Room room(Media::video, p);
+  const HopPeer one(1, 0xaaaa0001, 1);
+  const Bytes idr = hex("65888400aabb"), slice = hex("419a0011");
+  CHECK(room.apply(hopParametersCommand(2, notReady)));
+  CHECK(room.apply(routesCommand(Media::video, {{1, 2, 1}})));
+  CHECK(room.feed(1, one.rtp(1, idr, 1000)) == Drop::none);
+  CHECK(room.apply(hopParametersCommand(2, p)));
+  CHECK(room.feed(1, one.rtp(2, slice, 4000)) == Drop::none);
+  CHECK(takeSent(room.h).empty());
+  CHECK(room.feed(1, one.rtp(3, idr, 7000)) == Drop::none);
+  CHECK(takeSent(room.h).size() == 1);
+}
+
 TEST("hop-switch", "what a receiver lost comes again byte for byte, and nothing that it was not sent") {
   HopParameters p;
   p.video = VIDEO_CODEC_vp8;
