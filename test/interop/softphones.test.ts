@@ -60,7 +60,9 @@ const hasAddress = Object.values(networkInterfaces()).some((list) =>
   list?.some((a) => !a.internal && a.family === 'IPv4'),
 );
 
-describeWithPeers('baresip with ICE', ['baresip'], () => {
+const alone = hasAddress ? '' : ' [skipped: this machine has no IPv4 address but that of loopback]';
+
+describeWithPeers(`baresip with ICE${alone}`, ['baresip'], () => {
   it.runIf(hasAddress).each([
     ['dtls_srtp', 'best-effort'],
     [undefined, 'non-secure'],
